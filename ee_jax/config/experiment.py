@@ -31,13 +31,13 @@ class Experiment:
     strategies: tuple[Strategy, ...] = (Joint(), Frozen())
     calibration: Calibration = Calibration()
     evaluation: Evaluation = Evaluation()
-    checkpoint_every: int = 50  # training steps
+    checkpoint_seconds: float = 30.0  # between two checkpoints of training
 
     def __post_init__(self) -> None:
         names = [strategy.name for strategy in self.strategies]
         once = bool(names) and len(set(names)) == len(names)
         check(once, "strategies", f"must have different names, not {names}")
-        check(self.checkpoint_every >= 1, "checkpoint_every", "must be >= 1")
+        check(self.checkpoint_seconds >= 0, "checkpoint_seconds", "must be >= 0")
 
 
 def to_dict(experiment: Experiment) -> dict[str, Any]:
@@ -49,8 +49,8 @@ def to_dict(experiment: Experiment) -> dict[str, Any]:
 
 
 def config_hash(experiment: Experiment) -> str:
-    """12 hex digits that name what is computed, wherever the data is kept."""
+    """12 hex digits that name what is computed, wherever and however it is kept."""
     plain = to_dict(experiment)
-    del plain["data"]["folder"]
+    del plain["data"]["folder"], plain["checkpoint_seconds"]
     text = json.dumps(plain, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

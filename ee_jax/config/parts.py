@@ -28,7 +28,7 @@ class Data:
 
     name: str = "stdlib_docstrings"  # a data set that `ee-jax data prepare` knows
     folder: str | None = None  # where prepared data sets live; None: the user's cache
-    lengths: tuple[int, ...] = (32, 64, 96)  # static lengths (buckets), in tokens
+    lengths: tuple[int, ...] = (16, 32, 64, 96)  # static lengths (buckets), in tokens
 
     def __post_init__(self) -> None:
         ok = is_rising(self.lengths)

@@ -1,0 +1,135 @@
+"""Rows of token ids to batches of static shape, for training and for evaluation.
+
+Every batch has one of a few static lengths (buckets), so that a program is compiled once for
+each and padding stays small.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import grain
+import numpy as np
+from jaxtyping import Bool, Int32
+
+from ee_jax.data.text import Tokens, bucket_of
+from ee_jax.errors import UserError
+
+# Rows of a stream that nobody reads to its end. Grain reckons lengths in floats, in which those
+# of a stream that it calls infinite can overflow.
+_ENDLESS = 2**53
+Labels = Int32[np.ndarray, " N"]
+
+
+class Batch(NamedTuple):
+    """B rows padded to T tokens."""
+
+    tokens_BT: Int32[np.ndarray, "B T"]
+    mask_BT: Bool[np.ndarray, "B T"]  # True: a token of the row
+    label_B: Int32[np.ndarray, " B"]
+    index_B: Int32[np.ndarray, " B"]  # number of the row, to restore the order
+    valid_B: Bool[np.ndarray, " B"]  # False: a copy that fills the batch and counts for nothing
+
+
+def training_batches(
+    rows: Sequence[Tokens],
+    label_N: Labels,
+    *,
+    lengths: Sequence[int],
+    batch: int,
+    seed: int,
+    shard: int = 0,
+    shards: int = 1,
+) -> grain.DatasetIterator[Batch]:
+    """Endless shuffled batches; `get_state` and `set_state` resume exactly.
+
+    Each bucket is a stream of its own: all its rows in a new order, then all of them again in
+    another, and so on, cut into batches of `batch` rows that run over the ends of the epochs.
+    So no row is dropped, any two rows of a bucket have been seen equally often up to one, and a
+    bucket of fewer rows than a batch repeats rows within the batch. The buckets take turns,
+    always in the same pattern, in proportion to their rows (grain rounds that to 1 %).
+
+    Shard s of S holds rows s, s + S, ... of every batch. All shards are at the same bucket, and
+    what they hold together depends on neither S nor s, so S may change at a resume; `batch`,
+    `lengths`, `seed` and the rows may not.
+
+    Args:
+      rows: token ids; what exceeds the last of `lengths` is cut off.
+      label_N: their labels.
+      lengths: the static lengths, rising.
+      batch: rows of a batch over all shards.
+      seed: decides the order of the rows, not that of the buckets.
+      shard: which part of every batch to give.
+      shards: number of parts.
+
+    Raises:
+      UserError: no rows, a row without tokens, or a batch that does not divide by `shards`.
+    """
+    _check(rows, label_N)
+    if batch % shards:
+        raise UserError(f"batch {batch} does not divide by {shards} shards: change one of them")
+    assert 0 <= shard < shards, (shard, shards)
+    streams, weights = [], []
+    for length, members in _buckets(rows, lengths).items():
+        shuffled = grain.MapDataset.source(members).seed(seed).shuffle()
+        share = shuffled.repeat()[shard:_ENDLESS:shards]
+        make = partial(_batch, rows, label_N, length)
+        streams.append(share.batch(batch // shards, batch_fn=make))
+        weights.append(len(members))
+    mixed = grain.MapDataset.mix(streams, weights)
+    # In memory: grain's own threads would only fight over the interpreter.
+    return iter(mixed.to_iter_dataset(grain.ReadOptions(num_threads=0)))
+
+
+def evaluation_batches(
+    rows: Sequence[Tokens], label_N: Labels, *, lengths: Sequence[int], batch: int
+) -> Iterator[Batch]:
+    """Each row once, bucket after bucket, in order within a bucket.
+
+    The last batch of a bucket is filled with copies of its last row that are not valid.
+
+    Raises:
+      UserError: no rows, or a row without tokens.
+    """
+    _check(rows, label_N)
+    return (
+        _batch(rows, label_N, length, chosen, copies=batch - len(chosen))
+        for length, members in _buckets(rows, lengths).items()
+        for chosen in (members[at : at + batch] for at in range(0, len(members), batch))
+    )
+
+
+def _check(rows: Sequence[Tokens], label_N: Labels) -> None:
+    assert len(rows) == len(label_N), (len(rows), len(label_N))
+    if not rows:
+        raise UserError("no rows to make batches of: check the split and its file")
+    empty = next((index for index, row in enumerate(rows) if not len(row)), None)
+    if empty is not None:
+        raise UserError(f"row {empty} has no tokens: remove its text or add special tokens")
+
+
+def _buckets(rows: Sequence[Tokens], lengths: Sequence[int]) -> dict[int, list[int]]:
+    """The numbers of the rows in each bucket that has any, by length."""
+    members: dict[int, list[int]] = {length: [] for length in lengths}
+    for index, row in enumerate(rows):
+        members[bucket_of(len(row), lengths)].append(index)
+    return {length: found for length, found in members.items() if found}
+
+
+def _batch(
+    rows: Sequence[Tokens],
+    label_N: Labels,
+    length: int,
+    members: Sequence[int],
+    copies: int = 0,
+) -> Batch:
+    """The rows numbered `members`, cut or padded to `length`, and `copies` of the last one."""
+    index_B = np.array([*members, *[members[-1]] * copies], np.int32)
+    tokens_BT = np.zeros((len(index_B), length), np.int32)
+    mask_BT = np.zeros((len(index_B), length), bool)
+    for place, index in enumerate(index_B):
+        row = rows[index][:length]
+        tokens_BT[place, : len(row)] = row
+        mask_BT[place, : len(row)] = True
+    label_B = np.asarray(label_N, np.int32)[index_B]
+    return Batch(tokens_BT, mask_BT, label_B, index_B, np.arange(len(index_B)) < len(members))

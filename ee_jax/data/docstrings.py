@@ -1,0 +1,106 @@
+"""Docstrings of a Python standard library, read from its sources and never imported.
+
+A row is a docstring and the top-level module or package in which it stands.
+"""
+
+import ast
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+MAX_CHARACTERS = 300
+MIN_WORDS = 4
+CLASSES = 20
+# Of 100 hash values, how many go to each split.
+SHARES = {"train": 67, "validation": 8, "calibration": 12, "test": 13}
+
+_NOT_THE_LIBRARY = {"site-packages", "dist-packages", "lib-dynload", "__pycache__"}
+_TESTS = {"test", "tests", "idle_test"}
+# Programs that ship inside the library's folder.
+_PROGRAMS = {"idlelib", "lib2to3", "turtledemo"}
+_SKIPPED = _NOT_THE_LIBRARY | _TESTS | _PROGRAMS
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def sources(stdlib: Path) -> Iterator[tuple[str, Path]]:
+    """Module and path of every source of a public module, in the order of the paths.
+
+    A module whose name starts with `_` is private: often a second writing of a public one,
+    such as `_pyio` of `io`.
+    """
+    for path in sorted(stdlib.rglob("*.py")):
+        parts = path.relative_to(stdlib).parts
+        module = parts[0].removesuffix(".py")
+        if not module.startswith("_") and _SKIPPED.isdisjoint(parts[:-1]):
+            yield module, path
+
+
+def docstrings(source: bytes) -> list[str]:
+    """Docstrings of the module, classes and functions of `source`, folded and cut.
+
+    Those of fewer than `MIN_WORDS` words are left out; a source that is not Python has none.
+    """
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return []
+    nodes = (node for node in ast.walk(tree) if isinstance(node, _DOCUMENTED))
+    texts = [_fold(ast.get_docstring(node, clean=False) or "") for node in nodes]
+    return [text for text in texts if len(text.split()) >= MIN_WORDS]
+
+
+def _fold(text: str) -> str:
+    """Single spaces, `MAX_CHARACTERS` at most, nothing that UTF-8 cannot hold."""
+    folded = " ".join(text.split())[:MAX_CHARACTERS].rstrip()
+    return folded.encode("utf-8", "replace").decode("utf-8")
+
+
+def module_of_text(stdlib: Path) -> dict[str, str]:
+    """Each text once, with its module.
+
+    A text that stands in two modules has no right answer and is left out altogether, so that
+    nothing depends on which module is read first.
+    """
+    modules: dict[str, set[str]] = {}
+    for module, path in sources(stdlib):
+        for text in docstrings(path.read_bytes()):
+            modules.setdefault(text, set()).add(module)
+    return {text: found.pop() for text, found in modules.items() if len(found) == 1}
+
+
+def largest(modules: Counter[str], count: int) -> list[str]:
+    """The `count` modules with the most texts in the order of their names; ties by name."""
+    ranked = sorted(modules, key=lambda module: (-modules[module], module))
+    return sorted(ranked[:count])
+
+
+def split_of(text: str) -> str:
+    """The split of a text: its hash decides, whatever else is in the data set."""
+    point = int(_sha256(text), 16) % sum(SHARES.values())
+    for split, share in SHARES.items():
+        if point < share:
+            return split
+        point -= share
+    raise AssertionError("unreachable")
+
+
+def labelled_docstrings(
+    stdlib: Path, classes: int = CLASSES
+) -> tuple[list[str], dict[str, list[tuple[str, int]]]]:
+    """Class names and, for each split, (text, label) in the order of the texts' hashes.
+
+    That order mixes the modules, so the first rows of a split are a fair sample of it.
+    """
+    module_of = module_of_text(stdlib)
+    names = largest(Counter(module_of.values()), classes)
+    label_of = {name: label for label, name in enumerate(names)}
+    splits: dict[str, list[tuple[str, int]]] = {split: [] for split in SHARES}
+    for text in sorted(module_of, key=_sha256):
+        if module_of[text] in label_of:
+            splits[split_of(text)].append((text, label_of[module_of[text]]))
+    return names, splits
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

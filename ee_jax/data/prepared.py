@@ -1,0 +1,114 @@
+"""Data sets that are built once, and checked when built and whenever a split is opened."""
+
+import contextlib
+import io
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow_datasets as tfds
+from jaxtyping import Int32
+from tensorflow_datasets.core.utils import tqdm_utils
+
+from ee_jax.data.builder import Row, RowsBuilder, tally_of
+from ee_jax.data.place import Place, Prepared, write_down
+from ee_jax.data.registry import nearest
+from ee_jax.errors import UserError
+
+
+@dataclass(frozen=True)
+class Examples:
+    """A split in memory; `classes[label_N[n]]` is the right answer for `texts[n]`."""
+
+    texts: list[str]
+    label_N: Int32[np.ndarray, " N"]
+    classes: tuple[str, ...]
+
+
+def prepare(name: str, folder: str | Path | None = None) -> Prepared:
+    """Builds data set `name` under `folder` (see `root_folder`) unless it is there already.
+
+    Raises:
+      UserError: no such data set, a folder that cannot be written, or a broken data set.
+    """
+    place = Place.of(name, folder)
+    try:
+        if not place.folder.exists():
+            place.folder.parent.mkdir(parents=True, exist_ok=True)
+            _build(place)
+    except OSError as error:
+        mend = "make room or set EE_JAX_DATA to another folder"
+        raise UserError(f"cannot build `{name}` in {place.folder} ({error}): {mend}") from error
+    return place.load()
+
+
+def open_split(name: str, split: str, folder: str | Path | None = None) -> Examples:
+    """The rows of a split of a prepared data set, after a check that they are those written.
+
+    Raises:
+      UserError: no such data set or split; not prepared; files missing, broken or changed.
+    """
+    place = Place.of(name, folder)
+    prepared = place.load()
+    if split not in prepared.splits:
+        raise UserError(f"no split `{split}` in `{name}`: {nearest(split, [*prepared.splits])}")
+    try:
+        rows = _read(prepared.folder, split)
+    except Exception as error:  # whatever the readers make of a broken file
+        raise place.broken(f"split {split} cannot be read") from error
+    found, written = tally_of(rows), prepared.splits[split]
+    if found.rows != written.rows:
+        raise place.broken(f"split {split} has {found.rows} rows, not {written.rows}")
+    if found.sha256 != written.sha256:
+        raise place.broken(f"the rows of split {split} are not those that were written")
+    label_N = np.array([label for _, label in rows], np.int32)
+    return Examples([text for text, _ in rows], label_N, prepared.classes)
+
+
+def _build(place: Place) -> None:
+    """Builds in a folder of its own; only what is complete and checked moves into place."""
+    with tempfile.TemporaryDirectory(prefix=".building-", dir=place.folder.parent) as scratch:
+        builder = place.kind(data_dir=scratch, file_format="array_record")
+        with _quiet():
+            offline = tfds.download.DownloadConfig(try_download_gcs=False)
+            builder.download_and_prepare(download_config=offline)
+        built = Path(builder.data_dir)
+        _check(builder, built)
+        classes = tuple(builder.classes())
+        write_down(Prepared(built, builder.SOURCE, classes, builder.written), built)
+        try:
+            built.rename(place.folder)
+        except OSError:
+            if not place.folder.exists():  # else another process was first, with the same rows
+                raise
+
+
+def _check(builder: RowsBuilder, built: Path) -> None:
+    """Raises unless the files hold the rows that were generated, in order."""
+    for split, written in builder.written.items():
+        found = tally_of(_read(built, split))
+        if found != written:
+            raise RuntimeError(
+                f"{builder.name}/{split}: generated {written}, files hold {found}"
+            )
+
+
+def _read(folder: Path, split: str) -> list[Row]:
+    builder = tfds.builder_from_directory(folder)
+    # TFDS wraps the method in a way that hides its parameters.
+    source = builder.as_data_source(split)  # pyright: ignore[reportCallIssue]
+    return [(row["text"].decode(), int(row["label"])) for row in source]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the lines and progress bars that TFDS writes to the terminal."""
+    active = tqdm_utils._active
+    tqdm_utils.display_progress_bar(False)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        tqdm_utils.display_progress_bar(active)

@@ -1,0 +1,38 @@
+"""The data sets by name, and where they are kept; imports no builder until one is asked for."""
+
+import os
+import pkgutil
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ee_jax.errors import UserError
+
+if TYPE_CHECKING:
+    from ee_jax.data.builder import RowsBuilder
+
+# Name -> "module:class" of its builder.
+DATASETS = {"stdlib_docstrings": "ee_jax.data.stdlib_docstrings:StdlibDocstrings"}
+
+
+def builder_of(name: str) -> "type[RowsBuilder]":
+    """The builder class of data set `name`.
+
+    Raises:
+      UserError: no such data set; says the nearest name.
+    """
+    if name not in DATASETS:
+        raise UserError(f"no data set `{name}`: {nearest(name, list(DATASETS))}")
+    return pkgutil.resolve_name(DATASETS[name])
+
+
+def root_folder(folder: str | Path | None = None) -> Path:
+    """Where prepared data sets live: `folder`, else $EE_JAX_DATA, else the user's cache."""
+    chosen = folder or os.environ.get("EE_JAX_DATA") or "~/.cache/ee_jax/data"
+    return Path(chosen).expanduser()
+
+
+def nearest(wrong: str, names: list[str]) -> str:
+    """The end of an error about a `wrong` name: the one that was meant, else all of `names`."""
+    close = get_close_matches(wrong, names, n=1)
+    return f"did you mean `{close[0]}`?" if close else f"there is {', '.join(names)}"

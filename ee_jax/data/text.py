@@ -1,0 +1,49 @@
+"""Texts to token ids, and lengths to buckets: the few static lengths that are compiled."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int32
+from tokenizers import Tokenizer
+
+from ee_jax.errors import UserError
+
+Tokens = Int32[np.ndarray, " T"]
+
+
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The tokenizer in a Hugging Face folder, without the padding and truncation it asks for.
+
+    Raises:
+      UserError: `tokenizer.json` is missing or broken.
+    """
+    path = folder / "tokenizer.json"
+    if not path.is_file():
+        raise UserError(f"no tokenizer.json in {folder}: give a Hugging Face model folder")
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # `tokenizers` raises nothing narrower
+        raise UserError(f"cannot read {path} ({error}): fetch the file again") from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
+
+
+def encode(tokenizer: Tokenizer, texts: Sequence[str], max_length: int) -> list[Tokens]:
+    """Token ids of each text with the special tokens, which stay when a text is cut.
+
+    A text of more than `max_length` tokens loses its end, not its final [SEP].
+    """
+    tokenizer.enable_truncation(max_length)
+    try:
+        encodings = tokenizer.encode_batch_fast(list(texts))
+    finally:
+        tokenizer.no_truncation()
+    return [np.array(encoding.ids, np.int32) for encoding in encodings]
+
+
+def bucket_of(length: int, lengths: Sequence[int]) -> int:
+    """The smallest of the rising `lengths` that holds `length` tokens, else the last."""
+    return lengths[min(bisect_left(lengths, length), len(lengths) - 1)]

@@ -1,0 +1,1 @@
+"""Quality, depth, trade-off curves and honest timing."""

@@ -1,0 +1,47 @@
+"""The two programs that are compared: static, and with exits."""
+
+from functools import cached_property
+from typing import Any
+
+from jax.sharding import Mesh
+
+from ee_jax.compilation import Program
+from ee_jax.exits.loop import Stopped
+from ee_jax.exits.program import compaction_sizes, early_exit
+from ee_jax.exits.rules import Limits, threshold_rule
+from ee_jax.models.exit_model import ExitModel, static_logits
+from ee_jax.models.parameters import Parameters, bind
+from ee_jax.sharding import over_data
+
+
+class Programs:
+    """The static and the early-exit program of one model on one mesh.
+
+    Parameters and limits are arguments: one compilation for each batch's shape serves all
+    strategies and thresholds.
+    """
+
+    def __init__(self, model: ExitModel, mesh: Mesh, confidence: str):
+        self.mesh = mesh
+        self._model, self._confidence = model, confidence
+
+    @cached_property
+    def static(self) -> Program:
+        """(values, (tokens_BT, mask_BT)) -> logits_BC, after all blocks."""
+
+        def run(values: Parameters, batch: tuple[Any, Any]) -> Any:
+            return static_logits(bind(self._model, values), *batch)
+
+        return Program(over_data(run, self.mesh))
+
+    @cached_property
+    def exit(self) -> Program:
+        """((values, limits), (tokens_BT, mask_BT)) -> Stopped."""
+
+        def run(shared: tuple[Parameters, Limits], batch: tuple[Any, Any]) -> Stopped:
+            values, limits = shared
+            rule = threshold_rule(self._confidence, limits)
+            sizes = compaction_sizes(batch[0].shape[0])
+            return early_exit(bind(self._model, values), *batch, rule, sizes)
+
+        return Program(over_data(run, self.mesh))

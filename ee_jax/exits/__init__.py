@@ -1,0 +1,1 @@
+"""Confidences, exit rules, costs, and the compiled loop that puts them to work."""

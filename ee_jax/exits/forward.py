@@ -1,0 +1,58 @@
+"""A full forward pass over a split: what every exit reads and says of every example."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from ee_jax.compilation import Program
+from ee_jax.models.exit_model import ExitModel
+from ee_jax.models.heads import Answer
+from ee_jax.models.parameters import Parameters, bind
+
+FORWARD_BATCH = 64  # examples at a time
+
+
+class ForwardPass:
+    """The full forward pass of a model, compiled once and used for any parameters."""
+
+    def __init__(self, model: ExitModel, place: Callable[[Any], Any] = lambda batch: batch):
+        def features(values: Parameters, tokens_BT: Any, mask_BT: Any) -> Any:
+            return bind(model, values).features(tokens_BT, mask_BT)
+
+        def answers(values: Parameters, feature_END: Any) -> Answer:
+            return bind(model, values).answers(feature_END)
+
+        self._features, self._answers = Program(features), Program(answers)
+        self._place = place  # puts a batch on the devices
+
+    @property
+    def compile_seconds(self) -> float:
+        """Seconds spent compiling."""
+        return self._features.seconds + self._answers.seconds
+
+    def features(
+        self,
+        values: Parameters,
+        batches: Iterable[Any],
+        examples: int,
+        tick: Callable[[], None] = lambda: None,
+    ) -> Float[np.ndarray, "E N D"]:
+        """What the heads read, in the order of the examples; `batches` hold each once."""
+        out = None
+        for batch in batches:
+            inputs = self._place((batch.tokens_BT, batch.mask_BT))
+            feature_EBD = np.asarray(self._features(values, *inputs))
+            if out is None:
+                exits, _, width = feature_EBD.shape
+                out = np.empty((exits, examples, width), np.float32)
+            out[:, batch.index_B[batch.valid_B]] = feature_EBD[:, batch.valid_B]
+            tick()
+        assert out is not None, "no batches"
+        return out
+
+    def answers(self, values: Parameters, feature_END: Float[np.ndarray, "E N D"]) -> Answer:
+        """The answers of all exits; [E, N] leads every array."""
+        return jax.device_get(self._answers(values, jax.numpy.asarray(feature_END)))

@@ -1,0 +1,133 @@
+"""The compiled exit loop: segments and heads in, each example's answer and exit out.
+
+It knows no Transformer. Segments and heads are functions over a state, any pytree of arrays
+that B leads; shapes are static, and one `lax.while_loop` runs until every example has stopped.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from ee_jax.exits.rules import Rule
+from ee_jax.models.heads import Answer
+
+State = Any  # a pytree in which B leads every array
+Segment = Callable[[State], State]
+Head = Callable[[State], Answer]
+
+
+class Stopped(NamedTuple):
+    """What came out for each example."""
+
+    logits_BC: Float[Array, "B C"]
+    exit_B: Int[Array, " B"]  # number of the exit that answered
+    confidence_B: Float[Array, " B"]  # of that exit
+
+
+class Carry(NamedTuple):
+    """What goes round the loop."""
+
+    exit: Int[Array, ""]  # the segment to run next
+    running: Int[Array, ""]  # examples that have not stopped
+    done_B: Bool[Array, " B"]
+    state: State
+    rule_state: Any
+    out: Stopped
+
+
+def run_exits(
+    segments: Sequence[Segment],
+    heads: Sequence[Head],
+    rule: Rule,
+    state: State,
+    sizes: Sequence[int] = (),
+) -> Stopped:
+    """Runs segment after segment until the rule has stopped every example.
+
+    Args:
+        segments: E functions from state to state, applied in turn.
+        heads: E functions from state to `Answer`, one after each segment.
+        rule: who stops where; whoever is left at the last exit stops there.
+        state: the state before the first segment.
+        sizes: static batch sizes for compaction: the examples still running are gathered and
+            run at the smallest size that holds them. Without any, the whole batch runs, masked,
+            until its last example stops.
+
+    Returns:
+        Logits, exit and confidence of each example where it stopped.
+    """
+    batch = jax.tree.leaves(state)[0].shape[0]
+    answer = jax.eval_shape(lambda state: heads[0](segments[0](state)), state)
+    advance = _advance(segments, heads, batch, sizes)
+    last = len(segments) - 1
+
+    def step(carry: Carry) -> Carry:
+        exit, was = carry.exit, carry.rule_state
+        state, answer = advance(exit, carry.done_B, carry.state)
+        verdict, rule_state = rule.step(exit, answer, was)
+        here_B = ~carry.done_B & (verdict.stop_B | (exit == last))
+        done_B = carry.done_B | here_B
+        new = Stopped(answer.logits, jnp.full(batch, exit), verdict.confidence_B)
+        out = _choose(here_B, new, carry.out)
+        rule_state = _choose(carry.done_B, was, rule_state)
+        return Carry(exit + 1, jnp.sum(~done_B), done_B, state, rule_state, out)
+
+    start = _start(rule, answer, batch, state)
+    return jax.lax.while_loop(lambda carry: carry.running > 0, step, start).out
+
+
+def _start(rule: Rule, answer: Answer, batch: int, state: State) -> Carry:
+    logits_BC = jnp.zeros(answer.logits.shape, answer.logits.dtype)
+    out = Stopped(logits_BC, jnp.zeros(batch, jnp.int32), jnp.zeros(batch))
+    done_B = jnp.zeros(batch, bool)
+    return Carry(jnp.int32(0), jnp.int32(batch), done_B, state, rule.init(answer), out)
+
+
+def _choose(choose_B: Bool[Array, " B"], yes: Any, no: Any) -> Any:
+    def choose(yes: Array, no: Array) -> Array:
+        return jnp.where(choose_B.reshape(-1, *[1] * (yes.ndim - 1)), yes, no)
+
+    return jax.tree.map(choose, yes, no)
+
+
+def _advance(
+    segments: Sequence[Segment], heads: Sequence[Head], batch: int, sizes: Sequence[int]
+) -> Callable[[Array, Array, State], tuple[State, Answer]]:
+    """A segment and its head on those who run; the other rows' results mean nothing."""
+    sizes = sorted({size for size in sizes if size < batch} | {batch})
+    branches = [
+        _branch(segment, head, size, batch)
+        for segment, head in zip(segments, heads, strict=True)
+        for size in sizes
+    ]
+
+    def advance(exit: Array, done_B: Array, state: State) -> tuple[State, Answer]:
+        if len(sizes) == 1:
+            return jax.lax.switch(exit, branches, done_B, state)
+        order_B = jnp.argsort(done_B, stable=True)  # those who run first
+        fit = jnp.searchsorted(jnp.asarray(sizes), jnp.sum(~done_B))
+        return jax.lax.switch(exit * len(sizes) + fit, branches, order_B, state)
+
+    return advance
+
+
+def _branch(
+    segment: Segment, head: Head, size: int, batch: int
+) -> Callable[[Array, State], tuple[State, Answer]]:
+    def run(order_B: Array, state: State) -> tuple[State, Answer]:
+        if size == batch:
+            state = segment(state)
+            return state, head(state)
+        rows = order_B[:size]
+        part = segment(jax.tree.map(lambda whole: whole[rows], state))
+
+        def put(part: Array, whole: Array) -> Array:
+            return whole.at[rows].set(part, unique_indices=True)
+
+        blank = jax.tree.map(lambda part: jnp.zeros((batch, *part.shape[1:])), head(part))
+        return jax.tree.map(put, part, state), jax.tree.map(put, head(part), blank)
+
+    return run

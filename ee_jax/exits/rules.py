@@ -1,0 +1,155 @@
+"""Exit rules: who stops here.
+
+A rule is a pair of pure functions, as Optax's transformations are: `init` makes the state that
+follows each example from exit to exit, `step` reads an exit's answers and says who stops. What
+may change without compiling again (thresholds, depths) is an array in the functions' closure or
+in the state.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Bool, Float, Int
+
+from ee_jax.exits.confidence import CONFIDENCES
+from ee_jax.models.heads import Answer
+
+RuleState = Any  # a pytree in which B leads every array
+
+
+class Verdict(NamedTuple):
+    """What a rule says of each example at an exit."""
+
+    stop_B: Bool[Array, " B"]
+    confidence_B: Float[Array, " B"]
+
+
+class Rule(NamedTuple):
+    """`init(answer)` gives the state; `step(exit, answer, state)` a verdict and a state.
+
+    `init` may read only the shapes of the answer. `exit` is a traced number.
+    """
+
+    init: Callable[[Answer], RuleState]
+    step: Callable[[Array, Answer, RuleState], tuple[Verdict, RuleState]]
+
+
+class Streak(NamedTuple):
+    """The answer before this one, and for how many exits it has been the same."""
+
+    prediction_B: Int[Array, " B"]
+    length_B: Int[Array, " B"]
+
+
+def no_streak(batch: int) -> Streak:
+    """The streak before the first exit."""
+    return Streak(jnp.full(batch, -1, jnp.int32), jnp.zeros(batch, jnp.int32))
+
+
+def extend_streak(streak: Streak, prediction_B: Int[Array, " B"]) -> Streak:
+    """Counts the exits in a row that answered like the exit before them (PABEE, sec. 3.2)."""
+    same_B = streak.prediction_B == prediction_B
+    return Streak(prediction_B, jnp.where(same_B, streak.length_B + 1, 0))
+
+
+class Limits(NamedTuple):
+    """When a confident example may stop."""
+
+    threshold_E: Float[Array, " E"]  # stops where confidence > threshold
+    depth_E: Int[Array, " E"]  # blocks run at each exit
+    temperature_E: Float[Array, " E"]  # divides the logits before the confidence is taken
+    min_depth: Int[Array, ""]
+    patience: Int[Array, ""]
+
+
+def may_stop(
+    limits: Limits, exit: Array, confidence_B: Float[Array, " B"], length_B: Int[Array, " B"]
+) -> Bool[Array, " B"]:
+    """Confidence above the exit's threshold, deep enough, and agreed long enough."""
+    sure_B = confidence_B > limits.threshold_E[exit]
+    deep = limits.depth_E[exit] >= limits.min_depth
+    return sure_B & deep & (length_B >= limits.patience)
+
+
+def make_limits(
+    threshold: ArrayLike,
+    exit_layers: Sequence[int],
+    temperature: ArrayLike = 1.0,
+    min_depth: int = 1,
+    patience: int = 0,
+) -> Limits:
+    """Limits from one threshold and temperature an exit, or one for all."""
+    exits = (len(exit_layers),)
+    threshold_E = jnp.broadcast_to(jnp.asarray(threshold, jnp.float32), exits)
+    temperature_E = jnp.broadcast_to(jnp.asarray(temperature, jnp.float32), exits)
+    depth_E = jnp.asarray(exit_layers, jnp.int32)
+    least, streak = jnp.int32(min_depth), jnp.int32(patience)
+    return Limits(threshold_E, depth_E, temperature_E, least, streak)
+
+
+def threshold_rule(confidence: str, limits: Limits) -> Rule:
+    """Stops where `confidence` is above the threshold, within `limits`."""
+    measure = jax.vmap(CONFIDENCES[confidence])
+    needs_previous = confidence == "saturation"
+
+    def init(answer: Answer) -> tuple[Streak, Array]:
+        batch = answer.logits.shape[0]
+        shape = answer.feature.shape if needs_previous else (batch, 0)
+        return no_streak(batch), jnp.zeros(shape)
+
+    def step(exit: Array, answer: Answer, state: RuleState) -> tuple[Verdict, RuleState]:
+        streak, previous_BD = state
+        cooled = answer._replace(logits=answer.logits / limits.temperature_E[exit])
+        confidence_B = measure(cooled, previous_BD)
+        streak = extend_streak(streak, answer.logits.argmax(-1).astype(jnp.int32))
+        stop_B = may_stop(limits, exit, confidence_B, streak.length_B)
+        feature_BD = answer.feature if needs_previous else previous_BD
+        return Verdict(stop_B, confidence_B), (streak, feature_BD)
+
+    return Rule(init, step)
+
+
+def forced_rule(confidence: str, depth_B: Int[Array, " B"], exit_layers: Sequence[int]) -> Rule:
+    """Stops each example at the first exit at or beyond its given depth.
+
+    For oracles and benchmarks: the confidence is computed all the same, so that the program
+    costs what it costs in use.
+    """
+    never = threshold_rule(confidence, make_limits(1.0, exit_layers))
+    depth_E = jnp.asarray(exit_layers)
+
+    def init(answer: Answer) -> RuleState:
+        chex.assert_equal_shape_prefix([answer.logits, depth_B], 1)
+        return depth_B, never.init(answer)
+
+    def step(exit: Array, answer: Answer, state: RuleState) -> tuple[Verdict, RuleState]:
+        wanted_B, inner = state
+        verdict, inner = never.step(exit, answer, inner)
+        return verdict._replace(stop_B=depth_E[exit] >= wanted_B), (wanted_B, inner)
+
+    return Rule(init, step)
+
+
+def first_exit(
+    limits: Limits, confidence_EN: Float[Array, "E N"], prediction_EN: Int[Array, "E N"]
+) -> Int[Array, " N"]:
+    """Where each example of a trace stops: the number of its exit; the last always answers.
+
+    The same decisions as the compiled loop's, without the model.
+    """
+    chex.assert_equal_shape([confidence_EN, prediction_EN])
+    exits, examples = confidence_EN.shape
+
+    def step(streak: Streak, at: tuple[Array, Array, Array]) -> tuple[Streak, Array]:
+        exit, confidence_N, prediction_N = at
+        streak = extend_streak(streak, prediction_N)
+        return streak, may_stop(limits, exit, confidence_N, streak.length_B)
+
+    numbers = jnp.arange(exits)
+    _, stop_EN = jax.lax.scan(
+        step, no_streak(examples), (numbers, confidence_EN, prediction_EN)
+    )
+    return stop_EN.at[-1].set(True).argmax(0)

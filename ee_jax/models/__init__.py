@@ -1,0 +1,1 @@
+"""Backbones from small parts, exit heads, and Hugging Face weights in and out."""

@@ -1,0 +1,60 @@
+"""Attention and positions, as functions over plain arrays."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+MASKED = -1e9  # finite, so that a row with nothing to see gives no NaN
+
+
+def attention_bias(mask_BT: Bool[Array, "B T"], causal: bool) -> Float[Array, "B t T"]:
+    """What is added to the scores: 0 where a query may look, `MASKED` elsewhere.
+
+    Shape [B, 1, T], or [B, T, T] where each position sees only what came before it.
+    """
+    seen = mask_BT[:, None, :]
+    if causal:
+        time = mask_BT.shape[1]
+        seen = seen & jnp.tril(jnp.ones((time, time), bool))
+    return jnp.where(seen, 0.0, MASKED)
+
+
+def attend(
+    query_BTNH: Float[Array, "B T N H"],
+    key_BSKH: Float[Array, "B S K H"],
+    value_BSKH: Float[Array, "B S K H"],
+    bias_BTS: Float[Array, "B t S"],
+) -> Float[Array, "B T N H"]:
+    """Scaled dot-product attention (Vaswani et al. 2017, eq. 1), K dividing N.
+
+    Batched matrix products over [B*K, ...], and the softmax's division after the second
+    product: on CPUs three times as fast as dividing the T x S weights.
+    """
+    batch, time, heads, size = query_BTNH.shape
+    source, kv_heads = key_BSKH.shape[1:3]
+    group = heads // kv_heads  # query heads that share a key head lie beside each other
+
+    rows = batch * kv_heads
+    query = query_BTNH.reshape(batch, time, kv_heads, group, size) / math.sqrt(size)
+    query = query.transpose(0, 2, 3, 1, 4).reshape(rows, group * time, size)
+    key = key_BSKH.transpose(0, 2, 1, 3).reshape(rows, source, size)
+    value = value_BSKH.transpose(0, 2, 1, 3).reshape(rows, source, size)
+
+    bias = jnp.broadcast_to(bias_BTS[:, None, None], (batch, kv_heads, group, time, source))
+    score = jnp.einsum("rth,rsh->rts", query, key) + bias.reshape(rows, group * time, source)
+    weight = jnp.exp(score - jax.lax.stop_gradient(score.max(-1, keepdims=True)))
+    mixed = jnp.einsum("rts,rsh->rth", weight, value) / weight.sum(-1, keepdims=True)
+    mixed = mixed.reshape(batch, kv_heads, group, time, size).transpose(0, 3, 1, 2, 4)
+    return mixed.reshape(batch, time, heads, size)
+
+
+def rotate(x_BTNH: Float[Array, "B T N H"], theta: float) -> Float[Array, "B T N H"]:
+    """Rotary positions (Su et al. 2021), halves of H paired as Llama's weights expect."""
+    time, half = x_BTNH.shape[1], x_BTNH.shape[-1] // 2
+    frequency = theta ** (-jnp.arange(half) / half)
+    angle = jnp.arange(time)[:, None, None] * frequency
+    left, right = x_BTNH[..., :half], x_BTNH[..., half:]
+    cos, sin = jnp.cos(angle), jnp.sin(angle)
+    return jnp.concatenate([left * cos - right * sin, right * cos + left * sin], axis=-1)

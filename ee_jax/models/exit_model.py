@@ -1,0 +1,76 @@
+"""A backbone with exits: what is trained, traced and compiled."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int
+
+from ee_jax.models.heads import Answer, ExitDesign, ExitHeads, pool
+from ee_jax.models.transformer import State, Transformer
+
+
+class ExitModel(nnx.Module):
+    """A backbone that may answer at the exits of `design`."""
+
+    def __init__(self, backbone: Transformer, design: ExitDesign, *, rngs: nnx.Rngs):
+        self.backbone = backbone
+        self.design = design
+        self.exits = ExitHeads(design, backbone.config.width, rngs=rngs)
+
+    def _segment(self, exit: int) -> tuple[int, int]:
+        return (0, *self.design.layers)[exit], self.design.layers[exit]
+
+    def feature(self, state: State) -> Float[Array, "B D"]:
+        """What a head reads of a state."""
+        return self.backbone.norm(pool(state.hidden_BTD, state.mask_BT, self.design.pooling))
+
+    def features(
+        self,
+        tokens_BT: Int[Array, "B T"],
+        mask_BT: Bool[Array, "B T"],
+        rate: float = 0.0,
+        key: Array | None = None,
+    ) -> Float[Array, "E B D"]:
+        """What the heads read at every exit, in one full forward pass."""
+        keys = (None, None) if key is None else jax.random.split(key)
+        state = self.backbone.embed(tokens_BT, mask_BT, rate, keys[0])
+        features = []
+        for exit in range(len(self.design.layers)):
+            state = self.backbone.segment(state, *self._segment(exit), rate, keys[1])
+            features.append(self.feature(state))
+        return jnp.stack(features)
+
+    def answers(self, feature_EBD: Float[Array, "E B D"]) -> Answer:
+        """The answers of all exits, E leading every array."""
+        answers = [self.exits(exit, feature) for exit, feature in enumerate(feature_EBD)]
+        return jax.tree.map(lambda *parts: jnp.stack(parts), *answers)
+
+    def segments(self) -> list[Callable[[State], State]]:
+        """The runs of blocks between exits, for the compiled loop."""
+
+        def run(exit: int) -> Callable[[State], State]:
+            return lambda state: self.backbone.segment(state, *self._segment(exit))
+
+        return [run(exit) for exit in range(len(self.design.layers))]
+
+    def heads(self) -> list[Callable[[State], Answer]]:
+        """The exit heads as functions of a state, for the compiled loop."""
+
+        def answer(exit: int) -> Callable[[State], Answer]:
+            return lambda state: self.exits(exit, self.feature(state))
+
+        return [answer(exit) for exit in range(len(self.design.layers))]
+
+
+def static_logits(
+    model: ExitModel,
+    tokens_BT: Int[Array, "B T"],
+    mask_BT: Bool[Array, "B T"],
+    depth: int | None = None,
+) -> Float[Array, "B C"]:
+    """The static program: `depth` blocks (None: all), and only the head that answers there."""
+    depth = depth or model.design.layers[-1]
+    state = model.backbone.segment(model.backbone.embed(tokens_BT, mask_BT), 0, depth)
+    return model.exits(model.design.layers.index(depth), model.feature(state)).logits

@@ -1,0 +1,111 @@
+"""Exit heads: from a hidden state that stands for a sequence to logits."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float
+
+from ee_jax.models.layers import gelu
+
+
+@dataclass(frozen=True)
+class ExitDesign:
+    """Where a model may stop and what answers there."""
+
+    layers: tuple[int, ...]  # blocks run at each exit, the last is L
+    classes: int  # C
+    head: str = "linear"  # a name in HEADS
+    pooling: str = "mean"  # "mean" or "first"
+    learned: bool = False  # with a learned confidence
+
+
+class Answer(NamedTuple):
+    """What an exit says; batched or not, and `None` where nothing reads the part."""
+
+    logits: Float[Array, "*B C"]
+    feature: Float[Array, "*B D"] | None = None  # what the head read, for `saturation`
+    score: Float[Array, "*B"] | None = None  # logit of "stopping here is right"
+
+
+def pool(
+    hidden_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"], how: str
+) -> Float[Array, "B D"]:
+    """One vector a sequence: its first token's, or the mean over its tokens."""
+    if how == "first":
+        return hidden_BTD[:, 0]
+    weight_BT1 = mask_BT[..., None].astype(hidden_BTD.dtype)
+    return (hidden_BTD * weight_BT1).sum(1) / weight_BT1.sum(1)
+
+
+class Linear(nnx.Module):
+    """One projection."""
+
+    def __init__(self, width: int, classes: int, *, rngs: nnx.Rngs):
+        self.out = nnx.Linear(width, classes, rngs=rngs)
+
+    def __call__(self, feature: Float[Array, "*B D"]) -> Float[Array, "*B C"]:
+        """Logits."""
+        return self.out(feature)
+
+
+class Pooler(nnx.Module):
+    """BERT's pooler and a projection (DeeBERT's head, Xin et al. 2020)."""
+
+    def __init__(self, width: int, classes: int, *, rngs: nnx.Rngs):
+        self.dense = nnx.Linear(width, width, rngs=rngs)
+        self.out = nnx.Linear(width, classes, rngs=rngs)
+
+    def __call__(self, feature: Float[Array, "*B D"]) -> Float[Array, "*B C"]:
+        """Logits."""
+        return self.out(jnp.tanh(self.dense(feature)))
+
+
+class TwoLayer(nnx.Module):
+    """A hidden layer with GELU and a projection."""
+
+    def __init__(self, width: int, classes: int, *, rngs: nnx.Rngs):
+        self.dense = nnx.Linear(width, width, rngs=rngs)
+        self.out = nnx.Linear(width, classes, rngs=rngs)
+
+    def __call__(self, feature: Float[Array, "*B D"]) -> Float[Array, "*B C"]:
+        """Logits."""
+        return self.out(gelu(self.dense(feature)))
+
+
+class Normed(nnx.Module):
+    """A final norm and a projection, made once and used at every exit."""
+
+    def __init__(self, width: int, classes: int, *, rngs: nnx.Rngs):
+        self.norm = nnx.LayerNorm(width, rngs=rngs)
+        self.out = nnx.Linear(width, classes, rngs=rngs)
+
+    def __call__(self, feature: Float[Array, "*B D"]) -> Float[Array, "*B C"]:
+        """Logits."""
+        return self.out(self.norm(feature))
+
+
+HEADS = {"linear": Linear, "pooler": Pooler, "mlp": TwoLayer, "shared": Normed}
+
+
+class ExitHeads(nnx.Module):
+    """A head for each exit, or one for all (`shared`), and their learned confidence."""
+
+    def __init__(self, design: ExitDesign, width: int, *, rngs: nnx.Rngs):
+        exits = len(design.layers)
+        made = range(1 if design.head == "shared" else exits)
+        make = HEADS[design.head]
+        self.heads = nnx.List([make(width, design.classes, rngs=rngs) for _ in made])
+        scores = range(exits if design.learned else 0)
+        self.scores = nnx.List([nnx.Linear(width, 1, rngs=rngs) for _ in scores])
+
+    def __call__(self, exit: int, feature: Float[Array, "*B D"]) -> Answer:
+        """The answer at exit number `exit`."""
+        logits = self.heads[min(exit, len(self.heads) - 1)](feature)
+        if not self.scores:
+            return Answer(logits, feature)
+        # The confidence learns to judge the answers; it does not shape them.
+        score = self.scores[exit](jax.lax.stop_gradient(feature))
+        return Answer(logits, feature, score[..., 0])

@@ -1,0 +1,110 @@
+"""The parts of a block, as small modules; `Architecture` chooses among them."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from ee_jax.models.architecture import Architecture
+from ee_jax.models.attention import attend, rotate
+
+Hidden = Float[Array, "B T D"]
+
+
+def gelu(x: Array) -> Array:
+    """GELU by `erf` (Hendrycks & Gimpel 2016); `jax.nn.gelu` takes the slower `erfc`."""
+    return x * (0.5 + 0.5 * jax.lax.erf(x * math.sqrt(0.5)))
+
+
+ACTIVATIONS = {"gelu": gelu, "silu": jax.nn.silu}
+
+
+def dropout(x: Array, rate: float, key: Array | None) -> Array:
+    """Zeroes a share `rate` of `x` and rescales the rest; the identity without a key."""
+    if key is None or rate == 0.0:
+        return x
+    kept = jax.random.bernoulli(key, 1.0 - rate, x.shape)
+    return jnp.where(kept, x / (1.0 - rate), 0.0)
+
+
+def make_norm(config: Architecture, rngs: nnx.Rngs) -> nnx.Module:
+    """The architecture's norm over D."""
+    norm = {"layer": nnx.LayerNorm, "rms": nnx.RMSNorm}[config.norm]
+    return norm(config.width, epsilon=config.norm_eps, rngs=rngs)
+
+
+def make_linear(config: Architecture, inputs: int, outputs: int, rngs: nnx.Rngs) -> nnx.Linear:
+    """A projection, initialised as BERT's."""
+    init = nnx.initializers.truncated_normal(0.02)
+    return nnx.Linear(inputs, outputs, use_bias=config.bias, kernel_init=init, rngs=rngs)
+
+
+class Attention(nnx.Module):
+    """Multi-head attention, grouped where K < N."""
+
+    def __init__(self, config: Architecture, *, rngs: nnx.Rngs):
+        self.config = config
+        kv_width = config.kv_heads * config.head_size
+        self.query = make_linear(config, config.width, config.width, rngs)
+        self.key = make_linear(config, config.width, kv_width, rngs)
+        self.value = make_linear(config, config.width, kv_width, rngs)
+        self.out = make_linear(config, config.width, config.width, rngs)
+
+    def __call__(self, hidden_BTD: Hidden, bias_BTS: Array) -> Hidden:
+        """Mixes the positions that the bias lets each one see."""
+        config, shape = self.config, hidden_BTD.shape
+        query, key, value = (
+            project(hidden_BTD).reshape(*shape[:2], -1, config.head_size)
+            for project in (self.query, self.key, self.value)
+        )
+        if config.positions == "rope":
+            query, key = rotate(query, config.rope_theta), rotate(key, config.rope_theta)
+        return self.out(attend(query, key, value, bias_BTS).reshape(shape))
+
+
+class MLP(nnx.Module):
+    """Two projections with an activation between them, or the gated form (SwiGLU)."""
+
+    def __init__(self, config: Architecture, *, rngs: nnx.Rngs):
+        self.activation = ACTIVATIONS[config.activation]
+        self.up = make_linear(config, config.width, config.hidden, rngs)
+        self.down = make_linear(config, config.hidden, config.width, rngs)
+        gated = config.mlp == "gated"
+        self.gate = make_linear(config, config.width, config.hidden, rngs) if gated else None
+
+    def __call__(self, hidden_BTD: Hidden) -> Hidden:
+        """Each position alone."""
+        if self.gate is None:
+            return self.down(self.activation(self.up(hidden_BTD)))
+        return self.down(self.activation(self.gate(hidden_BTD)) * self.up(hidden_BTD))
+
+
+class Block(nnx.Module):
+    """One transformer layer: attention and MLP, each with its residual and its norm."""
+
+    def __init__(self, config: Architecture, *, rngs: nnx.Rngs):
+        self.norm_first = config.norm_place == "pre"
+        self.attention = Attention(config, rngs=rngs)
+        self.attention_norm = make_norm(config, rngs)
+        self.mlp = MLP(config, rngs=rngs)
+        self.mlp_norm = make_norm(config, rngs)
+
+    def __call__(
+        self, hidden_BTD: Hidden, bias_BTS: Array, rate: float = 0.0, key: Array | None = None
+    ) -> Hidden:
+        """Runs the block; with a key, dropout at `rate` on both parts' outputs."""
+        keys = (None, None) if key is None else jax.random.split(key)
+
+        def attention(x: Hidden) -> Hidden:
+            return dropout(self.attention(x, bias_BTS), rate, keys[0])
+
+        def mlp(x: Hidden) -> Hidden:
+            return dropout(self.mlp(x), rate, keys[1])
+
+        if self.norm_first:
+            hidden_BTD = hidden_BTD + attention(self.attention_norm(hidden_BTD))
+            return hidden_BTD + mlp(self.mlp_norm(hidden_BTD))
+        hidden_BTD = self.attention_norm(hidden_BTD + attention(hidden_BTD))
+        return self.mlp_norm(hidden_BTD + mlp(hidden_BTD))

@@ -1,0 +1,78 @@
+"""The backbone: embedding, L blocks, final norm."""
+
+from typing import NamedTuple
+
+import jax
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int
+
+from ee_jax.models.architecture import Architecture
+from ee_jax.models.attention import attention_bias
+from ee_jax.models.layers import Block, dropout, make_norm
+
+
+class State(NamedTuple):
+    """What runs from block to block; B leads every array, so rows can be gathered."""
+
+    hidden_BTD: Float[Array, "B T D"]
+    mask_BT: Bool[Array, "B T"]
+
+
+class Embedding(nnx.Module):
+    """Tokens, learned positions and token types, as the architecture has them."""
+
+    def __init__(self, config: Architecture, *, rngs: nnx.Rngs):
+        def table(rows: int) -> nnx.Embed:
+            init = nnx.initializers.normal(0.02)
+            return nnx.Embed(rows, config.width, embedding_init=init, rngs=rngs)
+
+        learned = config.positions == "learned"
+        self.tokens = table(config.vocabulary)
+        self.positions = table(config.max_length) if learned else None
+        self.types = table(config.token_types) if config.token_types else None
+        self.norm = make_norm(config, rngs) if config.embedding_norm else None
+
+    def __call__(self, tokens_BT: Int[Array, "B T"]) -> Float[Array, "B T D"]:
+        """Hidden states before the first block; every token has type 0."""
+        hidden_BTD = self.tokens(tokens_BT)
+        if self.positions is not None:
+            hidden_BTD += self.positions.embedding[: tokens_BT.shape[1]]
+        if self.types is not None:
+            hidden_BTD += self.types.embedding[0]
+        return hidden_BTD if self.norm is None else self.norm(hidden_BTD)
+
+
+class Transformer(nnx.Module):
+    """A backbone of equal blocks; causal or not as `config` says."""
+
+    def __init__(self, config: Architecture, *, rngs: nnx.Rngs):
+        self.config = config
+        self.embedding = Embedding(config, rngs=rngs)
+        self.blocks = nnx.List([Block(config, rngs=rngs) for _ in range(config.blocks)])
+        pre = config.norm_place == "pre"
+        self.final_norm = make_norm(config, rngs) if pre else None
+
+    def embed(
+        self,
+        tokens_BT: Int[Array, "B T"],
+        mask_BT: Bool[Array, "B T"],
+        rate: float = 0.0,
+        key: Array | None = None,
+    ) -> State:
+        """The state before the first block."""
+        return State(dropout(self.embedding(tokens_BT), rate, key), mask_BT)
+
+    def segment(
+        self, state: State, start: int, stop: int, rate: float = 0.0, key: Array | None = None
+    ) -> State:
+        """Runs the blocks `start` to `stop` (exclusive)."""
+        hidden_BTD = state.hidden_BTD
+        bias_BTS = attention_bias(state.mask_BT, self.config.causal)
+        for index in range(start, stop):
+            block_key = None if key is None else jax.random.fold_in(key, index)
+            hidden_BTD = self.blocks[index](hidden_BTD, bias_BTS, rate, block_key)
+        return State(hidden_BTD, state.mask_BT)
+
+    def norm(self, hidden: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
+        """The final norm, where the architecture has one."""
+        return hidden if self.final_norm is None else self.final_norm(hidden)

@@ -1,0 +1,91 @@
+"""What a run found, in words."""
+
+from ee_jax.report import text
+from ee_jax.report.results import (
+    Point,
+    Results,
+    Strategy,
+    batches,
+    best,
+    difference,
+    gains,
+    is_known,
+    measured,
+)
+
+
+def headline(results: Results, tolerance: float = 0.01) -> str:
+    """The largest measured speed-up near the best full model, or that there is none."""
+    timed = batches(results)
+    if not timed:
+        return "Speed was not measured in this run."
+    top = max(strategy["full_accuracy"] for strategy in results["strategies"].values())
+    found = {batch: _fastest(results, batch, top - tolerance) for batch in timed}
+    near = (
+        f"within {text.count_points(tolerance)} of the best full model's "
+        f"{text.percent(top)} % {results['quality']}"
+    )
+    if not any(found.values()):
+        return f"Nothing was gained: {near}, no setting ran faster than the full model."
+    clauses = _clauses(found)
+    return f"{near[0].upper()}{near[1:]}, {_join(clauses)}."
+
+
+def _fastest(results: Results, batch: int, floor: float) -> tuple[str, float] | None:
+    """The strategy with the largest speed-up at a batch size, and that speed-up."""
+    found = {name: best(s, batch, floor) for name, s in results["strategies"].items()}
+    speedups = {name: p[measured(batch)] for name, p in found.items() if p is not None}
+    return max(speedups.items(), key=lambda item: item[1], default=None)
+
+
+def _clauses(found: dict[int, tuple[str, float] | None]) -> list[str]:
+    """A clause a batch size; a strategy is named where it changes."""
+    clauses, named = [], None
+    for batch, fastest in found.items():
+        name, speedup = fastest or (None, 0.0)
+        who = "" if name == named else f"{name} ran "
+        faster = f"{who}{text.number(speedup)} times as fast at batch {batch}"
+        clauses.append(faster if name else f"nothing was gained at batch {batch}")
+        named = name
+    return clauses
+
+
+def _join(clauses: list[str]) -> str:
+    return " and ".join([", ".join(clauses[:-1]), clauses[-1]] if clauses[1:] else clauses)
+
+
+def findings(results: Results) -> list[str]:
+    """A sentence for each threshold that calibration chose, as it did on the test split."""
+    return [
+        _calibrated(results, name, strategy, point)
+        for name, strategy in results["strategies"].items()
+        for point in strategy["points"]
+        if point["calibrated_for"] is not None
+    ]
+
+
+def _calibrated(results: Results, name: str, strategy: Strategy, point: Point) -> str:
+    most = text.count_points(point["calibrated_for"])
+    against = _against(difference(point, strategy))
+    depth = f"{text.number(point['mean_depth'])} of {results['model']['blocks']}"
+    speeds = [_speed(point, batch) for batch in batches(results)]
+    return (
+        f"{name}, calibrated to lose at most {most} "
+        f"(threshold {text.threshold(point['threshold'])}): "
+        f"{text.percent(point['accuracy'])} % on the test split, {against}, mean depth {depth}"
+        f"{'; ' + _join(speeds) if speeds else ''}."
+    )
+
+
+def _against(points: float) -> str:
+    shown = text.points(points)
+    return f"{shown} points against the full model" if shown != "0.0" else "as the full model"
+
+
+def _speed(point: Point, batch: int) -> str:
+    value = point.get(measured(batch))
+    if value is None or not is_known(value):
+        return f"not timed at batch {batch}"
+    if not gains(point, batch):
+        return f"no gain at batch {batch} ({text.number(value)})"
+    return f"{text.number(value)} times as fast at batch {batch}"

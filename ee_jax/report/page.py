@@ -1,0 +1,47 @@
+"""The page of a run: one HTML file that needs nothing else."""
+
+import json
+
+import jinja2
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from ee_jax.report.exit_depths import exit_depths
+from ee_jax.report.figures import svg
+from ee_jax.report.findings import findings, headline
+from ee_jax.report.quality_depth import quality_depth
+from ee_jax.report.results import Results, batches
+from ee_jax.report.tables import calibration_table, exit_table, speed_table
+
+
+def page(results: Results) -> str:
+    """The HTML text: finding, table, figures, calibration, and how it was measured."""
+    return _template().render(
+        results=results,
+        headline=headline(results),
+        findings=findings(results),
+        batches=batches(results),
+        rounds=results["config"].get("evaluation", {}).get("rounds"),
+        config=json.dumps(results["config"], indent=2),
+        speed=speed_table(results),
+        exits=exit_table(results),
+        calibrated=calibration_table(results),
+        quality_depth=_inline(quality_depth(results), "quality-depth"),
+        exit_depths=_inline(exit_depths(results), "exit-depths"),
+    )
+
+
+def _inline(figure: Figure, name: str) -> Markup:
+    """Matplotlib escapes the text that it draws, so its SVG goes in as it is."""
+    return Markup(svg(figure, name))
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("ee_jax.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.jinja")

@@ -1,0 +1,102 @@
+"""The figure of quality against mean depth."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from ee_jax.report import text
+from ee_jax.report.figures import INK, PAPER, style
+from ee_jax.report.results import Point, Results, Strategy
+
+SPEEDUPS = (1, 1.2, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
+
+
+def quality_depth(results: Results) -> Figure:
+    """Each strategy: its curve, the settings that were measured, its full model."""
+    with style():
+        figure = Figure()
+        axes = figure.add_subplot()
+        _label(axes, results)
+        for index, strategy in enumerate(results["strategies"].values()):
+            _draw(axes, strategy, f"C{index}")
+        _ideal_speedups(axes, results["model"]["blocks"])
+        _name(axes, results)
+        figure.legend(handles=_symbols(results), loc="outside lower center", ncols=4)
+    return figure
+
+
+def _label(axes: Axes, results: Results) -> None:
+    blocks = results["model"]["blocks"]
+    axes.set_xlabel(f"mean depth, blocks of {blocks}")
+    axes.set_ylabel(f"{results['quality']} on the test split, %")
+    margin = max(0.15, 0.03 * blocks)
+    axes.set_xlim(1 - margin, blocks + margin)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True, min_n_ticks=1))
+
+
+def _draw(axes: Axes, strategy: Strategy, color: str) -> None:
+    curve = sorted(strategy["curve"], key=lambda p: p["mean_depth"])
+    axes.axhline(100 * strategy["full_accuracy"], color=color, ls=(0, (5, 4)), lw=1, alpha=0.9)
+    axes.plot(*_depth_and_percent(curve), color=color)
+    plain = [p for p in strategy["points"] if p["calibrated_for"] is None]
+    axes.plot(*_depth_and_percent(plain), "o", ms=5, color=color)
+    chosen = [p for p in strategy["points"] if p["calibrated_for"] is not None]
+    axes.plot(*_depth_and_percent(chosen), "o", ms=11, mew=2, mec=color, mfc=PAPER, zorder=3)
+
+
+def _depth_and_percent(points: Sequence[Point]) -> tuple[list[float], list[float]]:
+    return [p["mean_depth"] for p in points], [100 * p["accuracy"] for p in points]
+
+
+def _ideal_speedups(axes: Axes, blocks: int) -> None:
+    """A second scale on top: blocks / mean depth, where its ticks have room."""
+    ticks: list[float] = []
+    for speedup in (s for s in SPEEDUPS if s <= blocks):
+        if not ticks or blocks / ticks[-1] - blocks / speedup > 0.06 * blocks:
+            ticks.append(speedup)
+    top = axes.twiny()
+    top.set_xlim(axes.get_xlim())
+    top.set_xticks([blocks / s for s in ticks], [f"{s:g}" for s in ticks])
+    top.set_xlabel("ideal speed-up, times")
+    top.tick_params(top=True)
+
+
+def _name(axes: Axes, results: Results) -> None:
+    """Each strategy's name at its full model, right of the axes, kept apart."""
+    strategies = results["strategies"]
+    heights = {name: 100 * s["full_accuracy"] for name, s in strategies.items()}
+    low, high = axes.get_ylim()
+    for name, height in _spread(heights, 0.11 * (high - low)).items():
+        axes.annotate(
+            f"{name}\n{text.percent(strategies[name]['full_accuracy'])} %",
+            (1.01, height),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            color=f"C{list(strategies).index(name)}",
+        )
+
+
+def _spread(heights: dict[str, float], gap: float) -> dict[str, float]:
+    """The heights from the top down, each at least `gap` below the one before."""
+    spread: dict[str, float] = {}
+    lowest = float("inf")
+    for name in sorted(heights, key=lambda n: -heights[n]):
+        spread[name] = lowest = min(heights[name], lowest - gap)
+    return spread
+
+
+def _symbols(results: Results) -> list[Line2D]:
+    """What the marks mean, whatever their colour."""
+    points = [p for s in results["strategies"].values() for p in s["points"]]
+    tolerances = sorted({p["calibrated_for"] for p in points} - {None})
+    chosen = f"calibrated threshold ({', '.join(map(text.tolerance, tolerances))})"
+    symbols = [
+        Line2D([], [], color=INK, label="every threshold"),
+        Line2D([], [], color=INK, ls="", marker="o", ms=5, label="measured"),
+        Line2D([], [], color=INK, ls="", marker="o", ms=9, mew=2, mfc=PAPER, label=chosen),
+        Line2D([], [], color=INK, ls=(0, (5, 4)), lw=1, label="full model"),
+    ]
+    return symbols if tolerances else [s for s in symbols if s.get_label() != chosen]

@@ -1,0 +1,115 @@
+"""A table of rows, and the same rows as Markdown, CSV and in the terminal."""
+
+import csv
+import io
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import rich.box
+import rich.table
+from rich.text import Text
+
+from ee_jax.report.results import is_known
+from ee_jax.report.text import NO_GAIN
+
+Row = Mapping[str, Any]  # scalars; every row of a table has the same keys
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column as a reader sees it."""
+
+    heading: str
+    show: Callable[[Row], str]
+    is_text: bool = False  # text is set left, numbers right
+
+
+@dataclass(frozen=True)
+class Table:
+    """Raw rows, the columns that show them, and what must be said beside them."""
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+    def cells(self) -> list[list[str]]:
+        """The rows as text."""
+        return [[column.show(row) for column in self.columns] for row in self.rows]
+
+
+def to_markdown(table: Table) -> str:
+    """A Markdown table that is also aligned as plain text, then its notes."""
+    lines = [[column.heading for column in table.columns], *table.cells()]
+    lines = [[_escape(cell) for cell in line] for line in lines]
+    widths = [max(3, *map(len, cells)) for cells in zip(*lines, strict=True)]
+    text = [_line(table, line, widths) for line in lines]
+    text.insert(1, _rule(table, widths))
+    notes = [f"\n{_escape(note)}" for note in table.notes]
+    return "\n".join([*text, *notes]) + "\n"
+
+
+def _escape(cell: str) -> str:
+    return cell.translate({ord("|"): "\\|", ord("<"): "&lt;", ord("\n"): " "})
+
+
+def _line(table: Table, cells: list[str], widths: list[int]) -> str:
+    pairs = zip(table.columns, cells, widths, strict=True)
+    padded = [cell.ljust(w) if column.is_text else cell.rjust(w) for column, cell, w in pairs]
+    return f"| {' | '.join(padded)} |"
+
+
+def _rule(table: Table, widths: list[int]) -> str:
+    pairs = zip(table.columns, widths, strict=True)
+    return f"| {' | '.join('-' * w if c.is_text else '-' * (w - 1) + ':' for c, w in pairs)} |"
+
+
+def to_csv(table: Table) -> str:
+    """The raw rows; what could not be computed is empty."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    if table.rows:
+        writer.writerow(table.rows[0])
+    writer.writerows([_raw(value) for value in row.values()] for row in table.rows)
+    return text.getvalue()
+
+
+def _raw(value: object) -> object:
+    return "" if isinstance(value, float) and not is_known(value) else value
+
+
+def to_terminal(table: Table) -> rich.table.Table:
+    """A table for `rich.print`, made to fit 80 columns."""
+    drawn = rich.table.Table(
+        title=Text(table.title, style="bold"),
+        title_justify="left",
+        caption=Text("\n".join(table.notes)),
+        caption_justify="left",
+        box=rich.box.SIMPLE_HEAD,
+        padding=0,
+        show_edge=False,
+    )
+    for column in table.columns:
+        _add_column(drawn, column)
+    for cells in table.cells():
+        drawn.add_row(*map(_cell, cells))
+    return drawn
+
+
+def _cell(cell: str) -> Text:
+    """What is no gain is dim, and on a line of its own."""
+    return Text(cell.replace(f", {NO_GAIN}", f"\n{NO_GAIN}"), style="dim" * (NO_GAIN in cell))
+
+
+def _add_column(drawn: rich.table.Table, column: Column) -> None:
+    """A narrow heading; where the terminal is narrow too, text wraps and numbers do not."""
+    heading = textwrap.wrap(column.heading, 8, break_long_words=False, break_on_hyphens=False)
+    drawn.add_column(
+        Text("\n".join(heading)),
+        justify="left" if column.is_text else "right",
+        no_wrap=not column.is_text,
+        overflow="fold",
+        vertical="bottom",
+    )

@@ -1,0 +1,52 @@
+"""Reading `results`, the content of a run's results.json: points, batches, what gained."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+Results = Mapping[str, Any]
+Strategy = Mapping[str, Any]
+Point = Mapping[str, Any]
+
+MEASURED = "measured_speedup_b"
+
+
+def measured(batch: int) -> str:
+    """The key of the measured speed-up at a batch size."""
+    return f"{MEASURED}{batch}"
+
+
+def is_known(value: float | None) -> bool:
+    """False for what could not be computed: null in JSON, NaN in Python."""
+    return value is not None and not math.isnan(value)
+
+
+def batches(results: Results) -> list[int]:
+    """The batch sizes that were timed, from the keys of the points."""
+    points = [point for s in results["strategies"].values() for point in s["points"]]
+    keys = {key for point in points for key in point if key.startswith(MEASURED)}
+    return sorted(int(key.removeprefix(MEASURED)) for key in keys)
+
+
+def sorted_points(strategy: Strategy) -> list[Point]:
+    """Points by rising threshold; at the same threshold the calibrated one last."""
+    return sorted(strategy["points"], key=lambda p: (p["threshold"], p["calibrated_for"] or 0))
+
+
+def gains(point: Point, batch: int) -> bool:
+    """True where two decimals show a speed-up; what never stops early gains nothing."""
+    speedup = point.get(measured(batch))
+    stops_early = point["threshold"] < 1 and round(point["ideal_speedup"], 2) > 1
+    return stops_early and speedup is not None and round(speedup, 2) > 1
+
+
+def best(strategy: Strategy, batch: int, floor: float) -> Point | None:
+    """The fastest point at `batch` whose accuracy is at least `floor`, if one gains."""
+    # 1e-9: 0.83 - 0.01 is not 0.82 in floating point.
+    fit = [p for p in strategy["points"] if p["accuracy"] >= floor - 1e-9 and gains(p, batch)]
+    return max(fit, key=lambda p: p[measured(batch)], default=None)
+
+
+def difference(point: Point, strategy: Strategy) -> float:
+    """Points of accuracy that the setting is above its strategy's full model."""
+    return round(100 * (point["accuracy"] - strategy["full_accuracy"]), 6)

@@ -1,0 +1,1 @@
+"""Strategies, losses, the training step and loop, and checkpoints."""

@@ -1,0 +1,79 @@
+"""Checkpoints of training: the one place that knows Orbax."""
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+from orbax.checkpoint import v1 as ocp
+
+from ee_jax.errors import UserError
+
+logging.getLogger("absl").setLevel(logging.ERROR)
+LatestN = ocp.training.preservation_policies.LatestN
+
+
+class Saved(NamedTuple):
+    """A checkpoint: a tree of arrays and notes in JSON."""
+
+    tree: Any
+    notes: dict[str, Any]
+
+
+class Checkpoints:
+    """The newest checkpoint in a folder; a save that is cut short leaves the one before.
+
+    `identity` says whose checkpoints they are; those of another are refused.
+    """
+
+    def __init__(self, folder: Path, identity: str):
+        self._folder, self._identity = folder, identity
+        self._inner = ocp.training.Checkpointer(
+            folder.absolute(), preservation_policy=LatestN(1), cleanup_tmp_directories=True
+        )
+
+    def save(self, number: int, tree: Any, **notes: Any) -> None:
+        """Saves under a rising `number`, and waits until it is on disk."""
+        notes = {**notes, "number": number, "identity": self._identity}
+        self._inner.save_checkpointables(number, {"tree": tree}, custom_metadata=notes)
+
+    def notes(self) -> dict[str, Any] | None:
+        """The notes of the newest checkpoint, if there is one."""
+        latest = self._inner.latest
+        if latest is None:
+            return None
+        notes = self._inner.checkpointables_metadata(latest.step).custom_metadata or {}
+        if notes.get("identity") != self._identity:
+            raise UserError(
+                f"the checkpoint in {self._folder} belongs to config {notes.get('identity')}, "
+                f"not {self._identity}: give another --output, or undo the change of config"
+            )
+        return notes
+
+    def load(self, like: Any) -> Saved:
+        """The newest checkpoint, as a tree of `like`'s structure and shapes."""
+        notes, latest = self.notes(), self._inner.latest
+        assert notes is not None, "no checkpoint: ask notes() first"
+        abstract = jax.tree.map(_abstract, like)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # shardings come from the file
+            try:
+                tree = self._inner.load_checkpointables(latest.step, {"tree": abstract})["tree"]
+            except (ValueError, KeyError, OSError) as error:
+                line = str(error).splitlines()[0]
+                raise UserError(
+                    f"the checkpoint {self._folder / str(latest.step)} cannot be read "
+                    f"({line}): delete it to train again from the start"
+                ) from None
+        return Saved(tree, notes)
+
+    def close(self) -> None:
+        """Ends Orbax's threads."""
+        self._inner.close()
+
+
+def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(
+        leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None)
+    )

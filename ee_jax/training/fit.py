@@ -1,0 +1,134 @@
+"""Training a stage: a generator of where it stands, step after step.
+
+It writes nothing and shows nothing; whoever runs it logs, draws progress and saves.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Float, Int32
+
+from ee_jax.compilation import Program
+from ee_jax.data.batches import Batch, training_batches
+from ee_jax.errors import UserError
+from ee_jax.models.exit_model import ExitModel
+from ee_jax.models.parameters import Parameters
+from ee_jax.sharding import check_batch, replicate, split_batch
+from ee_jax.training.step import (
+    Learner,
+    Metrics,
+    make_optimizer,
+    make_step,
+    partition,
+    start_learner,
+)
+from ee_jax.training.strategies import Stage
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a stage learns from: token rows, or what a frozen backbone made of them."""
+
+    rows: Sequence[Int32[np.ndarray, " T"]]
+    label_N: Int32[np.ndarray, " N"]
+    lengths: tuple[int, ...]  # static lengths (buckets)
+    feature_END: Float[np.ndarray, "E N D"] | None = None
+
+
+class Point(NamedTuple):
+    """Where a stage stands after a step."""
+
+    step: int
+    learner: Learner
+    metrics: Metrics  # of that step
+    data: dict[str, Any]  # state of the batches' iterator
+
+
+class StageFit:
+    """One stage of one model, ready to run."""
+
+    def __init__(
+        self, model: ExitModel, stage: Stage, examples: int, mesh: Mesh, dropout: float
+    ):
+        check_batch(stage.fit.batch, mesh, "fit.batch")
+        self.steps = steps_of(stage, examples)
+        self._stage, self._mesh = stage, mesh
+        self._optimizer = make_optimizer(stage.fit, self.steps)
+        step = make_step(model, stage, self._optimizer, dropout)
+        self._program = Program(step, donate=(0,))
+
+    @property
+    def compile_seconds(self) -> float:
+        """Seconds spent compiling so far."""
+        return self._program.seconds
+
+    def start(self, values: Parameters) -> tuple[Learner, Parameters]:
+        """The learner before the first step, and the parameters that the stage keeps."""
+        trained, kept = partition(values, self._stage)
+        # A step donates its learner; `values` is the caller's.
+        copied = {path: value.copy() for path, value in trained.items()}
+        return start_learner(copied, self._optimizer), kept
+
+    def run(
+        self,
+        learner: Learner,
+        kept: Parameters,
+        examples: Examples,
+        seed: int,
+        data: dict[str, Any] | None = None,
+    ) -> Iterator[Point]:
+        """Trains to the last step; a `Point` is valid until the next one is asked for.
+
+        Args:
+            learner: from `start`, or from a checkpoint. It is given away.
+            kept: the parameters that do not change.
+            examples: what to learn from.
+            seed: decides the order of the examples and the dropout.
+            data: the state of the batches' iterator that belongs to a later learner.
+
+        Raises:
+            UserError: the loss or its gradient is no longer finite.
+        """
+        learner, kept = replicate(learner, self._mesh), replicate(kept, self._mesh)
+        batches = self._batches(examples, seed)
+        if data is not None:
+            batches.set_state(data)
+        key = jax.random.key(seed)
+        for step in range(int(learner.step) + 1, self.steps + 1):
+            inputs = self._inputs(examples, next(batches))
+            learner, metrics = self._program(learner, kept, key, inputs)
+            metrics = jax.device_get(metrics)
+            self._check(step, metrics)
+            yield Point(step, learner, metrics, batches.get_state())
+
+    def _batches(self, examples: Examples, seed: int) -> Any:
+        rows, lengths = examples.rows, examples.lengths
+        if examples.feature_END is not None:  # a batch is only a list of rows
+            rows, lengths = [np.zeros(1, np.int32)] * len(rows), (1,)
+        batch = self._stage.fit.batch
+        return training_batches(rows, examples.label_N, lengths=lengths, batch=batch, seed=seed)
+
+    def _inputs(self, examples: Examples, batch: Batch) -> tuple[Any, ...]:
+        label_B = split_batch(batch.label_B, self._mesh)
+        if examples.feature_END is not None:
+            return examples.feature_END[:, batch.index_B], label_B
+        return *split_batch((batch.tokens_BT, batch.mask_BT), self._mesh), label_B
+
+    def _check(self, step: int, metrics: Metrics) -> None:
+        if not (np.isfinite(metrics.loss) and np.isfinite(metrics.gradient_norm)):
+            raise UserError(
+                f"training broke in stage `{self._stage.name}` at step {step}: loss "
+                f"{metrics.loss:.3g}, gradient norm {metrics.gradient_norm:.3g}; the last "
+                "checkpoint is kept: lower fit.learning_rate or fit.clip, and start again in "
+                "a new folder"
+            )
+
+
+def steps_of(stage: Stage, examples: int) -> int:
+    """Steps of a stage on so many examples."""
+    return math.ceil(stage.fit.epochs * examples / stage.fit.batch)

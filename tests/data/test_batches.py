@@ -1,0 +1,160 @@
+"""Properties of batches over rows whose tokens and labels tell which row they are."""
+
+import tempfile
+from collections import Counter
+from itertools import islice
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ee_jax.data.batches import Batch, evaluation_batches, training_batches
+from ee_jax.data.text import bucket_of
+from ee_jax.errors import UserError
+
+LENGTHS = (4, 8, 12)
+row_lengths = st.lists(st.integers(1, 20), min_size=1, max_size=40)
+# 3, 20, 0 and 11 rows up to 4, 8, 12 and beyond, where rows are cut to 12.
+SIZES = [2] * 3 + [7] * 20 + [19] * 11
+
+
+def rows_of(sizes: list[int]) -> tuple[list[np.ndarray], np.ndarray]:
+    """Row n is made of n * 100 + 1, n * 100 + 2, ...; its label is 3 * n."""
+    rows = [np.arange(1, size + 1, dtype=np.int32) + 100 * n for n, size in enumerate(sizes)]
+    return rows, 3 * np.arange(len(sizes), dtype=np.int32)
+
+
+def train(sizes=SIZES, *, batch=4, seed=0, **shard):
+    return training_batches(*rows_of(sizes), lengths=LENGTHS, batch=batch, seed=seed, **shard)
+
+
+def check(batch: Batch, sizes: list[int], batch_size: int) -> None:
+    """Every row is what its number says, in the bucket that it belongs to."""
+    rows, label_N = rows_of(sizes)
+    length = batch.tokens_BT.shape[1]
+    assert batch.tokens_BT.shape == batch.mask_BT.shape == (batch_size, length)
+    assert [array.dtype for array in batch] == [np.int32, bool, np.int32, np.int32, bool]
+    np.testing.assert_array_equal(batch.label_B, label_N[batch.index_B])
+    for tokens_T, mask_T, index in zip(*batch[:2], batch.index_B, strict=True):
+        assert length == bucket_of(sizes[index], LENGTHS)
+        np.testing.assert_array_equal(tokens_T[mask_T], rows[index][:length])
+        assert mask_T[: mask_T.sum()].all()  # padding only at the end
+        assert not tokens_T[~mask_T].any()
+
+
+def same(left: list[Batch], right: list[Batch]) -> bool:
+    arrays = [
+        (a, b) for x, y in zip(left, right, strict=True) for a, b in zip(x, y, strict=True)
+    ]
+    return all(np.array_equal(a, b) for a, b in arrays)
+
+
+def seen(batches: list[Batch]) -> Counter[int]:
+    return Counter(int(index) for batch in batches for index in batch.index_B)
+
+
+@given(row_lengths, st.integers(1, 9))
+def test_evaluation_gives_each_row_once(sizes, batch_size):
+    batches = list(evaluation_batches(*rows_of(sizes), lengths=LENGTHS, batch=batch_size))
+    for batch in batches:
+        check(batch, sizes, batch_size)
+        assert batch.valid_B[0]
+    valid = np.concatenate([batch.index_B[batch.valid_B] for batch in batches])
+    assert sorted(valid) == list(range(len(sizes)))
+    # As few batches as static shapes allow.
+    buckets = Counter(bucket_of(size, LENGTHS) for size in sizes)
+    assert len(batches) == sum(-(-rows // batch_size) for rows in buckets.values())
+
+
+@settings(max_examples=25, deadline=None)
+@given(row_lengths, st.integers(1, 6), st.integers(1, 30), st.integers(0, 5))
+def test_training_sees_the_rows_of_a_bucket_equally_often(sizes, batch_size, steps, seed):
+    batches = list(islice(train(sizes, batch=batch_size, seed=seed), steps))
+    for batch in batches:
+        check(batch, sizes, batch_size)
+        assert batch.valid_B.all()
+    counts = seen(batches)
+    for length in LENGTHS:
+        times = [
+            counts[n] for n, size in enumerate(sizes) if bucket_of(size, LENGTHS) == length
+        ]
+        assert not times or max(times) - min(times) <= 1
+
+
+def test_buckets_take_turns_in_proportion_to_their_rows():
+    steps = Counter(batch.tokens_BT.shape[1] for batch in islice(train(), 170))
+    # 3 : 20 : 11 of 34. Grain rounds the shares to 100 : 666 : 366 and is never a turn ahead.
+    assert steps[4] == pytest.approx(15, abs=1)
+    assert steps[8] == pytest.approx(100, abs=1)
+    assert steps[12] == pytest.approx(55, abs=1)
+
+
+def test_each_epoch_has_an_order_of_its_own():
+    batches = list(islice(train([2] * 12), 9))  # one bucket, three epochs of three batches
+    epochs = [
+        [int(index) for batch in batches[at : at + 3] for index in batch.index_B]
+        for at in (0, 3, 6)
+    ]
+    assert [sorted(epoch) for epoch in epochs] == [list(range(12))] * 3
+    assert len({tuple(epoch) for epoch in [*epochs, list(range(12))]}) == 4
+
+
+def test_the_seed_decides():
+    first = list(islice(train(seed=1), 20))
+    assert same(first, list(islice(train(seed=1), 20)))
+    assert not same(first, list(islice(train(seed=2), 20)))
+
+
+def test_a_bucket_smaller_than_the_batch_repeats_its_rows():
+    batch = next(train([2, 2, 2], batch=8))
+    assert sorted(seen([batch]).values()) == [2, 3, 3]
+
+
+def test_resumes_exactly():
+    iterator = train()
+    list(islice(iterator, 7))
+    state = iterator.get_state()
+    rest = list(islice(iterator, 30))
+    fresh = train()
+    fresh.set_state(state)
+    assert same(list(islice(fresh, 30)), rest)
+
+
+def test_orbax_saves_and_restores_the_iterator():
+    from orbax.checkpoint import v1 as ocp
+
+    iterator = train()
+    list(islice(iterator, 7))
+    with tempfile.TemporaryDirectory() as folder, ocp.training.Checkpointer(folder) as saver:
+        saver.save_checkpointables(7, {"data": iterator})
+        rest = list(islice(iterator, 30))
+        fresh = train()
+        saver.load_checkpointables(7, {"data": fresh})
+        assert same(list(islice(fresh, 30)), rest)
+
+
+@pytest.mark.parametrize("shards", [2, 4])
+def test_shards_together_are_the_whole_batch(shards):
+    parts = [train(batch=8, shard=shard, shards=shards) for shard in range(shards)]
+    for whole in islice(train(batch=8), 30):
+        for shard, part in enumerate(parts):
+            assert same([next(part)], [Batch(*(array[shard::shards] for array in whole))])
+
+
+def test_another_number_of_shards_may_resume():
+    whole = train(batch=8)
+    list(islice(whole, 5))
+    half = train(batch=8, shard=1, shards=2)
+    half.set_state(whole.get_state())
+    assert same([next(half)], [Batch(*(array[1::2] for array in next(whole)))])
+
+
+def test_what_the_user_can_mend_is_said_at_the_call():
+    with pytest.raises(UserError, match="batch 6 does not divide by 4 shards"):
+        train(batch=6, shards=4)
+    rows, label_N = rows_of([3, 0])
+    with pytest.raises(UserError, match="row 1 has no tokens"):
+        evaluation_batches(rows, label_N, lengths=LENGTHS, batch=2)
+    with pytest.raises(UserError, match="no rows"):
+        train([])

