@@ -1,0 +1,1 @@
+"""Thresholds from traces: no model, no run, no command line."""

@@ -1,0 +1,83 @@
+"""A threshold with a guarantee, from a trace; the full model where nothing can be certified."""
+
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+
+from ee_jax.calibration.choice import Choice, check_candidates, choose
+from ee_jax.calibration.methods import METHODS, MOST, Method
+from ee_jax.calibration.outcomes import GRID, Outcomes, at_exits, exits_taken
+from ee_jax.calibration.risks import RISKS
+from ee_jax.calibration.trace import Trace
+from ee_jax.errors import UserError
+
+
+def certify(
+    trace: Trace,
+    method: str,
+    risk: str,
+    level: float,
+    delta: float = 0.05,
+    threshold_K: Float[np.ndarray, " K"] = GRID,
+    min_depth: int = 1,
+    patience: int = 0,
+) -> Choice:
+    """One threshold for all exits.
+
+    Args:
+        trace: of examples like those to come, which neither trained the model nor its
+            temperatures; each example independent of the others.
+        method: of `METHODS`, where its promise is.
+        risk: of `RISKS`: "gap" or "consistency".
+        level: the risk allowed.
+        delta: the chance of more than that which is allowed; `crc` and `empirical` have none.
+        threshold_K: candidates, falling from 1, chosen without a look at the trace.
+        min_depth: blocks that always run.
+        patience: exits in a row that must answer like the one before them.
+    """
+    check_request(method, risk, level, delta)
+    check_candidates(threshold_K)
+    exit_KN = exits_taken(trace, threshold_K, min_depth, patience)
+    risk_KN = at_exits(RISKS[risk](trace), exit_KN)
+    candidates = Outcomes(threshold_K, trace.depth_E[exit_KN], risk_KN)
+    return certify_outcomes(candidates, method, level, delta)
+
+
+def certify_outcomes(
+    candidates: Outcomes, method: str, level: float, delta: float, seed: int = 0
+) -> Choice:
+    """The same from losses at every candidate, of whole sequences for example.
+
+    Losses are risks: in [0, 1] and 0 for the full model. `ucb` bets on examples in turn; they
+    are shuffled by `seed`, since a trace may be sorted by what its losses depend on.
+    """
+    how = METHODS[method]
+    order_N = np.random.default_rng(seed).permutation(candidates.loss_KN.shape[1])
+    prepared_KN = how.prepare(candidates.loss_KN[:, order_N])
+    ok_K = how.accepts(prepared_KN, level, delta)
+    choice = choose(method, level, candidates, ok_K)
+    choice = replace(choice, delta=delta if "delta" in how.promise else None)
+    return choice if not choice.is_full_model else _explain(choice, how, level, delta)
+
+
+def _explain(choice: Choice, how: Method, level: float, delta: float) -> Choice:
+    """Warns where not even a candidate without any loss could have passed."""
+    if how.accepts(np.zeros((1, choice.examples)), level, delta).all():
+        return choice
+    needed = how.fewest_examples(level, delta)
+    would = f"even {MOST:,} would not do" if needed is None else f"{needed:,} would do"
+    given = f"level {level}" + ("" if choice.delta is None else f", delta {delta}")
+    warning = f"{choice.method} cannot certify {given} on {choice.examples:,} examples, {would}"
+    return replace(choice, ended="too few examples", warning=f"{warning}: using the full model")
+
+
+def check_request(method: str, risk: str, level: float, delta: float) -> None:
+    """Raises the UserError of a request that no trace can answer."""
+    for name, value, known in (("method", method, METHODS), ("risk", risk, RISKS)):
+        if value not in known:
+            raise UserError(f"no {name} `{value}`: choose from {', '.join(known)}")
+    if not 0 <= level <= 1:
+        raise UserError(f"level is {level}: choose a risk in [0, 1], e.g. 0.05")
+    if not 0 < delta < 1:
+        raise UserError(f"delta is {delta}: choose a chance between 0 and 1, e.g. 0.05")

@@ -1,0 +1,83 @@
+"""Conformal thresholds for consistency (CATs, Schuster et al. 2021).
+
+An exit is bad for an example where its answer is not the full model's, or whatever else its
+risk of 1 says. Thresholds are quantiles of confidences at bad exits, so that
+
+    P(the next example stops at a bad exit) <= level,
+
+even among only those examples that have a bad exit, over calibration sets and the next example
+together, all exchangeable. It promises nothing of any one calibration set. Minimum depth and
+patience do not harm it: to stop at a bad exit, its confidence must be above the threshold.
+"""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from ee_jax.calibration.choice import Choice, pick
+from ee_jax.calibration.outcomes import Outcomes, at_exits, exits_taken
+from ee_jax.calibration.risks import RISKS
+from ee_jax.calibration.trace import Trace
+from ee_jax.errors import UserError
+
+# 0.95 20 is 19 or a little more in floating point; no rank is that close to the next.
+ROUNDING = 1e-9
+
+
+def upper_quantile(score_N: Float[np.ndarray, " N"], level: float) -> float:
+    """The ceil((1 - level) (n + 1))-th smallest score; 1, which nothing exceeds, beyond n.
+
+    The chance that one more score is above it is at most `level`, ties or not.
+    """
+    rank = math.ceil((1 - level) * (len(score_N) + 1) - ROUNDING)
+    if rank > len(score_N):
+        return 1.0
+    return float(np.sort(score_N)[rank - 1]) if rank > 0 else 0.0
+
+
+def shared_threshold(
+    confidence_NE: Float[np.ndarray, "N E"], bad_NE: Bool[np.ndarray, "N E"], level: float
+) -> float:
+    """One threshold: the quantile of each example's largest confidence at a bad exit."""
+    worst_N = np.where(bad_NE, confidence_NE, -np.inf).max(1)
+    return upper_quantile(worst_N[bad_NE.any(1)], level)
+
+
+def exit_thresholds(
+    confidence_NE: Float[np.ndarray, "N E"], bad_NE: Bool[np.ndarray, "N E"], level: float
+) -> Float[np.ndarray, " E"]:
+    """A threshold an exit, with the level shared out evenly (Bonferroni).
+
+    The last exit is never bad, and takes no share.
+    """
+    share = level / max(1, bad_NE.shape[1] - 1)
+    early = zip(confidence_NE.T[:-1], bad_NE.T[:-1], strict=True)
+    return np.array([upper_quantile(c_N[bad_N], share) for c_N, bad_N in early] + [1.0])
+
+
+def choose_conformal(
+    trace: Trace,
+    risk: str,
+    level: float,
+    per_exit: bool = False,
+    min_depth: int = 1,
+    patience: int = 0,
+) -> Choice:
+    """The shared threshold, or one for each exit; the full model where there are too few."""
+    risk_NE = RISKS[risk](trace)
+    if not np.isin(risk_NE, (0, 1)).all():
+        raise UserError("conformal needs a risk of 0 or 1: use crc for one between")
+    bad_NE = risk_NE == 1
+    find = exit_thresholds if per_exit else shared_threshold
+    threshold_K = np.array([find(trace.confidence_NE, bad_NE, level)])
+    exit_KN = exits_taken(trace, threshold_K, min_depth, patience)
+    found = Outcomes(threshold_K, trace.depth_E[exit_KN], at_exits(risk_NE, exit_KN))
+    choice = pick("conformal", level, found, 0, "found")
+    if not choice.is_full_model:
+        return choice
+    share = level / max(1, len(trace.depth_E) - 1) if per_exit else level
+    have, needed = int(bad_NE.any(1).sum()), math.ceil(1 / share - 1 - ROUNDING)
+    warning = f"{have} examples have a bad exit, {needed} would do: using the full model"
+    return replace(choice, ended="too few examples", warning=warning)

@@ -1,0 +1,30 @@
+"""Conformal risk control (Angelopoulos et al. 2022): the mean risk of the next example.
+
+    E[risk of the chosen threshold on example n + 1] <= level,
+
+the mean taken over calibration sets and the next example together, all exchangeable. It
+promises nothing of any one calibration set: about half may come out above the level.
+
+The proof needs losses that rise as the threshold falls, example by example. An early exit may
+be right where a later one is wrong, so theirs do not; `rising` makes them, and
+what holds of the larger losses holds of the true ones.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+# (n + 1) level - 1 should be 0 at n = 19 and level 0.05, and is 2e-16.
+ROUNDING = 1e-9
+
+
+def rising(risk_KN: Float[np.ndarray, "K N"]) -> Float[np.ndarray, "K N"]:
+    """The largest loss of an example at this candidate or any before it."""
+    return np.maximum.accumulate(risk_KN, axis=0)
+
+
+def accepts(mean: Float[np.ndarray, "..."], n: int, level: float) -> Bool[np.ndarray, "..."]:
+    """n / (n + 1) mean + 1 / (n + 1) <= level, of means of `rising` losses in [0, 1].
+
+    The 1 stands for the next example's loss at its worst.
+    """
+    return n * np.asarray(mean) + 1 <= (n + 1) * level + ROUNDING

@@ -1,0 +1,41 @@
+"""Thresholds that depend on a token's position: high at first, where mistakes carry on.
+
+Both are of CALM (Schuster et al. 2022), whose paper and code differ. A threshold of 1 means the
+full model and stays 1, which neither formula says.
+"""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+
+def paper(
+    threshold: ArrayLike, position: ArrayLike, length: ArrayLike, tau: float
+) -> Float[Array, "..."]:
+    """clip(0.9 threshold + 0.1 exp(-tau position / length), 0, 1)."""
+    decayed = 0.9 * jnp.asarray(threshold) + 0.1 * _fading(position, length, tau)
+    return _keep_full(threshold, jnp.clip(decayed, 0, 1))
+
+
+def released_code(
+    threshold: ArrayLike, position: ArrayLike, length: ArrayLike, tau: float
+) -> Float[Array, "..."]:
+    """threshold (0.9 + 0.1 exp(-tau position / length)), as t5x and FREE have it."""
+    decayed = jnp.asarray(threshold) * (0.9 + 0.1 * _fading(position, length, tau))
+    return _keep_full(threshold, decayed)
+
+
+def _fading(position: ArrayLike, length: ArrayLike, tau: float) -> Float[Array, "..."]:
+    return jnp.exp(-tau * jnp.asarray(position) / length)
+
+
+def _keep_full(threshold: ArrayLike, decayed: Float[Array, "..."]) -> Float[Array, "..."]:
+    return jnp.where(jnp.asarray(threshold) >= 1, 1.0, decayed)
+
+
+DECAYS: dict[str, Callable[..., Float[Array, "..."]]] = {
+    "calm_paper": paper,
+    "calm_released_code": released_code,
+}

@@ -1,0 +1,110 @@
+"""One threshold for each exit: a path of candidates from one half, certified on the other.
+
+There are too many candidates to walk through all, and a path chosen by the examples it is then
+tested on would void the test. So half of the examples draw the path, from the full model down,
+and any method of `methods` walks it on the other half.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from ee_jax.calibration.certify import certify_outcomes, check_request
+from ee_jax.calibration.choice import Choice
+from ee_jax.calibration.outcomes import Outcomes, at_exits, exits_taken
+from ee_jax.calibration.risks import RISKS
+from ee_jax.calibration.trace import Trace
+from ee_jax.errors import UserError
+
+# A step of 0.05, since a greedy path has so many times E candidates.
+COARSE = np.arange(20, -1, -1) / 20
+
+Path = Float[np.ndarray, "J E"]
+# Mean risk and mean depth of any number of candidates.
+Measure = Callable[[Path], tuple[Float[np.ndarray, " J"], Float[np.ndarray, " J"]]]
+
+
+def greedy_path(measure: Measure, exits: int) -> Path:
+    """Step by step lowers that exit's threshold which adds least risk for a block saved."""
+    at_E = np.zeros(exits, int)  # how far down each exit's threshold is
+    path = [COARSE[at_E]]
+    while (at_E[:-1] < len(COARSE) - 1).any():
+        open_J = np.flatnonzero(at_E[:-1] < len(COARSE) - 1)
+        step_JE = at_E + np.eye(exits, dtype=int)[open_J]
+        risk_J, depth_J = measure(COARSE[np.vstack([at_E, step_JE])])
+        at_E = step_JE[_cheapest(risk_J[1:] - risk_J[0], depth_J[0] - depth_J[1:])]
+        path.append(COARSE[at_E])
+    return np.array(path)
+
+
+def _cheapest(added_J: Float[np.ndarray, " J"], saved_J: Float[np.ndarray, " J"]) -> int:
+    """Free steps first, then the smallest risk per block; what saves nothing costs most."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        price_J = np.where(added_J <= 0, -np.inf, added_J / saved_J)
+    return int(np.lexsort((-saved_J, price_J))[0])
+
+
+def pareto_path(measure: Measure, exits: int, seed: int = 0) -> Path:
+    """Candidates that no other beats in both risk and depth, by rising risk.
+
+    Pareto Testing (Laufer-Goldenberg et al. 2023), with the full model in front. Beside the
+    greedy path the pool has eight candidates near each of its own, and one threshold for all.
+    """
+    greedy_JE = greedy_path(measure, exits)
+    rng = np.random.default_rng(seed)
+    near_JE = np.repeat(greedy_JE, 8, axis=0)
+    near_JE = (near_JE + rng.integers(-2, 3, near_JE.shape) / 20).clip(0, 1).round(2)
+    shared_JE = np.repeat(COARSE[:, None], exits, axis=1)
+    pool_JE = np.vstack([greedy_JE, near_JE, shared_JE])
+    pool_JE[:, -1] = 1
+    risk_J, depth_J = measure(pool_JE)
+    order_J = np.lexsort((depth_J, risk_J))
+    best_J = np.minimum.accumulate(depth_J[order_J])
+    front_J = order_J[np.append(True, np.diff(best_J) < 0)]
+    return np.vstack([np.ones(exits), pool_JE[front_J]])
+
+
+PATHS: dict[str, Callable[[Measure, int], Path]] = {
+    "greedy": greedy_path,
+    "pareto": pareto_path,
+}
+
+
+def certify_per_exit(
+    trace: Trace,
+    method: str,
+    risk: str,
+    level: float,
+    delta: float = 0.05,
+    search: str = "greedy",
+    min_depth: int = 1,
+    patience: int = 0,
+    seed: int = 0,
+) -> Choice:
+    """Thresholds for each exit, with the method's promise; `search` is of `PATHS`."""
+    check_request(method, risk, level, delta)
+    order_N = np.random.default_rng(seed).permutation(len(trace.loss_NE))
+    half = len(order_N) // 2
+    if not half:
+        raise UserError("one example cannot be halved: calibrate one threshold for all exits")
+    drawing, testing = (_take(trace, part) for part in (order_N[:half], order_N[half:]))
+
+    def results(part: Trace, threshold_JE: Path) -> Outcomes:
+        exit_JN = exits_taken(part, threshold_JE, min_depth, patience)
+        loss_JN = at_exits(RISKS[risk](part), exit_JN)
+        return Outcomes(threshold_JE, part.depth_E[exit_JN], loss_JN)
+
+    def measure(threshold_JE: Path) -> tuple[Float[np.ndarray, " J"], Float[np.ndarray, " J"]]:
+        _, depth_JN, loss_JN = results(drawing, threshold_JE)
+        return loss_JN.mean(1), depth_JN.mean(1)
+
+    path_JE = PATHS[search](measure, len(trace.depth_E))
+    return certify_outcomes(results(testing, path_JE), method, level, delta)
+
+
+def _take(trace: Trace, rows: Int[np.ndarray, " M"]) -> Trace:
+    """Some examples of a trace."""
+    columns = trace.columns()
+    return replace(trace, **{k: c if k == "depth_E" else c[rows] for k, c in columns.items()})

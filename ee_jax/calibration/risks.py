@@ -1,0 +1,70 @@
+"""Risks: what an early answer costs, for each example and exit; in [0, 1], 0 at the last exit.
+
+The full model is the measure, so a threshold of 1 has a risk of 0, whatever the full model's
+own mistakes.
+"""
+
+from collections.abc import Callable
+
+import chex
+import numpy as np
+from jaxtyping import Float, Int
+
+from ee_jax.calibration.trace import Trace
+from ee_jax.errors import UserError
+
+
+def performance_gap(loss_NE: Float[np.ndarray, "N E"]) -> Float[np.ndarray, "N E"]:
+    """max(0, loss - the full model's loss) (CALM, Schuster et al. 2022: risk consistency).
+
+    For any loss in [0, 1]. Where an early answer is better than the full model's, that makes
+    up for nothing elsewhere, so the mean loss grows by no more than this risk.
+    """
+    chex.assert_rank(loss_NE, 2)
+    return np.maximum(0, loss_NE - loss_NE[:, -1:])
+
+
+def inconsistency(prediction_NE: Int[np.ndarray, "N E"]) -> Float[np.ndarray, "N E"]:
+    """1 where an exit answers unlike the full model; needs no labels (CALM: consistency)."""
+    chex.assert_rank(prediction_NE, 2)
+    return (prediction_NE != prediction_NE[:, -1:]).astype(float)
+
+
+def brier_inconsistency(prob_NEC: Float[np.ndarray, "N E C"]) -> Float[np.ndarray, "N E"]:
+    """|p - q|^2 / 2, where q are the full model's probabilities; needs no labels.
+
+    If labels were drawn from q, that is how much an exit's mean `brier_loss` lies above the
+    full model's (Jazbec et al. 2024).
+    """
+    chex.assert_rank(prob_NEC, 3)
+    return ((prob_NEC - prob_NEC[:, -1:]) ** 2).sum(-1) / 2
+
+
+def zero_one_loss(
+    prediction_NE: Int[np.ndarray, "N E"], label_N: Int[np.ndarray, " N"]
+) -> Float[np.ndarray, "N E"]:
+    """1 where the answer is wrong."""
+    chex.assert_equal_shape_prefix([prediction_NE, label_N], 1)
+    return (prediction_NE != label_N[:, None]).astype(float)
+
+
+def brier_loss(
+    prob_NEC: Float[np.ndarray, "N E C"], label_N: Int[np.ndarray, " N"]
+) -> Float[np.ndarray, "N E"]:
+    """|p - the label's unit vector|^2 / 2 (Brier 1950), halved to lie in [0, 1]."""
+    chex.assert_equal_shape_prefix([prob_NEC, label_N], 1)
+    label_N1C = np.eye(prob_NEC.shape[-1])[label_N][:, None]
+    return ((prob_NEC - label_N1C) ** 2).sum(-1) / 2
+
+
+def _consistency(trace: Trace) -> Float[np.ndarray, "N E"]:
+    if trace.prediction_NE is None:
+        raise UserError("consistency needs `prediction_NE`: write it, or use the risk `gap`")
+    return inconsistency(trace.prediction_NE)
+
+
+# Risks of a trace, by the names that the command line knows.
+RISKS: dict[str, Callable[[Trace], Float[np.ndarray, "N E"]]] = {
+    "gap": lambda trace: performance_gap(trace.loss_NE),
+    "consistency": _consistency,
+}
