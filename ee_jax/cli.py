@@ -150,4 +150,25 @@ def prepare(arguments: argparse.Namespace, _: Sequence[str]) -> None:
 
 def bench_loop(arguments: argparse.Namespace, _: Sequence[str]) -> None:
     """`ee-jax bench loop`."""
-    raise NotImplementedError
+    from ee_jax.display import Display
+    from ee_jax.evaluation.bench_loop import bench_depths, bench_mixed
+    from ee_jax.evaluation.bench_peer import bench_torch
+
+    shape = arguments.model, arguments.seq, arguments.batch
+    if arguments.peer:
+        rows = bench_torch(*shape, arguments.repeats, Display())
+    elif arguments.mixed:
+        rows = bench_mixed(*shape, arguments.repeats, Display())
+    else:
+        rows = bench_depths(*shape, arguments.depth or (), arguments.repeats, Display())
+    for number, row in enumerate(rows):
+        if arguments.json:
+            print(json.dumps(row), flush=True)
+            continue
+        if number == 0:
+            print("  ".join(f"{name:>14}" for name in row))
+        print("  ".join(f"{_short(value):>14}" for value in row.values()), flush=True)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ee_jax.calibration.choice import Choice, check_candidates, choose
+from ee_jax.calibration.conformal import CONFORMAL, choose_conformal
 from ee_jax.calibration.methods import METHODS, MOST, Method
 from ee_jax.calibration.outcomes import GRID, Outcomes, at_exits, exits_taken
 from ee_jax.calibration.risks import RISKS
@@ -23,12 +24,12 @@ def certify(
     min_depth: int = 1,
     patience: int = 0,
 ) -> Choice:
-    """One threshold for all exits.
+    """One threshold for all exits (for each, if the method is `conformal_per_exit`).
 
     Args:
         trace: of examples like those to come, which neither trained the model nor its
             temperatures; each example independent of the others.
-        method: of `METHODS`, where its promise is.
+        method: of `METHODS`, where its promise is, or of `CONFORMAL`.
         risk: of `RISKS`: "gap" or "consistency".
         level: the risk allowed.
         delta: the chance of more than that which is allowed; `crc` and `empirical` have none.
@@ -37,11 +38,24 @@ def certify(
         patience: exits in a row that must answer like the one before them.
     """
     check_request(method, risk, level, delta)
+    if method in CONFORMAL:
+        return choose_conformal(trace, method, risk, level, min_depth, patience)
     check_candidates(threshold_K)
+    candidates = risk_outcomes(trace, risk, threshold_K, min_depth, patience)
+    return certify_outcomes(candidates, method, level, delta)
+
+
+def risk_outcomes(
+    trace: Trace,
+    risk: str,
+    threshold_K: Float[np.ndarray, " K *E"],
+    min_depth: int = 1,
+    patience: int = 0,
+) -> Outcomes:
+    """`outcomes` with a risk of `RISKS` for losses."""
     exit_KN = exits_taken(trace, threshold_K, min_depth, patience)
     risk_KN = at_exits(RISKS[risk](trace), exit_KN)
-    candidates = Outcomes(threshold_K, trace.depth_E[exit_KN], risk_KN)
-    return certify_outcomes(candidates, method, level, delta)
+    return Outcomes(threshold_K, trace.depth_E[exit_KN], risk_KN)
 
 
 def certify_outcomes(
@@ -57,7 +71,7 @@ def certify_outcomes(
     prepared_KN = how.prepare(candidates.loss_KN[:, order_N])
     ok_K = how.accepts(prepared_KN, level, delta)
     choice = choose(method, level, candidates, ok_K)
-    choice = replace(choice, delta=delta if "delta" in how.promise else None)
+    choice = replace(choice, delta=delta if how.has_delta else None)
     return choice if not choice.is_full_model else _explain(choice, how, level, delta)
 
 
@@ -74,7 +88,8 @@ def _explain(choice: Choice, how: Method, level: float, delta: float) -> Choice:
 
 def check_request(method: str, risk: str, level: float, delta: float) -> None:
     """Raises the UserError of a request that no trace can answer."""
-    for name, value, known in (("method", method, METHODS), ("risk", risk, RISKS)):
+    methods = [*METHODS, *CONFORMAL]
+    for name, value, known in (("method", method, methods), ("risk", risk, RISKS)):
         if value not in known:
             raise UserError(f"no {name} `{value}`: choose from {', '.join(known)}")
     if not 0 <= level <= 1:

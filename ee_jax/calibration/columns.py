@@ -1,37 +1,84 @@
-"""What a trace's columns must be: each mistake is one line that says how to mend it."""
+"""What a trace's columns must be: each mistake is one line that says how to mend it.
 
-from collections.abc import Mapping
+The letters after a column's underscore are its axes.
+"""
+
+from collections.abc import Callable, Mapping
 
 import numpy as np
+from jaxtyping import Bool
 
 from ee_jax.errors import UserError
 
 Columns = Mapping[str, np.ndarray]
+Mask = Bool[np.ndarray, "..."]
 
-REQUIRED = {"confidence_NE": 2, "loss_NE": 2, "depth_E": 1}
-OPTIONAL = {"prediction_NE": 2, "label_N": 1}
-UNIT = {
-    "confidence_NE": "a sigmoid brings any score there",
-    "loss_NE": "divide by the largest loss there can be",
+AXES = {"N": "example", "E": "exit", "K": "threshold"}
+
+# For each kind of trace the columns that it must have, and whether others must be there too.
+EXITS = {
+    "confidence_NE": True,
+    "loss_NE": True,
+    "depth_E": True,
+    "prediction_NE": False,
+    "label_N": False,
 }
-AXES = {"N": "examples", "E": "exits"}
+SEQUENCES = {"threshold_K": True, "loss_NK": True, "depth_NK": True}
+
+
+def _in_unit(array: np.ndarray) -> Mask:
+    return (array >= 0) & (array <= 1)  # what is not finite is neither
+
+
+def _whole(array: np.ndarray) -> Mask:
+    return array == np.round(array)
+
+
+def _rising(depth_E: np.ndarray) -> Mask:
+    return _whole(depth_E) & (np.diff(depth_E, prepend=0) > 0)
+
+
+def _falling(threshold_K: np.ndarray) -> Mask:
+    return np.append(threshold_K[:1] == 1, np.diff(threshold_K) < 0) & (threshold_K >= 0)
+
+
+def _positive(array: np.ndarray) -> Mask:
+    return (array > 0) & np.isfinite(array)
+
+
+_LOSS = (_in_unit, "not in [0, 1]: divide by the largest loss there can be")
+_CLASS = (_whole, "not the number of a class: write the most probable one's")
+VALUES: dict[str, tuple[Callable[[np.ndarray], Mask], str]] = {
+    "confidence_NE": (_in_unit, "not in [0, 1]: a sigmoid brings any score there"),
+    "loss_NE": _LOSS,
+    "loss_NK": _LOSS,
+    "depth_E": (_rising, "but counts the blocks run at each exit: write e.g. [4, 8]"),
+    "depth_NK": (_positive, "not a number of blocks: write how many ran, or their mean"),
+    "threshold_K": (_falling, "but falls from 1, the full model: write e.g. [1, 0.9, 0.8]"),
+    "prediction_NE": _CLASS,
+    "label_N": _CLASS,
+}
 
 
 def validate(columns: Columns, name: str = "trace") -> None:
     """Raises the UserError of the first mistake in a trace's columns.
 
     Args:
-        columns: arrays by the names in `ee_jax.calibration.trace`; other names are not read.
+        columns: arrays by the names in `trace` or `sequences`; other names are not read.
         name: what the error calls the trace, e.g. its path.
     """
+    layout = SEQUENCES if "threshold_K" in columns else EXITS
+    needed = [column for column, must in layout.items() if must]
+    sizes: dict[str, tuple[int, str]] = {}  # of each axis, and the column that said so
     try:
-        _validate_shapes(columns)
-        for column, mend in UNIT.items():
-            _validate_unit(column, columns[column], mend)
-        _validate_depth(columns["depth_E"])
-        for column in [name for name in OPTIONAL if name in columns]:
-            dtype = columns[column].dtype
-            _check(dtype.kind in "iu", column, f"is {dtype}: write class numbers")
+        for column in needed:
+            wanted = f"is missing: a trace needs {', '.join(needed)}"
+            _check(column in columns, column, wanted)
+        present = [column for column in layout if column in columns]
+        for column in present:
+            _validate_shape(column, columns[column], sizes)
+        for column in present:
+            _validate_values(column, columns[column])
     except UserError as error:
         raise UserError(f"{name}: {error}") from None
 
@@ -41,38 +88,27 @@ def _check(ok: bool, column: str, what: str) -> None:
         raise UserError(f"column `{column}` {what}")
 
 
-def _validate_shapes(columns: Columns) -> None:
-    """All there, numbers, and as many examples and exits in one column as in the next."""
-    sizes: dict[str, tuple[int, str]] = {}  # of each axis, and the column that said so
-    for column, rank in {**REQUIRED, **OPTIONAL}.items():
-        if column not in columns:
-            wanted = ", ".join(REQUIRED)
-            _check(column in OPTIONAL, column, f"is missing: a trace needs {wanted}")
-            continue
-        array = columns[column]
-        axes = column.rpartition("_")[2]
-        shape = " x ".join(AXES[axis] for axis in axes)
-        _check(array.ndim == rank, column, f"has {array.ndim} axes: make it {shape}")
-        _check(array.dtype.kind in "biuf", column, f"is {array.dtype}: write numbers")
-        for axis, size in zip(axes, array.shape, strict=True):
-            first, said = sizes.setdefault(axis, (size, column))
-            differs = f"has {size} {AXES[axis]} but `{said}` has {first}: write both anew"
-            _check(size == first, column, differs)
-            _check(size > 0, column, f"has no {AXES[axis]}: write at least one")
+def _axes(column: str) -> list[str]:
+    return [AXES[letter] for letter in column.rpartition("_")[2]]
 
 
-def _validate_unit(column: str, array: np.ndarray, mend: str) -> None:
-    """Every value in [0, 1]; what is not finite is not."""
-    bad = np.argwhere(~((array >= 0) & (array <= 1)))
+def _validate_shape(column: str, array: np.ndarray, sizes: dict[str, tuple[int, str]]) -> None:
+    """Numbers, as many for each axis as the columns before have."""
+    axes = _axes(column)
+    shape = " x ".join(f"{axis}s" for axis in axes)
+    _check(array.ndim == len(axes), column, f"has {array.ndim} axes: make it {shape}")
+    _check(array.dtype.kind in "biuf", column, f"is {array.dtype}: write numbers")
+    for axis, size in zip(axes, array.shape, strict=True):
+        first, said = sizes.setdefault(axis, (size, column))
+        differs = f"has {size} {axis}s but `{said}` has {first}: write both anew"
+        _check(size == first, column, differs)
+        _check(size > 0, column, f"has no {axis}s: write at least one")
+
+
+def _validate_values(column: str, array: np.ndarray) -> None:
+    """Names the first bad value and where it is."""
+    ok, what = VALUES[column]
+    bad = np.argwhere(~ok(array))
     if bad.size:
-        example, exit = bad[0]
-        what = f"is {array[example, exit]} at example {example}, exit {exit}"
-        _check(False, column, f"{what}, not in [0, 1]: {mend}")
-
-
-def _validate_depth(depth_E: np.ndarray) -> None:
-    ok = np.all(depth_E == np.round(depth_E)) and np.all(np.diff(depth_E, prepend=0) > 0)
-    what = (
-        f"is {depth_E.tolist()}: it counts blocks run at each exit and must rise, e.g. [4, 8]"
-    )
-    _check(bool(ok), "depth_E", what)
+        where = ", ".join(f"{axis} {i}" for axis, i in zip(_axes(column), bad[0], strict=True))
+        _check(False, column, f"is {array[tuple(bad[0])]} at {where}, {what}")

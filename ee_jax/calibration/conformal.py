@@ -8,9 +8,11 @@ risk of 1 says. Thresholds are quantiles of confidences at bad exits, so that
 even among only those examples that have a bad exit, over calibration sets and the next example
 together, all exchangeable. It promises nothing of any one calibration set. Minimum depth and
 patience do not harm it: to stop at a bad exit, its confidence must be above the threshold.
+Where bad exits are rare there are few to learn from, and `crc` gives more.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -57,27 +59,38 @@ def exit_thresholds(
     return np.array([upper_quantile(c_N[bad_N], share) for c_N, bad_N in early] + [1.0])
 
 
-def choose_conformal(
-    trace: Trace,
-    risk: str,
-    level: float,
-    per_exit: bool = False,
-    min_depth: int = 1,
-    patience: int = 0,
-) -> Choice:
-    """The shared threshold, or one for each exit; the full model where there are too few."""
-    risk_NE = RISKS[risk](trace)
+# What finds the threshold, or one for each exit, by the names that the command line knows.
+CONFORMAL: dict[str, Callable[..., float | Float[np.ndarray, " E"]]] = {
+    "conformal": shared_threshold,
+    "conformal_per_exit": exit_thresholds,
+}
+
+
+def bad_exits(risk_NE: Float[np.ndarray, "N E"]) -> Bool[np.ndarray, "N E"]:
+    """Where the risk is 1; a UserError if it is ever between 0 and 1."""
     if not np.isin(risk_NE, (0, 1)).all():
         raise UserError("conformal needs a risk of 0 or 1: use crc for one between")
-    bad_NE = risk_NE == 1
-    find = exit_thresholds if per_exit else shared_threshold
-    threshold_K = np.array([find(trace.confidence_NE, bad_NE, level)])
+    return risk_NE == 1
+
+
+def choose_conformal(
+    trace: Trace, method: str, risk: str, level: float, min_depth: int = 1, patience: int = 0
+) -> Choice:
+    """The thresholds that `method` of `CONFORMAL` finds; the full model on too few examples."""
+    risk_NE = RISKS[risk](trace)
+    bad_NE = bad_exits(risk_NE)
+    threshold_K = np.array([CONFORMAL[method](trace.confidence_NE, bad_NE, level)])
     exit_KN = exits_taken(trace, threshold_K, min_depth, patience)
     found = Outcomes(threshold_K, trace.depth_E[exit_KN], at_exits(risk_NE, exit_KN))
-    choice = pick("conformal", level, found, 0, "found")
-    if not choice.is_full_model:
-        return choice
-    share = level / max(1, len(trace.depth_E) - 1) if per_exit else level
-    have, needed = int(bad_NE.any(1).sum()), math.ceil(1 / share - 1 - ROUNDING)
-    warning = f"{have} examples have a bad exit, {needed} would do: using the full model"
+    choice = pick(method, level, found, 0, "found")
+    return _explain(choice, bad_NE) if choice.is_full_model else choice
+
+
+def _explain(choice: Choice, bad_NE: Bool[np.ndarray, "N E"]) -> Choice:
+    """Warns how many bad exits it takes for a quantile below 1."""
+    each = choice.method == "conformal_per_exit"
+    have = bad_NE.sum(0).max() if each else bad_NE.any(1).sum()
+    share = choice.level / max(1, bad_NE.shape[1] - 1) if each else choice.level
+    would = f"{math.ceil(1 / share - 1 - ROUNDING):,} would do" if share else "none would do"
+    warning = f"only {have:,} examples have a bad exit, {would}: using the full model"
     return replace(choice, ended="too few examples", warning=warning)

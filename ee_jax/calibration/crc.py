@@ -6,8 +6,8 @@ the mean taken over calibration sets and the next example together, all exchange
 promises nothing of any one calibration set: about half may come out above the level.
 
 The proof needs losses that rise as the threshold falls, example by example. An early exit may
-be right where a later one is wrong, so theirs do not; `rising` makes them, and
-what holds of the larger losses holds of the true ones.
+be right where a later one is wrong, so theirs do not; `rising` makes them, and what holds of
+the larger losses holds of the true ones.
 """
 
 import numpy as np

@@ -13,6 +13,8 @@ from ee_jax.calibration import crc, ltt, ucb
 from ee_jax.calibration.empirical import SLACK
 from ee_jax.errors import UserError
 
+HIGH_PROBABILITY = "P(risk > level) <= delta, over calibration sets"
+IN_THE_MEAN = "mean risk <= level, over calibration sets and the next example"
 MOST = 10**6  # examples that anybody might have
 
 Risks = Float[np.ndarray, "K N"]
@@ -32,6 +34,11 @@ class Method:
     of_losses: OfLosses | None = None
     rising: bool = False  # judges each example's largest loss so far, see `crc.rising`
     binary: bool = False  # needs losses of 0 or 1
+
+    @property
+    def has_delta(self) -> bool:
+        """True where the promise is of each calibration set, but for delta of them."""
+        return self.promise == HIGH_PROBABILITY
 
     def prepare(self, risk_KN: Risks) -> Risks:
         """The losses that the method judges."""
@@ -63,9 +70,6 @@ class Method:
 def _test(p_value: Callable[..., Float[np.ndarray, "..."]]) -> OfMeans:
     return lambda mean, n, level, delta: p_value(mean, n, level) <= delta
 
-
-HIGH_PROBABILITY = "P(risk > level) <= delta, over calibration sets"
-IN_THE_MEAN = "mean risk <= level, over calibration sets and the next example"
 
 METHODS = {
     "empirical": Method("nothing", lambda mean, n, level, delta: mean <= level + SLACK),

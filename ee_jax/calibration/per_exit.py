@@ -6,15 +6,13 @@ and any method of `methods` walks it on the other half.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
-from ee_jax.calibration.certify import certify_outcomes, check_request
+from ee_jax.calibration.certify import certify_outcomes, check_request, risk_outcomes
 from ee_jax.calibration.choice import Choice
-from ee_jax.calibration.outcomes import Outcomes, at_exits, exits_taken
-from ee_jax.calibration.risks import RISKS
+from ee_jax.calibration.methods import METHODS
 from ee_jax.calibration.trace import Trace
 from ee_jax.errors import UserError
 
@@ -85,26 +83,18 @@ def certify_per_exit(
 ) -> Choice:
     """Thresholds for each exit, with the method's promise; `search` is of `PATHS`."""
     check_request(method, risk, level, delta)
+    if method not in METHODS:
+        raise UserError(f"{method} walks no path: choose from {', '.join(METHODS)}")
     order_N = np.random.default_rng(seed).permutation(len(trace.loss_NE))
     half = len(order_N) // 2
     if not half:
         raise UserError("one example cannot be halved: calibrate one threshold for all exits")
-    drawing, testing = (_take(trace, part) for part in (order_N[:half], order_N[half:]))
-
-    def results(part: Trace, threshold_JE: Path) -> Outcomes:
-        exit_JN = exits_taken(part, threshold_JE, min_depth, patience)
-        loss_JN = at_exits(RISKS[risk](part), exit_JN)
-        return Outcomes(threshold_JE, part.depth_E[exit_JN], loss_JN)
+    drawing, testing = (trace.take(part) for part in (order_N[:half], order_N[half:]))
 
     def measure(threshold_JE: Path) -> tuple[Float[np.ndarray, " J"], Float[np.ndarray, " J"]]:
-        _, depth_JN, loss_JN = results(drawing, threshold_JE)
+        _, depth_JN, loss_JN = risk_outcomes(drawing, risk, threshold_JE, min_depth, patience)
         return loss_JN.mean(1), depth_JN.mean(1)
 
     path_JE = PATHS[search](measure, len(trace.depth_E))
-    return certify_outcomes(results(testing, path_JE), method, level, delta)
-
-
-def _take(trace: Trace, rows: Int[np.ndarray, " M"]) -> Trace:
-    """Some examples of a trace."""
-    columns = trace.columns()
-    return replace(trace, **{k: c if k == "depth_E" else c[rows] for k, c in columns.items()})
+    candidates = risk_outcomes(testing, risk, path_JE, min_depth, patience)
+    return certify_outcomes(candidates, method, level, delta)

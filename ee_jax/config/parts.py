@@ -77,13 +77,14 @@ class Fit:
 
     epochs: float = 3.0
     batch: int = 32  # examples a step, over all devices
-    learning_rate: float = 5e-5
+    learning_rate: float = 5e-5  # of the backbone
+    head_learning_rate: float = 1e-3  # of the exit heads, which start from nothing
     warmup: float = 0.1  # share of the steps
     weight_decay: float = 0.01  # on matrices, not on biases and norms
     clip: float = 1.0  # global norm of the gradient of what is trained
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "learning_rate", "clip"):
+        for name in ("epochs", "batch", "learning_rate", "head_learning_rate", "clip"):
             value = getattr(self, name)
             check(value > 0, f"fit.{name}", f"must be positive, not {value}")
         check(0 <= self.warmup < 1, "fit.warmup", f"must be in [0, 1), not {self.warmup}")
@@ -109,7 +110,7 @@ class Frozen:
 
     name: str = "frozen"
     first_stage: Fit | None = None
-    fit: Fit = Fit(epochs=40.0, learning_rate=2e-3)
+    fit: Fit = Fit(epochs=40.0, head_learning_rate=2e-3)
 
 
 Strategy = Joint | Frozen

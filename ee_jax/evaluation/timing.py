@@ -19,8 +19,15 @@ def seconds_of(thunk: Thunk) -> float:
     return time.perf_counter() - start
 
 
-def interleave(sides: dict[str, Thunk], rounds: int, warmup: int = 1) -> dict[str, np.ndarray]:
+def interleave(
+    sides: dict[str, Thunk],
+    rounds: int,
+    warmup: int = 1,
+    tick: Callable[[], None] = lambda: None,
+) -> dict[str, Float[np.ndarray, " R"]]:
     """Times each side once a round, in turn, beginning with another side each round.
+
+    `tick` is called after each round.
 
     Returns:
         Seconds of each side, an array of `rounds`; the warm-up rounds are left out.
@@ -31,6 +38,7 @@ def interleave(sides: dict[str, Thunk], rounds: int, warmup: int = 1) -> dict[st
         first = number % len(names)
         for name in names[first:] + names[:first]:
             taken[name].append(seconds_of(sides[name]))
+        tick()
     return {name: np.array(seconds[warmup:]) for name, seconds in taken.items()}
 
 
@@ -61,6 +69,11 @@ def shapes(batch: Any) -> tuple[tuple[int, ...], ...]:
     return tuple(leaf.shape for leaf in jax.tree.leaves(batch))
 
 
-def speedup(static_R: Float[np.ndarray, " R"], exit_R: Float[np.ndarray, " R"]) -> float:
-    """The median over rounds of static seconds / early-exit seconds."""
-    return float(np.median(static_R / exit_R))
+def speedup(slow_R: Float[np.ndarray, " R"], fast_R: Float[np.ndarray, " R"]) -> float:
+    """The median over rounds of one side's seconds / the other's."""
+    return float(np.median(slow_R / fast_R))
+
+
+def milliseconds(seconds_R: Float[np.ndarray, " R"]) -> float:
+    """The median over rounds, in milliseconds."""
+    return 1e3 * float(np.median(seconds_R))

@@ -59,6 +59,11 @@ def learned(score: Scalar) -> Scalar:
     return jax.nn.sigmoid(score)
 
 
+def _given(part: Array | None) -> Array:
+    assert part is not None, "this confidence reads a part that the head's Answer lacks"
+    return part
+
+
 Measure = Callable[[Answer, Float[Array, " D"]], Scalar]
 
 # From an answer, and what the head of the exit before read, to a confidence.
@@ -66,8 +71,8 @@ CONFIDENCES: dict[str, Measure] = {
     "max_prob": lambda answer, previous: max_prob(answer.logits),
     "margin": lambda answer, previous: margin(answer.logits),
     "entropy": lambda answer, previous: entropy(answer.logits),
-    "saturation": lambda answer, previous: saturation(answer.feature, previous),
-    "learned": lambda answer, previous: learned(answer.score),
+    "saturation": lambda answer, previous: saturation(_given(answer.feature), previous),
+    "learned": lambda answer, previous: learned(_given(answer.score)),
 }
 
 
@@ -76,6 +81,6 @@ def confidences(
 ) -> Float[Array, "E N"]:
     """The confidences of all exits of a full forward pass; [E, N] leads every array."""
     answer = answer._replace(logits=answer.logits / temperature_E[:, None, None])
-    feature_END = answer.feature
+    feature_END = _given(answer.feature)
     previous_END = jnp.concatenate([jnp.zeros_like(feature_END[:1]), feature_END[:-1]])
     return jax.vmap(jax.vmap(CONFIDENCES[kind]))(answer, previous_END)

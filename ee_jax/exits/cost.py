@@ -5,7 +5,7 @@ early exit saves. Norms, activations and the softmax are left out, as is usual: 
 1 % at these widths.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.heads import ExitDesign
@@ -38,7 +38,7 @@ def static_flops(config: Architecture, design: ExitDesign, time: int) -> int:
 
 
 def flops_speedup(
-    config: Architecture, design: ExitDesign, exits_N: Sequence[int], time_N: Sequence[int]
+    config: Architecture, design: ExitDesign, exits_N: Iterable[int], time_N: Sequence[int]
 ) -> float:
     """FLOPs of the static program over those of the early-exit program, over N examples."""
     static = sum(static_flops(config, design, time) for time in time_N)

@@ -4,21 +4,24 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Float
 
 from ee_jax.compilation import Program
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.heads import Answer
 from ee_jax.models.parameters import Parameters, bind
+from ee_jax.sharding import replicate, split_batch
 
-FORWARD_BATCH = 64  # examples at a time
+DEVICE_BATCH = 64  # examples on a device at a time
 
 
 class ForwardPass:
     """The full forward pass of a model, compiled once and used for any parameters."""
 
-    def __init__(self, model: ExitModel, place: Callable[[Any], Any] = lambda batch: batch):
+    def __init__(self, model: ExitModel, mesh: Mesh):
         def features(values: Parameters, tokens_BT: Any, mask_BT: Any) -> Any:
             return bind(model, values).features(tokens_BT, mask_BT)
 
@@ -26,12 +29,8 @@ class ForwardPass:
             return bind(model, values).answers(feature_END)
 
         self._features, self._answers = Program(features), Program(answers)
-        self._place = place  # puts a batch on the devices
-
-    @property
-    def compile_seconds(self) -> float:
-        """Seconds spent compiling."""
-        return self._features.seconds + self._answers.seconds
+        self._mesh = mesh
+        self.batch = DEVICE_BATCH * mesh.size  # examples in each of the batches it takes
 
     def features(
         self,
@@ -41,9 +40,9 @@ class ForwardPass:
         tick: Callable[[], None] = lambda: None,
     ) -> Float[np.ndarray, "E N D"]:
         """What the heads read, in the order of the examples; `batches` hold each once."""
-        out = None
+        values, out = replicate(values, self._mesh), None
         for batch in batches:
-            inputs = self._place((batch.tokens_BT, batch.mask_BT))
+            inputs = split_batch((batch.tokens_BT, batch.mask_BT), self._mesh)
             feature_EBD = np.asarray(self._features(values, *inputs))
             if out is None:
                 exits, _, width = feature_EBD.shape
@@ -55,4 +54,4 @@ class ForwardPass:
 
     def answers(self, values: Parameters, feature_END: Float[np.ndarray, "E N D"]) -> Answer:
         """The answers of all exits; [E, N] leads every array."""
-        return jax.device_get(self._answers(values, jax.numpy.asarray(feature_END)))
+        return jax.device_get(self._answers(values, jnp.asarray(feature_END)))

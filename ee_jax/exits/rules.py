@@ -97,8 +97,8 @@ def threshold_rule(confidence: str, limits: Limits) -> Rule:
 
     def init(answer: Answer) -> tuple[Streak, Array]:
         batch = answer.logits.shape[0]
-        shape = answer.feature.shape if needs_previous else (batch, 0)
-        return no_streak(batch), jnp.zeros(shape)
+        width = answer.feature.shape[-1] if needs_previous and answer.feature is not None else 0
+        return no_streak(batch), jnp.zeros((batch, width))
 
     def step(exit: Array, answer: Answer, state: RuleState) -> tuple[Verdict, RuleState]:
         streak, previous_BD = state

@@ -17,7 +17,7 @@ def attention_bias(mask_BT: Bool[Array, "B T"], causal: bool) -> Float[Array, "B
     seen = mask_BT[:, None, :]
     if causal:
         time = mask_BT.shape[1]
-        seen = seen & jnp.tril(jnp.ones((time, time), bool))
+        seen = seen & jnp.tril(jnp.ones((1, time, time), bool))
     return jnp.where(seen, 0.0, MASKED)
 
 
@@ -54,7 +54,7 @@ def rotate(x_BTNH: Float[Array, "B T N H"], theta: float) -> Float[Array, "B T N
     """Rotary positions (Su et al. 2021), halves of H paired as Llama's weights expect."""
     time, half = x_BTNH.shape[1], x_BTNH.shape[-1] // 2
     frequency = theta ** (-jnp.arange(half) / half)
-    angle = jnp.arange(time)[:, None, None] * frequency
+    angle = jnp.arange(time)[None, :, None, None] * frequency[None, None, None]
     left, right = x_BTNH[..., :half], x_BTNH[..., half:]
     cos, sin = jnp.cos(angle), jnp.sin(angle)
     return jnp.concatenate([left * cos - right * sin, right * cos + left * sin], axis=-1)

@@ -36,9 +36,9 @@ class Embedding(nnx.Module):
         """Hidden states before the first block; every token has type 0."""
         hidden_BTD = self.tokens(tokens_BT)
         if self.positions is not None:
-            hidden_BTD += self.positions.embedding[: tokens_BT.shape[1]]
+            hidden_BTD += self.positions.embedding[None, : tokens_BT.shape[1]]
         if self.types is not None:
-            hidden_BTD += self.types.embedding[0]
+            hidden_BTD += self.types.embedding[None, :1]
         return hidden_BTD if self.norm is None else self.norm(hidden_BTD)
 
 

@@ -11,7 +11,6 @@ from orbax.checkpoint import v1 as ocp
 from ee_jax.errors import UserError
 
 logging.getLogger("absl").setLevel(logging.ERROR)
-LatestN = ocp.training.preservation_policies.LatestN
 
 
 class Saved(NamedTuple):
@@ -29,8 +28,10 @@ class Checkpoints:
 
     def __init__(self, folder: Path, identity: str):
         self._folder, self._identity = folder, identity
+        # Typed as Any: the annotations of this young API lag behind what it takes.
+        newest: Any = ocp.training.preservation_policies.LatestN(1)
         self._inner = ocp.training.Checkpointer(
-            folder.absolute(), preservation_policy=LatestN(1), cleanup_tmp_directories=True
+            str(folder.absolute()), preservation_policy=newest, cleanup_tmp_directories=True
         )
 
     def save(self, number: int, tree: Any, **notes: Any) -> None:
@@ -40,10 +41,10 @@ class Checkpoints:
 
     def notes(self) -> dict[str, Any] | None:
         """The notes of the newest checkpoint, if there is one."""
-        latest = self._inner.latest
-        if latest is None:
+        if self._inner.latest is None:
             return None
-        notes = self._inner.checkpointables_metadata(latest.step).custom_metadata or {}
+        metadata: Any = self._inner.checkpointables_metadata(self._inner.latest.step)
+        notes = metadata.custom_metadata or {}
         if notes.get("identity") != self._identity:
             raise UserError(
                 f"the checkpoint in {self._folder} belongs to config {notes.get('identity')}, "
@@ -53,17 +54,17 @@ class Checkpoints:
 
     def load(self, like: Any) -> Saved:
         """The newest checkpoint, as a tree of `like`'s structure and shapes."""
-        notes, latest = self.notes(), self._inner.latest
+        notes = self.notes()
         assert notes is not None, "no checkpoint: ask notes() first"
-        abstract = jax.tree.map(_abstract, like)
+        number, abstract = notes["number"], jax.tree.map(_abstract, like)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # shardings come from the file
             try:
-                tree = self._inner.load_checkpointables(latest.step, {"tree": abstract})["tree"]
+                tree = self._inner.load_checkpointables(number, {"tree": abstract})["tree"]
             except (ValueError, KeyError, OSError) as error:
                 line = str(error).splitlines()[0]
                 raise UserError(
-                    f"the checkpoint {self._folder / str(latest.step)} cannot be read "
+                    f"the checkpoint {self._folder / str(number)} cannot be read "
                     f"({line}): delete it to train again from the start"
                 ) from None
         return Saved(tree, notes)

@@ -1,6 +1,6 @@
 """One training step, over plain dictionaries of arrays."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
 import jax
@@ -31,23 +31,40 @@ class Metrics(NamedTuple):
     gradient_norm: Float[Array, ""]
 
 
+def schedule(peak: float, warmup: int, steps: int) -> optax.Schedule:
+    """Linear from 0 to `peak` over `warmup` steps, then linear to 0 at `steps`."""
+    rise = optax.linear_schedule(0.0, peak, warmup)
+    fall = optax.linear_schedule(peak, 0.0, steps - warmup)
+    return optax.join_schedules([rise, fall], [warmup])
+
+
 def make_optimizer(fit: Fit, steps: int) -> optax.GradientTransformation:
-    """AdamW (Loshchilov & Hutter 2019), clipped; linear warm-up, then linear decay to 0."""
+    """AdamW (Loshchilov & Hutter 2019), clipped, at one rate for the backbone, one for heads.
+
+    Weights decay, biases and norms do not.
+    """
     warmup = round(fit.warmup * steps)
-    rise = optax.linear_schedule(0.0, fit.learning_rate, warmup)
-    fall = optax.linear_schedule(fit.learning_rate, 0.0, steps - warmup)
 
-    def is_matrix(values: Parameters) -> dict[str, bool]:
-        return {path: value.ndim > 1 for path, value in values.items()}
+    def adamw(peak: float) -> optax.GradientTransformation:
+        rate = schedule(peak, warmup, steps)
+        return optax.adamw(rate, weight_decay=fit.weight_decay, mask=_are_matrices)
 
+    rates: dict[Hashable, Any] = {
+        "backbone": adamw(fit.learning_rate),
+        "exits": adamw(fit.head_learning_rate),
+    }
     return optax.chain(
-        optax.clip_by_global_norm(fit.clip),
-        optax.adamw(
-            optax.join_schedules([rise, fall], [warmup]),
-            weight_decay=fit.weight_decay,
-            mask=is_matrix,
-        ),
+        optax.clip_by_global_norm(fit.clip), optax.partition(rates, _first_of_path)
     )
+
+
+def _first_of_path(values: Parameters) -> dict[str, str]:
+    return {path: path.split(".")[0] for path in values}
+
+
+def _are_matrices(values: Parameters) -> Any:
+    # Partition masks the other group's leaves, which have no dimensions.
+    return jax.tree.map(lambda value: value.ndim > 1, values)
 
 
 def partition(values: Parameters, stage: Stage) -> tuple[Parameters, Parameters]:
@@ -77,16 +94,19 @@ def make_step(
 
     def loss(trained: Parameters, kept: Parameters, key: Array, inputs: Any) -> Any:
         bound = bind(model, {**kept, **trained})
-        *read, label_B = inputs
-        features = bound.features(*read, dropout, key) if stage.backbone else read[0]
-        return multi_exit_loss(bound.answers(features), label_B, stage.weight_E)
+        if stage.backbone:
+            tokens_BT, mask_BT, label_B = inputs
+            feature_EBD = bound.features(tokens_BT, mask_BT, dropout, key)
+        else:
+            feature_EBD, label_B = inputs
+        return multi_exit_loss(bound.answers(feature_EBD), label_B, jnp.asarray(stage.weight_E))
 
     def step(learner: Learner, kept: Parameters, key: Array, inputs: Any) -> Any:
         key = jax.random.fold_in(key, learner.step)
         value_and_gradient = jax.value_and_grad(loss, has_aux=True)
         (value, loss_E), gradient = value_and_gradient(learner.values, kept, key, inputs)
         update, state = optimizer.update(gradient, learner.optimizer, learner.values)
-        values = optax.apply_updates(learner.values, update)
+        values: Any = optax.apply_updates(learner.values, update)
         metrics = Metrics(value, loss_E, optax.global_norm(gradient))
         return Learner(values, state, learner.step + 1), metrics
 

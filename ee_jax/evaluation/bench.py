@@ -1,0 +1,78 @@
+"""What the benchmarks time: a preset with random weights and an exit after every block."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from ee_jax.compilation import Program
+from ee_jax.errors import UserError
+from ee_jax.exits.loop import Stopped
+from ee_jax.exits.program import compaction_sizes, early_exit
+from ee_jax.exits.rules import forced_rule
+from ee_jax.models.architecture import PRESETS
+from ee_jax.models.exit_model import ExitModel, static_logits
+from ee_jax.models.heads import ExitDesign
+from ee_jax.models.parameters import Parameters, bind, parameters
+from ee_jax.models.transformer import Transformer
+
+Row = dict[str, Any]
+SEED = 0  # of weights, tokens and mixed depths
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A model to time, and its programs."""
+
+    name: str
+    model: ExitModel  # shapes only
+    values: Parameters
+
+    @classmethod
+    def of(cls, name: str) -> "Bench":
+        """The preset `name`."""
+        if name not in PRESETS:
+            raise UserError(f"no model preset {name!r}: it is one of {', '.join(PRESETS)}")
+        config, rngs = PRESETS[name], nnx.Rngs(SEED)
+        design = ExitDesign(tuple(range(1, config.blocks + 1)), classes=2)
+        model = ExitModel(Transformer(config, rngs=rngs), design, rngs=rngs)
+        shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), model)
+        return cls(name, shapes, parameters(model))
+
+    @property
+    def blocks(self) -> int:
+        """L."""
+        return self.model.design.layers[-1]
+
+    def static(self, depth: int) -> Program:
+        """(values, tokens_BT, mask_BT) -> logits_BC."""
+
+        def run(values: Parameters, tokens_BT: Any, mask_BT: Any) -> Any:
+            return static_logits(bind(self.model, values), tokens_BT, mask_BT, depth)
+
+        return Program(run)
+
+    def exit(self, compact: bool = True) -> Program:
+        """(values, tokens_BT, mask_BT, depth_B) -> Stopped."""
+        layers = self.model.design.layers
+
+        def run(values: Parameters, tokens_BT: Any, mask_BT: Any, depth_B: Any) -> Stopped:
+            rule = forced_rule("max_prob", depth_B, layers)
+            sizes = compaction_sizes(tokens_BT.shape[0]) if compact else ()
+            return early_exit(bind(self.model, values), tokens_BT, mask_BT, rule, sizes)
+
+        return Program(run)
+
+    def batch(self, batch: int, seq: int) -> tuple[jax.Array, jax.Array]:
+        """Random tokens, none of them padding."""
+        config = self.model.backbone.config
+        if seq > config.max_length:
+            raise UserError(
+                f"--seq {seq}: {self.name} reads at most {config.max_length} tokens"
+            )
+        draw = np.random.default_rng(SEED)
+        tokens_BT = draw.integers(config.vocabulary, size=(batch, seq))
+        return jnp.asarray(tokens_BT, jnp.int32), jnp.ones((batch, seq), bool)

@@ -1,0 +1,87 @@
+"""Our static program against Hugging Face transformers in torch, on the same weights."""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from ee_jax.compilation import Program
+from ee_jax.display import SILENT, Display
+from ee_jax.errors import UserError
+from ee_jax.evaluation.bench import Bench, Row
+from ee_jax.evaluation.timing import interleave, milliseconds, speedup
+from ee_jax.models.export import export_model
+from ee_jax.models.parameters import Parameters, bind
+
+WARMUP = 3  # torch settles on its kernels in the first calls
+
+
+def bench_torch(
+    name: str,
+    seqs: Sequence[int],
+    batches: Sequence[int],
+    repeats: int,
+    display: Display = SILENT,
+) -> Iterator[Row]:
+    """A row for each batch and length: the last hidden states, by us and by torch.
+
+    `ratio` is the median over rounds of ours / torch's; `difference` the largest between the
+    two results.
+    """
+    bench = Bench.of(name)
+    theirs = _torch_side(bench)
+    ours = Program(_hidden(bench))
+    for seq, batch in product(seqs, batches):
+        inputs = bench.batch(batch, seq)
+        static = partial(ours.at(bench.values, *inputs), bench.values, *inputs)
+        torch = theirs(*map(np.asarray, inputs))
+        sides = {"static": static, "torch": torch}
+        with display.bar(f"batch {batch} x {seq}", repeats + WARMUP) as tick:
+            seconds = interleave(sides, repeats, WARMUP, tick)
+        yield {
+            "model": name,
+            "seq": seq,
+            "batch": batch,
+            "depth": bench.blocks,
+            "static_ms": milliseconds(seconds["static"]),
+            "torch_ms": milliseconds(seconds["torch"]),
+            "ratio": speedup(seconds["static"], seconds["torch"]),
+            "difference": float(np.abs(np.asarray(static()) - torch().numpy()).max()),
+        }
+
+
+def _hidden(bench: Bench) -> Callable[..., jax.Array]:
+    def run(values: Parameters, tokens_BT: Any, mask_BT: Any) -> jax.Array:
+        backbone = bind(bench.model, values).backbone
+        return backbone.segment(backbone.embed(tokens_BT, mask_BT), 0, bench.blocks).hidden_BTD
+
+    return run
+
+
+def _torch_side(bench: Bench) -> Callable[..., Callable[[], Any]]:
+    try:
+        import torch
+        import transformers
+    except ImportError:
+        raise UserError("--peer torch needs torch: pip install 'ee_jax[bench]'") from None
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    with tempfile.TemporaryDirectory() as folder:
+        export_model(bind(bench.model, bench.values), Path(folder))
+        model = transformers.BertModel.from_pretrained(folder, add_pooling_layer=False).eval()
+
+    def side(tokens_BT: np.ndarray, mask_BT: np.ndarray) -> Callable[[], Any]:
+        tokens, mask = torch.tensor(tokens_BT), torch.tensor(mask_BT, dtype=torch.int64)
+
+        def run() -> Any:
+            with torch.inference_mode():
+                return model(input_ids=tokens, attention_mask=mask).last_hidden_state
+
+        return run
+
+    return side
