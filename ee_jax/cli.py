@@ -107,7 +107,7 @@ def run(arguments: argparse.Namespace, overrides: Sequence[str]) -> None:
     experiment = load(Path(arguments.config), overrides)
     from ee_jax.report.render import to_terminal
     from ee_jax.report.tables import speed_table
-    from ee_jax.runs.display import Display, print_result
+    from ee_jax.display import Display, print_result
     from ee_jax.runs.run import run as run_experiment
 
     output = Path(arguments.output or Path("runs") / experiment.name)
@@ -123,7 +123,7 @@ def compare(arguments: argparse.Namespace, _: Sequence[str]) -> None:
     """`ee-jax compare RUN RUN ...`."""
     from ee_jax.report.compare import comparison
     from ee_jax.report.render import to_terminal
-    from ee_jax.runs.display import print_result
+    from ee_jax.display import print_result
     from ee_jax.runs.folder import read_results
 
     table = comparison(

@@ -1,0 +1,105 @@
+"""The files of a run: where they are, whose they are, and writing them whole."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ee_jax.config import Experiment, config_hash, to_dict
+from ee_jax.errors import UserError
+
+
+class RunFolder:
+    """A folder that belongs to one experiment.
+
+    config.json          the resolved config, its hash, and all versions
+    results.json         everything that was found, and what the report is made from
+    table.md, table.csv, *.png, report.html
+    <strategy>/metrics.jsonl, checkpoints/, model/, traces/, calibration.json
+    """
+
+    def __init__(self, path: Path, experiment: Experiment):
+        self.path = path
+        self.hash = config_hash(experiment)
+        self._experiment = experiment
+
+    def check(self) -> None:
+        """Raises if the folder holds anything but this experiment; touches nothing."""
+        config = self.path / "config.json"
+        if config.is_file():
+            owner = _read(config).get("hash")
+            if owner != self.hash:
+                raise UserError(
+                    f"{self.path} holds another experiment (config {owner}, not {self.hash}): "
+                    "give another --output, or delete that folder"
+                )
+        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise UserError(
+                f"{self.path} is not empty and not the folder of a run: give another --output"
+            )
+
+    def claim(self, versions: dict[str, str]) -> None:
+        """Makes the folder and writes down whose it is; a folder that has an owner keeps it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not (self.path / "config.json").exists():
+            config = to_dict(self._experiment)
+            self.write(
+                "config.json", {"hash": self.hash, "config": config, "versions": versions}
+            )
+
+    def results(self) -> dict[str, Any] | None:
+        """What a finished run found."""
+        path = self.path / "results.json"
+        return _read(path) if path.is_file() else None
+
+    def write(self, name: str, content: Any) -> None:
+        """Writes JSON under the folder, the whole file or nothing."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")
+        part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+        os.replace(part, path)
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """The results of a run, from its folder or its results.json."""
+    path = path / "results.json" if path.is_dir() else path
+    if not path.is_file():
+        raise UserError(f"no results at {path}: give the folder of a finished run")
+    results = _read(path)
+    if "strategies" not in results:
+        raise UserError(f"{path} holds no `strategies`: give the results.json of a run")
+    return results
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+        assert isinstance(content, dict)
+        return content
+    except (ValueError, OSError, AssertionError) as error:
+        raise UserError(f"{path} cannot be read ({error}): delete it and run again") from None
+
+
+class MetricsFile:
+    """Metrics as JSON lines, nothing in them that a second run would not repeat."""
+
+    def __init__(self, path: Path, keep: int):
+        """Opens the file and drops lines of steps after number `keep`."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        kept = [
+            line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= keep
+        ]
+        part = path.with_name(path.name + ".part")
+        part.write_text("".join(kept))
+        os.replace(part, path)
+        self._file = path.open("a", buffering=1)
+
+    def write(self, step: int, **values: Any) -> None:
+        """Appends a line."""
+        self._file.write(json.dumps({"step": step, **values}) + "\n")
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()

@@ -1,0 +1,94 @@
+"""What a run works on: the splits as token rows, and the model before training."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from flax import nnx
+from jaxtyping import Int32
+
+from ee_jax.config import Experiment
+from ee_jax.data.batches import Batch, evaluation_batches
+from ee_jax.data.prepared import open_split, prepare
+from ee_jax.data.text import encode, load_tokenizer
+from ee_jax.errors import UserError
+from ee_jax.models.architecture import Architecture
+from ee_jax.models.exit_model import ExitModel
+from ee_jax.models.heads import ExitDesign
+from ee_jax.models.huggingface import find_weights, load_backbone, read_architecture
+from ee_jax.models.parameters import Parameters, parameters
+from ee_jax.training.strategies import stages
+
+SPLITS = ("train", "validation", "calibration", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split as token rows."""
+
+    rows: list[Int32[np.ndarray, " T"]]
+    label_N: Int32[np.ndarray, " N"]
+    lengths: tuple[int, ...]
+
+    def batches(self, batch: int) -> list[Batch]:
+        """Every row once, in batches of static shapes."""
+        batches = evaluation_batches(self.rows, self.label_N, lengths=self.lengths, batch=batch)
+        return list(batches)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The splits of a data set, and where they came from."""
+
+    splits: dict[str, Split]
+    classes: tuple[str, ...]
+    record: dict[str, Any]  # name, version, rows and checksum
+
+
+def check(experiment: Experiment) -> Architecture:
+    """Everything that can be wrong with the config and the weights, before any long work."""
+    architecture = read_architecture(find_weights(experiment.model.weights))
+    layers = experiment.exits.resolve(architecture.blocks)
+    for strategy in experiment.strategies:
+        stages(strategy, len(layers))
+    if experiment.data.lengths[-1] > architecture.max_length:
+        raise UserError(
+            f"config field `data.lengths` ends at {experiment.data.lengths[-1]}, but "
+            f"{experiment.model.weights} reads at most {architecture.max_length} tokens"
+        )
+    return architecture
+
+
+def load_corpus(experiment: Experiment) -> Corpus:
+    """Prepares the data set where it is missing, and encodes its splits."""
+    data = experiment.data
+    prepared = prepare(data.name, data.folder)
+    tokenizer = load_tokenizer(find_weights(experiment.model.weights))
+    splits, classes = {}, prepared.classes
+    for name in SPLITS:
+        examples = open_split(data.name, name, data.folder)
+        rows = encode(tokenizer, examples.texts, data.lengths[-1])
+        splits[name] = Split(rows, examples.label_N, data.lengths)
+    record = {
+        "name": data.name,
+        "version": prepared.folder.name,
+        "rows": {name: len(split.rows) for name, split in splits.items()},
+        "checksum": {name: tally.sha256 for name, tally in prepared.splits.items()},
+        "classes": list(classes),
+    }
+    return Corpus(splits, classes, record)
+
+
+def make_model(
+    experiment: Experiment, architecture: Architecture, classes: int
+) -> tuple[ExitModel, Parameters]:
+    """The model as shapes only, and its parameters before training."""
+    exits = experiment.exits
+    learned = exits.confidence == "learned"
+    layers = exits.resolve(architecture.blocks)
+    design = ExitDesign(layers, classes, exits.head, exits.pooling, learned)
+    backbone = load_backbone(find_weights(experiment.model.weights))
+    model = ExitModel(backbone, design, rngs=nnx.Rngs(experiment.seed))
+    values = parameters(model)
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), model), values

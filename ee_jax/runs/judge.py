@@ -1,0 +1,132 @@
+"""Judging a trained model: traces, temperatures, thresholds, quality and wall clock."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jax.sharding import Mesh
+
+from ee_jax.calibration.empirical import choose_threshold
+from ee_jax.calibration.outcomes import GRID, curve, exits_taken
+from ee_jax.calibration.trace import Trace
+from ee_jax.config import Experiment
+from ee_jax.evaluation.quality import exit_table
+from ee_jax.evaluation.traces import fit_temperatures, trace_of
+from ee_jax.exits.forward import ForwardPass
+from ee_jax.models.exit_model import ExitModel
+from ee_jax.models.heads import Answer
+from ee_jax.models.parameters import Parameters
+from ee_jax.display import Display
+from ee_jax.runs.folder import RunFolder
+from ee_jax.runs.inputs import Corpus
+from ee_jax.runs.measure import Measurer, Setting
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Judges the strategies of one experiment."""
+
+    experiment: Experiment
+    model: ExitModel  # shapes only
+    corpus: Corpus
+    forward: ForwardPass
+    measurer: Measurer
+    folder: RunFolder
+    display: Display
+
+    def judge(self, name: str, values: Parameters) -> dict[str, Any]:
+        """What `results.json` holds of a strategy; its traces and thresholds are written."""
+        traces, temperature_E = self._traces(name, values)
+        records = self._calibrate(traces["calibration"])
+        self.folder.write(
+            f"{name}/calibration.json",
+            {"temperature_E": temperature_E.tolist(), "choices": records},
+        )
+        test = traces["test"]
+        settings = [Setting(threshold) for threshold in self.experiment.evaluation.thresholds]
+        settings += [Setting(r["threshold"], r["tolerance"]) for r in records]
+        points = self.measurer.measure(name, values, temperature_E, settings, test)
+        return {
+            "full_accuracy": float(1 - test.full_loss_N.mean()),
+            "exits": self._exits(test, temperature_E),
+            "curve": self._curve(test),
+            "calibrated": records,
+            "points": points,
+        }
+
+    def _traces(self, name: str, values: Parameters) -> tuple[dict[str, Trace], np.ndarray]:
+        """Traces of the calibration and the test split, at the validation split's temperatures."""
+        exits, layers = self.experiment.exits, self.model.design.layers
+        answers = {split: self._answers(name, values, split) for split in _TRACED}
+        temperature_E = np.ones(len(layers))
+        if self.experiment.calibration.temperature:
+            label_N = self.corpus.splits["validation"].label_N
+            temperature_E = fit_temperatures(answers["validation"], label_N)
+        traces = {}
+        for split in ("calibration", "test"):
+            label_N = self.corpus.splits[split].label_N
+            header = {"data": self.corpus.record["name"], "split": split, "model": name,
+                      "config_hash": self.folder.hash}  # fmt: skip
+            trace = trace_of(answers[split], label_N, layers, exits.confidence, temperature_E,
+                             **header)  # fmt: skip
+            path = self.folder.path / name / "traces" / f"{split}.npz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            trace.save(path)
+            traces[split] = trace
+        return traces, temperature_E
+
+    def _answers(self, name: str, values: Parameters, split: str) -> Answer:
+        rows = self.corpus.splits[split]
+        batches = rows.batches(self.forward.batch)
+        with self.display.bar(f"{name}: trace of {split}", len(batches)) as tick:
+            features = self.forward.features(values, batches, len(rows.rows), tick)
+        return self.forward.answers(values, features)
+
+    def _calibrate(self, trace: Trace) -> list[dict[str, Any]]:
+        exits = self.experiment.exits
+        records = []
+        for tolerance in self.experiment.calibration.tolerances:
+            choice = choose_threshold(
+                trace, tolerance, min_depth=exits.min_depth, patience=exits.patience
+            )
+            accuracy = 1 - trace.full_loss_N.mean() - choice.risk
+            records.append(
+                {
+                    "tolerance": tolerance,
+                    "threshold": choice.threshold,
+                    "calibration_accuracy": float(accuracy),
+                    "calibration_mean_depth": choice.depth,
+                    "note": choice.ended if choice.ended == "edge of the grid" else None,
+                    "choice": dataclasses.asdict(choice),
+                }
+            )
+        return records
+
+    def _exits(self, test: Trace, temperature_E: np.ndarray) -> list[dict[str, Any]]:
+        rows = exit_table(test.confidence_NE, test.loss_NE == 0, self.model.design.layers)
+        return [
+            {
+                **{key: _known(value) for key, value in row._asdict().items()},
+                "temperature": float(temperature),
+            }
+            for row, temperature in zip(rows, temperature_E, strict=True)
+        ]
+
+    def _curve(self, test: Trace) -> list[dict[str, float]]:
+        exits = self.experiment.exits
+        found = curve(test, GRID, exits.min_depth, exits.patience)
+        return [
+            {"threshold": float(t), "accuracy": float(1 - loss), "mean_depth": float(depth)}
+            for t, depth, loss in zip(*found, strict=True)
+        ]
+
+
+_TRACED = ("validation", "calibration", "test")
+
+
+def _known(value: float) -> float | None:
+    """JSON knows no NaN."""
+    return None if math.isnan(value) else value

@@ -1,0 +1,95 @@
+"""The story of a run: config to data, training, traces, thresholds, wall clock, report."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from ee_jax.config import Experiment, to_dict
+from ee_jax.exits.forward import ForwardPass
+from ee_jax.models.parameters import parameters
+from ee_jax.report.write import write
+from ee_jax.display import SILENT, Display
+from ee_jax.runs.folder import RunFolder
+from ee_jax.runs.inputs import Corpus, check, load_corpus, make_model
+from ee_jax.runs.judge import Judge
+from ee_jax.runs.measure import Measurer
+from ee_jax.runs.train import Trainer
+from ee_jax.runs.versions import device, versions
+from ee_jax.sharding import data_mesh, replicate, split_batch
+
+
+def run(experiment: Experiment, output: Path, display: Display = SILENT) -> dict[str, Any]:
+    """Runs an experiment into the folder `output`, and returns what `results.json` holds.
+
+    A run that was cut short goes on from its last checkpoint; one that has finished is read
+    back. A folder that holds another experiment is left alone.
+
+    Raises:
+        UserError: anything that a user can mend, before long work where it can be known.
+    """
+    folder = RunFolder(output, experiment)
+    folder.check()
+    if (results := folder.results()) is not None:
+        display.say(f"{output} is finished: reading it back")
+        return results
+    architecture = check(experiment)
+    folder.claim(versions())
+    return _Story(experiment, folder, display).tell(architecture)
+
+
+class _Story:
+    """One run under way."""
+
+    def __init__(self, experiment: Experiment, folder: RunFolder, display: Display):
+        self._experiment, self._folder, self._display = experiment, folder, display
+        self._seconds: dict[str, float] = {}
+
+    def tell(self, architecture: Any) -> dict[str, Any]:
+        experiment, folder, display = self._experiment, self._folder, self._display
+        start = time.perf_counter()
+        corpus = load_corpus(experiment)
+        self._seconds["data"] = time.perf_counter() - start
+        mesh = data_mesh()
+        model, values = make_model(experiment, architecture, len(corpus.classes))
+        forward = ForwardPass(model, mesh)
+        trainer = Trainer(experiment, model, corpus, forward, mesh, folder.hash, display)
+        measurer = Measurer(experiment, model, corpus.splits["test"], mesh, display)
+        judge = Judge(experiment, model, corpus, forward, measurer, folder, display)
+        strategies = {}
+        for strategy in experiment.strategies:
+            begun = time.perf_counter()
+            trained = trainer.train(strategy, values, folder.path / strategy.name)
+            train_seconds = time.perf_counter() - begun
+            strategies[strategy.name] = {
+                **judge.judge(strategy.name, trained),
+                "train_seconds": train_seconds,
+                "compile_seconds": measurer.compile_seconds,
+            }
+        self._seconds["total"] = time.perf_counter() - start
+        results = self._results(corpus, architecture, values, strategies)
+        folder.write("results.json", results)
+        write(results, folder.path)
+        return results
+
+    def _results(
+        self, corpus: Corpus, architecture: Any, values: Any, strategies: dict[str, Any]
+    ) -> dict[str, Any]:
+        experiment = self._experiment
+        return {
+            "name": experiment.name,
+            "config": to_dict(experiment),
+            "config_hash": self._folder.hash,
+            "versions": versions(),
+            "device": device(),
+            "data": corpus.record,
+            "model": {
+                "weights": experiment.model.weights,
+                "blocks": architecture.blocks,
+                "parameters": sum(value.size for value in values.values()),
+            },
+            "quality": "accuracy",
+            "seconds": self._seconds,
+            "strategies": strategies,
+        }
