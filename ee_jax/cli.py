@@ -105,9 +105,9 @@ def run(arguments: argparse.Namespace, overrides: Sequence[str]) -> None:
     from ee_jax.config.load import load
 
     experiment = load(Path(arguments.config), overrides)
+    from ee_jax.display import Display, print_result
     from ee_jax.report.render import to_terminal
     from ee_jax.report.tables import speed_table
-    from ee_jax.display import Display, print_result
     from ee_jax.runs.run import run as run_experiment
 
     output = Path(arguments.output or Path("runs") / experiment.name)
@@ -121,9 +121,9 @@ def run(arguments: argparse.Namespace, overrides: Sequence[str]) -> None:
 
 def compare(arguments: argparse.Namespace, _: Sequence[str]) -> None:
     """`ee-jax compare RUN RUN ...`."""
+    from ee_jax.display import print_result
     from ee_jax.report.compare import comparison
     from ee_jax.report.render import to_terminal
-    from ee_jax.display import print_result
     from ee_jax.runs.folder import read_results
 
     table = comparison(

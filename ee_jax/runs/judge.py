@@ -3,23 +3,21 @@
 import dataclasses
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jax.sharding import Mesh
 
 from ee_jax.calibration.empirical import choose_threshold
-from ee_jax.calibration.outcomes import GRID, curve, exits_taken
+from ee_jax.calibration.outcomes import GRID, curve
 from ee_jax.calibration.trace import Trace
 from ee_jax.config import Experiment
+from ee_jax.display import Display
 from ee_jax.evaluation.quality import exit_table
 from ee_jax.evaluation.traces import fit_temperatures, trace_of
 from ee_jax.exits.forward import ForwardPass
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.heads import Answer
 from ee_jax.models.parameters import Parameters
-from ee_jax.display import Display
 from ee_jax.runs.folder import RunFolder
 from ee_jax.runs.inputs import Corpus
 from ee_jax.runs.measure import Measurer, Setting
@@ -58,25 +56,34 @@ class Judge:
         }
 
     def _traces(self, name: str, values: Parameters) -> tuple[dict[str, Trace], np.ndarray]:
-        """Traces of the calibration and the test split, at the validation split's temperatures."""
-        exits, layers = self.experiment.exits, self.model.design.layers
-        answers = {split: self._answers(name, values, split) for split in _TRACED}
-        temperature_E = np.ones(len(layers))
+        """Traces of the calibration and test splits; temperatures of the validation split."""
+        temperature_E = np.ones(len(self.model.design.layers))
         if self.experiment.calibration.temperature:
-            label_N = self.corpus.splits["validation"].label_N
-            temperature_E = fit_temperatures(answers["validation"], label_N)
-        traces = {}
-        for split in ("calibration", "test"):
-            label_N = self.corpus.splits[split].label_N
-            header = {"data": self.corpus.record["name"], "split": split, "model": name,
-                      "config_hash": self.folder.hash}  # fmt: skip
-            trace = trace_of(answers[split], label_N, layers, exits.confidence, temperature_E,
-                             **header)  # fmt: skip
-            path = self.folder.path / name / "traces" / f"{split}.npz"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            trace.save(path)
-            traces[split] = trace
+            answer = self._answers(name, values, "validation")
+            temperature_E = fit_temperatures(answer, self.corpus.splits["validation"].label_N)
+        traces = {
+            split: self._trace(name, split, self._answers(name, values, split), temperature_E)
+            for split in ("calibration", "test")
+        }
         return traces, temperature_E
+
+    def _trace(self, name: str, split: str, answer: Answer, temperature_E: np.ndarray) -> Trace:
+        """The trace of a split, which is written too."""
+        trace = trace_of(
+            answer,
+            self.corpus.splits[split].label_N,
+            self.model.design.layers,
+            self.experiment.exits.confidence,
+            temperature_E,
+            data=self.corpus.record["name"],
+            split=split,
+            model=name,
+            config_hash=self.folder.hash,
+        )
+        path = self.folder.path / name / "traces" / f"{split}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        trace.save(path)
+        return trace
 
     def _answers(self, name: str, values: Parameters, split: str) -> Answer:
         rows = self.corpus.splits[split]
@@ -122,9 +129,6 @@ class Judge:
             {"threshold": float(t), "accuracy": float(1 - loss), "mean_depth": float(depth)}
             for t, depth, loss in zip(*found, strict=True)
         ]
-
-
-_TRACED = ("validation", "calibration", "test")
 
 
 def _known(value: float) -> float | None:

@@ -4,20 +4,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from ee_jax.config import Experiment, to_dict
-from ee_jax.exits.forward import ForwardPass
-from ee_jax.models.parameters import parameters
-from ee_jax.report.write import write
 from ee_jax.display import SILENT, Display
+from ee_jax.exits.forward import ForwardPass
+from ee_jax.report.write import write
 from ee_jax.runs.folder import RunFolder
 from ee_jax.runs.inputs import Corpus, check, load_corpus, make_model
 from ee_jax.runs.judge import Judge
 from ee_jax.runs.measure import Measurer
 from ee_jax.runs.train import Trainer
 from ee_jax.runs.versions import device, versions
-from ee_jax.sharding import data_mesh, replicate, split_batch
+from ee_jax.sharding import data_mesh
 
 
 def run(experiment: Experiment, output: Path, display: Display = SILENT) -> dict[str, Any]:

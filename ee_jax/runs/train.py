@@ -8,12 +8,12 @@ from pathlib import Path
 from jax.sharding import Mesh
 
 from ee_jax.config import Experiment, Strategy
+from ee_jax.display import Display
 from ee_jax.exits.forward import ForwardPass
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.export import export_model, import_model
 from ee_jax.models.huggingface import WEIGHTS, find_weights
 from ee_jax.models.parameters import Parameters, bind, parameters
-from ee_jax.display import Display
 from ee_jax.runs.folder import MetricsFile
 from ee_jax.runs.inputs import Corpus
 from ee_jax.training.checkpoints import Checkpoints
@@ -102,7 +102,7 @@ class StageRun:
                     self._save(point, kept)
                     last_save = time.monotonic()
                 tick(f"loss {point.metrics.loss:.3f}")
-        trainer.display.say(f"  of that, compiling took {fit.compile_seconds:.1f} s")
+        trainer.display.say(f"  compiling took, of that: {fit.compile_seconds:.1f} s")
         return {**kept, **trained}
 
     def _examples(self, values: Parameters) -> Examples:

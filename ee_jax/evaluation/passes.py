@@ -1,0 +1,78 @@
+"""Passes over a split with the compiled programs: answers, and wall clock."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from ee_jax.data.batches import Batch
+from ee_jax.evaluation.programs import Programs
+from ee_jax.evaluation.timing import interleave_over, shapes, speedup
+from ee_jax.exits.rules import Limits
+from ee_jax.models.parameters import Parameters
+from ee_jax.sharding import replicate, split_batch
+
+Tick = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Passes:
+    """One model's parameters at several settings, on batches of one size."""
+
+    programs: Programs
+    values: Parameters
+    settings: list[Limits]
+    batches: list[Batch]
+
+    @cached_property
+    def _shared(self) -> list[tuple[Parameters, Limits]]:
+        values = replicate(self.values, self.programs.mesh)
+        return [(values, replicate(limits, self.programs.mesh)) for limits in self.settings]
+
+    def _place(self, batch: Batch) -> tuple[Any, Any]:
+        return split_batch((batch.tokens_BT, batch.mask_BT), self.programs.mesh)
+
+    @cached_property
+    def to_compile(self) -> list[Callable[[], Any]]:
+        """What to call to have both programs compiled for every shape of batch."""
+        firsts = {shapes(batch): self._place(batch) for batch in self.batches}.values()
+        shared = self._shared[0]
+        static = [partial(self.programs.static.at, shared[0], batch) for batch in firsts]
+        return static + [partial(self.programs.exit.at, shared, batch) for batch in firsts]
+
+    def answers(
+        self, setting: int, examples: int, tick: Tick
+    ) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " N"]]:
+        """The early-exit program's exit and prediction for every example, at one setting."""
+        exit_N, prediction_N = (np.zeros(examples, np.int32) for _ in range(2))
+        for batch in self.batches:
+            out = self.programs.exit(self._shared[setting], self._place(batch))
+            rows = batch.index_B[batch.valid_B]
+            exit_N[rows] = np.asarray(out.exit_B)[batch.valid_B]
+            prediction_N[rows] = np.asarray(out.logits_BC).argmax(-1)[batch.valid_B]
+            tick()
+        return exit_N, prediction_N
+
+    @cached_property
+    def timed(self) -> list[tuple[Any, Any]]:
+        """The full batches; the others only where there are no full ones."""
+        full = [batch for batch in self.batches if batch.valid_B.all()]
+        return [self._place(batch) for batch in full or self.batches]
+
+    def speedups(self, rounds: int, tick: Tick) -> list[float]:
+        """Measured, at each setting: static seconds / early-exit seconds."""
+        # Looked up before the clock runs: at batch 1 finding the program would count.
+        static = {shapes(b): self.programs.static.at(self._shared[0][0], b) for b in self.timed}
+        early = {shapes(b): self.programs.exit.at(self._shared[0], b) for b in self.timed}
+
+        def run(compiled: dict[Any, Callable], shared: Any, batch: Any) -> Any:
+            return compiled[shapes(batch)](shared, batch)
+
+        sides = {"static": partial(run, static, self._shared[0][0])}
+        names = [f"setting {number}" for number in range(len(self.settings))]
+        sides |= {n: partial(run, early, s) for n, s in zip(names, self._shared, strict=True)}
+        seconds = interleave_over(sides, self.timed, rounds, tick)
+        return [speedup(seconds["static"], seconds[name]) for name in names]
