@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ee_jax.calibration.choice import last_accepted
+from ee_jax.calibration.empirical import SLACK, choose_threshold
+from ee_jax.calibration.outcomes import GRID, curve
+from ee_jax.calibration.trace import Trace
+from ee_jax.errors import UserError
+from tests.calibration.small_traces import traces
+
+
+def trace_of(confidence, early_loss, full_loss):
+    """Two exits; each list is over examples."""
+    confidence_NE = np.stack([confidence, np.ones(len(confidence))], 1).astype(np.float32)
+    return Trace(confidence_NE, np.stack([early_loss, full_loss], 1), np.array([1, 2]))
+
+
+@given(traces(), st.sampled_from((0.0, 0.1, 0.5, 1.0)))
+def test_the_walk_stops_before_the_first_failure(trace, tolerance):
+    limit = trace.full_loss_N.mean() + tolerance
+    expected = 1.0
+    for threshold, loss in zip(GRID, curve(trace).loss_K, strict=True):
+        if loss > limit + SLACK:
+            break
+        expected = threshold
+    choice = choose_threshold(trace, tolerance)
+    assert choice.threshold == expected
+    assert choice.risk <= tolerance + SLACK
+
+
+def test_a_choice_by_hand():
+    # Examples stop early below 0.9, 0.6 and 0.3; the second and the third lose by it.
+    trace = trace_of([0.9, 0.6, 0.3, 0.0], [0.0, 1.0, 1.0, 0.0], [0.0] * 4)
+    choice = choose_threshold(trace, 0.25)
+    assert choice.threshold == 0.3
+    assert choice.risk == 0.25
+    assert choice.depth == 1.5
+    assert choice.examples == 4
+    assert choice.ended == "next candidate failed"
+    assert not choice.is_full_model
+
+
+def test_a_lower_threshold_that_is_fine_again_is_left_alone():
+    # At 0.6 one answer of two is lost; at 0.3 another is won and the mean is back.
+    trace = trace_of([0.7, 0.4], [1.0, 0.0], [0.0, 1.0])
+    assert curve(trace, np.array([1.0, 0.6, 0.3])).loss_K.tolist() == [0.5, 1.0, 0.5]
+    choice = choose_threshold(trace, 0.0)
+    assert choice.threshold == 0.7
+
+
+def test_nothing_may_be_lost_and_everything_would_be():
+    # A confidence of exactly 1 does not stop at 1, and does at 0.99.
+    choice = choose_threshold(trace_of([1.0], [1.0], [0.0]), 0.0)
+    assert choice.threshold == 1
+    assert choice.is_full_model
+    assert choice.depth == 2
+    assert choice.ended == "next candidate failed"
+
+
+def test_the_record_says_that_the_grid_ended():
+    trace = trace_of([0.5], [0.0], [0.0])
+    assert choose_threshold(trace, 0.0).ended == "edge of the grid"
+    assert choose_threshold(trace, 0.0).threshold == 0
+    only = choose_threshold(trace, 0.0, np.array([1.0]))
+    assert (only.threshold, only.ended) == (1, "edge of the grid")
+
+
+def test_one_exit_is_the_full_model_at_every_threshold():
+    trace = Trace(np.ones((3, 1), np.float32), np.ones((3, 1)), np.array([6]))
+    choice = choose_threshold(trace, 0.0)
+    assert (choice.depth, choice.risk, choice.ended) == (6, 0, "edge of the grid")
+
+
+def test_a_loss_at_exactly_the_tolerance_passes_whatever_is_rounded():
+    assert 0.4 - 0.1 > 0.3
+    assert choose_threshold(trace_of([0.5], [0.4], [0.1]), 0.3).threshold == 0
+
+
+@pytest.mark.parametrize("candidates", [(0.9, 0.5), (1.0, 0.5, 0.5), (1.0, 0.2, 0.5)])
+def test_candidates_fall_from_1(candidates):
+    trace = trace_of([0.5], [0.0], [0.0])
+    with pytest.raises(UserError, match="candidate thresholds must fall from 1"):
+        choose_threshold(trace, 0.0, np.array(candidates))
+
+
+@pytest.mark.parametrize(
+    ("ok", "expected"),
+    [([1, 1, 0, 1], 1), ([1, 0, 0], 0), ([1, 1, 1], 2), ([0, 1, 0], 1), ([0, 0], 0), ([1], 0)],
+)
+def test_the_last_accepted_is_before_the_first_failure(ok, expected):
+    assert last_accepted(np.array(ok, bool)) == expected
