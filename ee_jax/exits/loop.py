@@ -127,7 +127,9 @@ def _branch(
         def put(part: Array, whole: Array) -> Array:
             return whole.at[rows].set(part, unique_indices=True)
 
-        blank = jax.tree.map(lambda part: jnp.zeros((batch, *part.shape[1:])), head(part))
-        return jax.tree.map(put, part, state), jax.tree.map(put, head(part), blank)
+        def spread(part: Array) -> Array:
+            return put(part, jnp.zeros((batch, *part.shape[1:]), part.dtype))
+
+        return jax.tree.map(put, part, state), jax.tree.map(spread, head(part))
 
     return run

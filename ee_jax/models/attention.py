@@ -41,11 +41,12 @@ def attend(
     query = query.transpose(0, 2, 3, 1, 4).reshape(rows, group * time, size)
     key = key_BSKH.transpose(0, 2, 1, 3).reshape(rows, source, size)
     value = value_BSKH.transpose(0, 2, 1, 3).reshape(rows, source, size)
+    if bias_BTS.shape[1] > 1:
+        bias_BTS = jnp.tile(bias_BTS, (1, group, 1))
 
-    bias = jnp.broadcast_to(bias_BTS[:, None, None], (batch, kv_heads, group, time, source))
-    score = jnp.einsum("rth,rsh->rts", query, key) + bias.reshape(rows, group * time, source)
+    score = jnp.einsum("rth,rsh->rts", query, key) + jnp.repeat(bias_BTS, kv_heads, axis=0)
     weight = jnp.exp(score - jax.lax.stop_gradient(score.max(-1, keepdims=True)))
-    mixed = jnp.einsum("rts,rsh->rth", weight, value) / weight.sum(-1, keepdims=True)
+    mixed = jnp.einsum("rts,rsh->rth", weight, value) * (1 / weight.sum(-1, keepdims=True))
     mixed = mixed.reshape(batch, kv_heads, group, time, size).transpose(0, 3, 1, 2, 4)
     return mixed.reshape(batch, time, heads, size)
 

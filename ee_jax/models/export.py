@@ -99,7 +99,7 @@ def read_exits(folder: Path) -> dict[str, Any]:
 def import_model(folder: Path) -> ExitModel:
     """The model that `export_model` wrote."""
     config, design = read_architecture(folder), read_exits(folder)["design"]
-    if design.head not in HEADS or design.layers[-1] != config.blocks:
+    if design.head not in HEADS or design.layers[-1:] != (config.blocks,):
         raise UserError(f"{folder / EXITS} does not belong to its config.json: export again")
 
     def make() -> ExitModel:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from ee_jax.models.layers import gelu
+from ee_jax.models.layers import LayerNorm, gelu
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Normed(nnx.Module):
     """A final norm and a projection, made once and used at every exit."""
 
     def __init__(self, width: int, classes: int, *, rngs: nnx.Rngs):
-        self.norm = nnx.LayerNorm(width, rngs=rngs)
+        self.norm = LayerNorm(width, eps=1e-6, rngs=rngs)
         self.out = nnx.Linear(width, classes, rngs=rngs)
 
     def __call__(self, feature: Float[Array, "*B D"]) -> Float[Array, "*B C"]:

@@ -54,9 +54,17 @@ def read_architecture(folder: Path) -> Architecture:
         ) from None
 
 
+def _refuse_others(given: dict[str, Any], **ours: Any) -> None:
+    """A variant that is not built here would load and give wrong numbers."""
+    for name, value in ours.items():
+        if given.get(name, value) != value:
+            raise ValueError(f"{name} is {given[name]!r}, not {value!r}")
+
+
 def _bert(given: dict[str, Any]) -> Architecture:
-    if given.get("hidden_act", "gelu") != "gelu":
-        raise ValueError(f"hidden_act {given['hidden_act']!r} is not gelu")
+    _refuse_others(
+        given, hidden_act="gelu", position_embedding_type="absolute", is_decoder=False
+    )
     return bert(
         given["vocab_size"],
         given["hidden_size"],
@@ -71,6 +79,10 @@ def _bert(given: dict[str, Any]) -> Architecture:
 
 def _llama(given: dict[str, Any]) -> Architecture:
     rope = given.get("rope_parameters") or given
+    _refuse_others(
+        given, hidden_act="silu", attention_bias=False, mlp_bias=False, rope_scaling=None
+    )
+    _refuse_others(rope, rope_type="default")
     return llama(
         given["vocab_size"],
         given["hidden_size"],
