@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from ee_jax.config.parts import (
     Model,
     Strategy,
     check,
+    check_types,
 )
 
 
@@ -34,10 +36,15 @@ class Experiment:
     checkpoint_seconds: float = 30.0  # between two checkpoints of training
 
     def __post_init__(self) -> None:
+        check_types(self)
         names = [strategy.name for strategy in self.strategies]
         once = bool(names) and len(set(names)) == len(names)
         check(once, "strategies", f"must have different names, not {names}")
-        check(self.checkpoint_seconds >= 0, "checkpoint_seconds", "must be >= 0")
+        two_stages = any(isinstance(s, Frozen) and s.first_stage for s in self.strategies)
+        apart = not (two_stages and self.exits.head == "shared")
+        check(apart, "exits.head", "`shared` has no last head of its own for a `first_stage`")
+        ok = 0 <= self.checkpoint_seconds < math.inf
+        check(ok, "checkpoint_seconds", f"must be >= 0, not {self.checkpoint_seconds}")
 
 
 def to_dict(experiment: Experiment) -> dict[str, Any]:
@@ -51,6 +58,6 @@ def to_dict(experiment: Experiment) -> dict[str, Any]:
 def config_hash(experiment: Experiment) -> str:
     """12 hex digits that name what is computed, wherever and however it is kept."""
     plain = to_dict(experiment)
-    del plain["data"]["folder"], plain["checkpoint_seconds"]
+    del plain["data"]["folder"], plain["data"]["manual_dir"], plain["checkpoint_seconds"]
     text = json.dumps(plain, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

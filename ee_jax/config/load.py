@@ -9,9 +9,7 @@ import runpy
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_type_hints
 
-import typeguard
 import tyro
 
 from ee_jax.config import parts
@@ -31,20 +29,15 @@ def read(path: Path) -> Experiment:
             f"no config at {path}: give a Python file such as configs/quickstart.py"
         )
     try:
-        experiment = runpy.run_path(str(path))["get_config"]()
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-    except KeyError:
-        raise UserError(f"{path} has no get_config(): it must return an Experiment") from None
-    except TypeError as error:
-        raise UserError(f"{_where(error, path)}: {_unknown_field(error)}") from None
+        found = runpy.run_path(str(path))
+        if "get_config" not in found:
+            raise UserError("no get_config(), which must return an Experiment")
+        experiment = found["get_config"]()
     except Exception as error:
-        raise UserError(f"{_where(error, path)}: {type(error).__name__}: {error}") from None
+        raise UserError(f"{_where(error, path)}: {_what(error)}") from None
     if not isinstance(experiment, Experiment):
-        raise UserError(
-            f"{path}: get_config() must return an Experiment, not {experiment!r:.60}"
-        )
-    check_types(experiment, str(path))
+        given = " ".join(repr(experiment).split())
+        raise UserError(f"{path}: get_config() must return an Experiment, not {given:.60}")
     return experiment
 
 
@@ -55,40 +48,20 @@ def _where(error: Exception, path: Path) -> str:
     return f"{path}:{lines[-1]}" if lines else str(path)
 
 
-def _unknown_field(error: TypeError) -> str:
-    """The nearest valid field, where a dataclass was given one that it does not have."""
+def _what(error: Exception) -> str:
+    """One line; the nearest valid field, where a part was given one that it does not have."""
     pattern = r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'"
     found = re.match(pattern, str(error))
-    if not found:
-        return str(error)
-    kind, given = found.groups()
-    cls = Experiment if kind == "Experiment" else getattr(parts, kind)
-    names = [field.name for field in dataclasses.fields(cls)]
-    return f"{kind} has no field `{given}`; {_nearest(given, names)}"
+    if found and (cls := {"Experiment": Experiment, **vars(parts)}.get(found[1])):
+        names = [field.name for field in dataclasses.fields(cls)]
+        return f"{found[1]} has no field `{found[2]}`; {_nearest(found[2], names)}"
+    line = " ".join(str(error).split())
+    return line if isinstance(error, UserError) else f"{type(error).__name__}: {line}"
 
 
 def _nearest(given: str, names: Sequence[str]) -> str:
     near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
     return f"did you mean `{near[0]}`?" if near else f"its fields are {', '.join(names)}"
-
-
-def check_types(part: Any, where: str, path: str = "") -> None:
-    """Raises for the first field, at any depth, whose value is not of its type."""
-    hints = get_type_hints(type(part))
-    for field in dataclasses.fields(part):
-        name, value = f"{path}{field.name}", getattr(part, field.name)
-        try:
-            typeguard.check_type(value, hints[field.name])
-        except typeguard.TypeCheckError:
-            wanted = str(field.type).replace("typing.", "")
-            raise UserError(
-                f"{where}: config field `{name}` must be {wanted}, not {value!r:.60}"
-            ) from None
-        inner = value if isinstance(value, tuple) else (value,)
-        for index, entry in enumerate(inner):
-            if dataclasses.is_dataclass(entry):
-                suffix = f".{index}." if isinstance(value, tuple) else "."
-                check_types(entry, where, name + suffix)
 
 
 def override(experiment: Experiment, overrides: Sequence[str]) -> Experiment:
@@ -125,5 +98,8 @@ def _one_line(box: str) -> str:
     """What tyro says in a box, as one line: the error, and the nearest valid field."""
     text = re.sub(r"[│|+╭╮╰╯]", " ", box)
     _, message, *more = [" ".join(part.split()) for part in re.split(r"[-─]{5,}", text)]
-    near = re.search(r"Perhaps you meant: (--\S+)", " ".join(more))
-    return f"{message}; did you mean {near[1]}?" if near else message
+    option = r"--[\w.-]+"
+    given = [*re.findall(option, message), "--help"]
+    offered = [found for found in re.findall(option, " ".join(more)) if found not in given]
+    near = difflib.get_close_matches(given[0], offered, n=1, cutoff=0)
+    return f"{message}; did you mean {near[0]}?" if near else message

@@ -1,7 +1,11 @@
 """The parts of an experiment: frozen dataclasses that check themselves."""
 
+import dataclasses
+import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+import typeguard
 
 from ee_jax.errors import UserError
 
@@ -9,12 +13,29 @@ Confidence = Literal["max_prob", "margin", "entropy", "saturation", "learned"]
 HeadKind = Literal["linear", "pooler", "mlp", "shared"]
 Pooling = Literal["first", "mean"]
 WeightScheme = Literal["uniform", "linear", "geometric"]
+Method = Literal[
+    "ltt", "ltt_hoeffding", "clopper_pearson", "ucb", "crc", "conformal", "conformal_per_exit"
+]
+Risk = Literal["consistency", "gap"]
 
 
 def check(ok: bool, field: str, what: str) -> None:
     """Raises the one-line error of a bad `field` unless `ok`."""
     if not ok:
         raise UserError(f"config field `{field}` {what}")
+
+
+def check_types(part: Any, prefix: str = "") -> None:
+    """Raises the one-line error of the first field whose value is not of its type."""
+    for field in dataclasses.fields(part):
+        value = getattr(part, field.name)
+        try:
+            typeguard.check_type(value, field.type)
+        except typeguard.TypeCheckError:
+            plain = field.type.__name__ if isinstance(field.type, type) else str(field.type)
+            wanted = plain.replace("typing.", "").replace(f"{__name__}.", "")
+            given = " ".join(repr(value).split())
+            check(False, f"{prefix}{field.name}", f"must be {wanted}, not {given:.60}")
 
 
 def is_rising(values: tuple[int, ...]) -> bool:
@@ -28,9 +49,11 @@ class Data:
 
     name: str = "stdlib_docstrings"  # a data set that `ee-jax data prepare` knows
     folder: str | None = None  # where prepared data sets live; None: the user's cache
+    manual_dir: str | None = None  # files that the user fetched, for a data set made from such
     lengths: tuple[int, ...] = (16, 32, 64, 96)  # static lengths (buckets), in tokens
 
     def __post_init__(self) -> None:
+        check_types(self, "data.")
         ok = is_rising(self.lengths)
         check(ok, "data.lengths", f"must rise, e.g. (32, 64), not {self.lengths}")
 
@@ -43,6 +66,7 @@ class Model:
     dropout: float = 0.1  # on embeddings and on each block's two outputs, in training
 
     def __post_init__(self) -> None:
+        check_types(self, "model.")
         check(0 <= self.dropout < 1, "model.dropout", f"must be in [0, 1), not {self.dropout}")
 
 
@@ -58,6 +82,7 @@ class Exits:
     patience: int = 0  # exits in a row that must answer like the one before them
 
     def __post_init__(self) -> None:
+        check_types(self, "exits.")
         ok = self.layers is None or is_rising(self.layers)
         check(ok, "exits.layers", f"must rise, e.g. (2, 4, 6), not {self.layers}")
         check(self.min_depth >= 1, "exits.min_depth", f"must be >= 1, not {self.min_depth}")
@@ -84,11 +109,14 @@ class Fit:
     clip: float = 1.0  # global norm of the gradient of what is trained
 
     def __post_init__(self) -> None:
+        check_types(self, "fit.")
         for name in ("epochs", "batch", "learning_rate", "head_learning_rate", "clip"):
             value = getattr(self, name)
-            check(value > 0, f"fit.{name}", f"must be positive, not {value}")
+            ok = 0 < value < math.inf
+            check(ok, f"fit.{name}", f"must be positive and finite, not {value}")
         check(0 <= self.warmup < 1, "fit.warmup", f"must be in [0, 1), not {self.warmup}")
-        check(self.weight_decay >= 0, "fit.weight_decay", "must not be negative")
+        ok = 0 <= self.weight_decay < math.inf
+        check(ok, "fit.weight_decay", f"must be >= 0 and finite, not {self.weight_decay}")
 
 
 @dataclass(frozen=True)
@@ -98,6 +126,9 @@ class Joint:
     name: str = "joint"
     weights: WeightScheme | tuple[float, ...] = "linear"
     fit: Fit = Fit()
+
+    def __post_init__(self) -> None:
+        check_types(self, "joint.")
 
 
 @dataclass(frozen=True)
@@ -112,6 +143,9 @@ class Frozen:
     first_stage: Fit | None = None
     fit: Fit = Fit(epochs=40.0, head_learning_rate=2e-3)
 
+    def __post_init__(self) -> None:
+        check_types(self, "frozen.")
+
 
 Strategy = Joint | Frozen
 
@@ -121,11 +155,20 @@ class Calibration:
     """How thresholds are chosen, on the calibration split."""
 
     tolerances: tuple[float, ...] = (0.01,)  # quality given up against the full model
+    methods: tuple[Method, ...] = ()  # those that certify a threshold, at every level
+    risk: Risk = "consistency"  # what they keep below the level
+    levels: tuple[float, ...] = (0.02, 0.05)
+    delta: float = 0.05  # the chance of more than the level
+    record: str | None = None  # a record of `ee-jax calibrate`, whose thresholds are run too
     temperature: bool = True  # one per exit, fitted on the validation split
 
     def __post_init__(self) -> None:
-        ok = all(0 <= t <= 1 for t in self.tolerances)
-        check(ok, "calibration.tolerances", f"must lie in [0, 1], not {self.tolerances}")
+        check_types(self, "calibration.")
+        for name in ("tolerances", "levels"):
+            values = getattr(self, name)
+            ok = all(0 <= value <= 1 for value in values)
+            check(ok, f"calibration.{name}", f"must lie in [0, 1], not {values}")
+        check(0 < self.delta < 1, "calibration.delta", f"must be in (0, 1), not {self.delta}")
 
 
 @dataclass(frozen=True)
@@ -137,7 +180,8 @@ class Evaluation:
     rounds: int = 3  # interleaved passes over the test split that are timed
 
     def __post_init__(self) -> None:
-        ok = all(0 <= t <= 1 for t in self.thresholds)
+        check_types(self, "evaluation.")
+        ok = bool(self.thresholds) and all(0 <= t <= 1 for t in self.thresholds)
         check(ok, "evaluation.thresholds", f"must lie in [0, 1], not {self.thresholds}")
         ok = bool(self.batches) and min(self.batches) > 0
         check(ok, "evaluation.batches", f"must be positive, not {self.batches}")

@@ -7,6 +7,7 @@ rows (its `file_adapters._batched` slices an iterator that has already moved on)
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import tensorflow_datasets as tfds
@@ -51,7 +52,9 @@ class RowsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Writes `rows()` in the order given and remembers their tallies in `written`.
 
     A data set sets `VERSION`, `SOURCE` (what the rows were made from; data made from another
-    source is out of date) and `DESCRIPTION`, and defines `classes` and `rows`.
+    source is out of date) and `DESCRIPTION`, and defines `classes` and `rows`. One that is made
+    from files which the user has to fetch says in `MANUAL` what they are, and finds them in the
+    folder `manual_dir`.
     """
 
     # Where TFDS would look for checksums of downloads. To find the place by itself it needs
@@ -59,6 +62,11 @@ class RowsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     code_path = None
     SOURCE: ClassVar[str]
     DESCRIPTION: ClassVar[str]
+    MANUAL: ClassVar[str | None] = None
+
+    def __init__(self, *, manual_dir: Path | None = None, **kwargs: Any) -> None:
+        self.manual_dir = manual_dir
+        super().__init__(**kwargs)
 
     def classes(self) -> list[str]:
         """Names of the classes, in the order of their labels."""

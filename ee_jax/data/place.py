@@ -1,6 +1,6 @@
 """Where a data set is kept, what is written down beside it, and what to say when it is broken.
 
-<root>/<name>/<version>/
+<root>/<name>/<version>/                  glue/sst2 is in glue_sst2
   *.array_record, dataset_info.json, ...   written by TFDS
   rows.json                                source, classes, each split's rows and SHA-256
 """
@@ -30,13 +30,14 @@ class Prepared:
 class Place:
     """The folder of one version of a data set."""
 
+    name: str  # in the registry
     kind: type[RowsBuilder]
     root: Path
 
     @classmethod
     def of(cls, name: str, folder: str | Path | None) -> "Place":
         """The place of data set `name` under `folder`; see `builder_of` and `root_folder`."""
-        return cls(builder_of(name), root_folder(folder))
+        return cls(name, builder_of(name), root_folder(folder))
 
     @property
     def folder(self) -> Path:
@@ -46,7 +47,7 @@ class Place:
     def load(self) -> Prepared:
         """What is written down; a UserError if that is missing, broken or of another source."""
         if not self.folder.exists():
-            where = f"data set `{self.kind.name}` is not in {self.folder}"
+            where = f"data set `{self.name}` is not in {self.folder}"
             raise UserError(f"{where}: run {self._command}")
         try:
             record = json.loads((self.folder / _RECORD).read_text())
@@ -60,14 +61,15 @@ class Place:
 
     def broken(self, what: str) -> UserError:
         """The error of a data set that has to be built anew."""
-        where = f"data set `{self.kind.name}` in {self.folder}"
+        where = f"data set `{self.name}` in {self.folder}"
         return UserError(f"{where}: {what}: delete that folder and run {self._command}")
 
     @property
     def _command(self) -> str:
         """Builds the data set where it was looked for."""
         elsewhere = "" if self.root == root_folder() else f"EE_JAX_DATA={self.root} "
-        return f"`{elsewhere}ee-jax data prepare {self.kind.name}`"
+        files = " --manual-dir DIR" if self.kind.MANUAL else ""
+        return f"`{elsewhere}ee-jax data prepare {self.name}{files}`"
 
 
 def write_down(prepared: Prepared, folder: Path) -> None:

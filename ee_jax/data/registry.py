@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from ee_jax.data.builder import RowsBuilder
 
 # Name -> "module:class" of its builder.
-DATASETS = {"stdlib_docstrings": "ee_jax.data.stdlib_docstrings:StdlibDocstrings"}
+DATASETS = {
+    "stdlib_docstrings": "ee_jax.data.stdlib_docstrings:StdlibDocstrings",
+    "glue/sst2": "ee_jax.data.glue:Sst2",
+    "glue/cola": "ee_jax.data.glue:Cola",
+}
 
 
 def builder_of(name: str) -> "type[RowsBuilder]":
@@ -29,6 +33,24 @@ def builder_of(name: str) -> "type[RowsBuilder]":
 def root_folder(folder: str | Path | None = None) -> Path:
     """Where prepared data sets live: `folder`, else $EE_JAX_DATA, else the user's cache."""
     chosen = folder or os.environ.get("EE_JAX_DATA") or "~/.cache/ee_jax/data"
+    return Path(chosen).expanduser()
+
+
+def manual_folder(name: str, needed: str, folder: str | Path | None = None) -> Path:
+    """Where the user put the files that data set `name` is made from.
+
+    That is `folder`, else $EE_JAX_MANUAL_DIR.
+
+    Raises:
+      UserError: neither is given; says that the folder has to hold what is `needed`.
+    """
+    chosen = folder or os.environ.get("EE_JAX_MANUAL_DIR")
+    if not chosen:
+        ways = "`--manual-dir` (in a config: `data.manual_dir`) or EE_JAX_MANUAL_DIR"
+        raise UserError(
+            f"`{name}` is made from files that you fetch: name the folder that holds {needed} "
+            f"with {ways}"
+        )
     return Path(chosen).expanduser()
 
 

@@ -63,7 +63,7 @@ def check(experiment: Experiment) -> Architecture:
 def load_corpus(experiment: Experiment) -> Corpus:
     """Prepares the data set where it is missing, and encodes its splits."""
     data = experiment.data
-    prepared = prepare(data.name, data.folder)
+    prepared = prepare(data.name, data.folder, data.manual_dir)
     tokenizer = load_tokenizer(find_weights(experiment.model.weights))
     splits, classes = {}, prepared.classes
     for name in SPLITS:

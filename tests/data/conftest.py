@@ -11,7 +11,7 @@ from ee_jax.data.registry import DATASETS
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
-    monkeypatch.setitem(DATASETS, "tiny", "tiny_rows:Tiny")
+    monkeypatch.setitem(DATASETS, "tiny", "tests.data.tiny_rows:Tiny")
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +19,7 @@ def master(tmp_path_factory) -> Path:
     """A root with the prepared data set, to copy from."""
     root = tmp_path_factory.mktemp("data")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(DATASETS, "tiny", "tiny_rows:Tiny")
+        patch.setitem(DATASETS, "tiny", "tests.data.tiny_rows:Tiny")
         prepare("tiny", root)
     return root
 

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from tiny_rows import ROWS
 
 from ee_jax.data import prepared
 from ee_jax.data.prepared import open_split, prepare
 from ee_jax.data.registry import DATASETS, root_folder
 from ee_jax.errors import UserError
+from tests.data.tiny_rows import ROWS
 
 
 def test_rows_come_back_in_order(root):
@@ -53,7 +53,7 @@ def test_unknown_names_are_answered_with_the_nearest(root):
 
 
 def test_a_build_that_loses_rows_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setitem(DATASETS, "tiny", "tiny_rows:Losing")
+    monkeypatch.setitem(DATASETS, "tiny", "tests.data.tiny_rows:Losing")
     with pytest.raises(
         RuntimeError, match=r"tiny/train: generated .*rows=5.* files hold .*rows=4"
     ):
