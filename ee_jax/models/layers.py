@@ -35,6 +35,11 @@ def mean(x: Float[Array, "*B D"]) -> Float[Array, "*B 1"]:
     return jnp.matmul(x, share, precision=jax.lax.Precision.HIGHEST)
 
 
+def across(value_D: nnx.Param, x: Float[Array, "*B D"]) -> Float[Array, "... D"]:
+    """The parameter with as many axes as `x`."""
+    return jnp.expand_dims(value_D.get_value(), range(x.ndim - 1))
+
+
 class LayerNorm(nnx.Module):
     """Zero mean, unit variance, then scale and bias (Ba et al. 2016)."""
 
@@ -47,8 +52,8 @@ class LayerNorm(nnx.Module):
         """Normalises over D."""
         center = mean(x)
         variance = jnp.maximum(mean(x * x) - center * center, 0.0)
-        gain = jax.lax.rsqrt(variance + self.eps) * self.scale.get_value()
-        return (x - center) * gain + self.bias.get_value()
+        gain = jax.lax.rsqrt(variance + self.eps) * across(self.scale, x)
+        return (x - center) * gain + across(self.bias, x)
 
 
 class RMSNorm(nnx.Module):
@@ -60,7 +65,7 @@ class RMSNorm(nnx.Module):
 
     def __call__(self, x: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
         """Normalises over D."""
-        return x * jax.lax.rsqrt(mean(x * x) + self.eps) * self.scale.get_value()
+        return x * jax.lax.rsqrt(mean(x * x) + self.eps) * across(self.scale, x)
 
 
 NORMS = {"layer": LayerNorm, "rms": RMSNorm}

@@ -1,0 +1,55 @@
+"""The models of golden/: real Hugging Face folders whose hidden states are known."""
+
+from functools import cache
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from ee_jax.models.exit_model import ExitModel
+from ee_jax.models.heads import ExitDesign
+from ee_jax.models.huggingface import load_backbone
+
+NAMES = ["bert", "llama"]
+FOLDER = Path(__file__).parent / "golden"
+LAYERS = (1, 3, 4)  # of 4 blocks
+
+
+@cache
+def golden_backbone(name):
+    """The backbone, loaded once; nobody changes it."""
+    return load_backbone(FOLDER / name)
+
+
+def load_golden(name):
+    """The arrays that Hugging Face transformers computed."""
+    return dict(np.load(FOLDER / name / "golden.npz"))
+
+
+def golden_inputs(name):
+    """Tokens and mask: rows of 9, 6 and 1 tokens."""
+    golden = load_golden(name)
+    return jnp.asarray(golden["tokens_BT"]), jnp.asarray(golden["mask_BT"])
+
+
+def make_model(name, head="linear", *, learned=False, pooling="mean", seed=0, gain=1.0):
+    """A golden backbone with heads of random weights, biases included."""
+    design = ExitDesign(LAYERS, 3, head, pooling, learned)
+    model = ExitModel(golden_backbone(name), design, rngs=nnx.Rngs(seed))
+    random = np.random.default_rng(seed)
+    for _, variable in nnx.to_flat_state(nnx.state(model.exits, nnx.Param)):
+        value = variable.get_value()
+        noise = random.normal(size=value.shape, scale=gain * value.shape[0] ** -0.5)
+        variable.set_value(jnp.asarray(noise, jnp.float32))
+    return model
+
+
+def run_blocks(backbone, tokens_BT, mask_BT):
+    """Hidden states after the embedding and after every block."""
+    state = backbone.embed(jnp.asarray(tokens_BT), jnp.asarray(mask_BT))
+    hidden = [state.hidden_BTD]
+    for index in range(backbone.config.blocks):
+        state = backbone.segment(state, index, index + 1)
+        hidden.append(state.hidden_BTD)
+    return np.stack(hidden)

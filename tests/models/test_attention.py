@@ -1,0 +1,127 @@
+"""Attention and rotary positions against their textbook forms."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ee_jax.models.attention import MASKED, attend, attention_bias, rotate
+
+B, T, N, K, H = 2, 5, 4, 2, 6
+# fp32 sums of a few products of numbers of size 1.
+TOLERANCE = 2e-6
+
+
+def random(*shape, seed=0):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), jnp.float32)
+
+
+def textbook(query_BTNH, key_BSNH, value_BSNH, bias_BTS):
+    """Vaswani et al. 2017, eq. 1, as it is written."""
+    score_BNTS = jnp.einsum("btnh,bsnh->bnts", query_BTNH, key_BSNH)
+    score_BNTS = score_BNTS / query_BTNH.shape[-1] ** 0.5 + bias_BTS[:, None]
+    return jnp.einsum("bnts,bsnh->btnh", jax.nn.softmax(score_BNTS), value_BSNH)
+
+
+def inputs(kv_heads, source=T):
+    query = random(B, T, N, H, seed=1)
+    key, value = (random(B, source, kv_heads, H, seed=seed) for seed in (2, 3))
+    mask_BS = jnp.arange(source)[None] < jnp.array([[source], [source - 2]])
+    return query, key, value, mask_BS
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_the_textbooks_softmax(causal):
+    query, key, value, mask_BT = inputs(N)
+    bias = attention_bias(mask_BT, causal)
+    got, wanted = attend(query, key, value, bias), textbook(query, key, value, bias)
+    np.testing.assert_allclose(got, wanted, rtol=0, atol=TOLERANCE)
+
+
+def test_the_textbooks_gradient():
+    """Training goes through it, and its softmax's maximum is taken out of the gradient."""
+    *given, mask_BT = inputs(N)
+    bias, weight = attention_bias(mask_BT, True), random(B, T, N, H, seed=4)
+
+    def gradient(attend):
+        def loss(query, key, value):
+            return (attend(query, key, value, bias) * weight).sum()
+
+        return jax.grad(loss, argnums=(0, 1, 2))(*given)
+
+    for got, wanted in zip(gradient(attend), gradient(textbook), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=5 * TOLERANCE)
+
+
+def test_there_may_be_more_keys_than_queries():
+    query, key, value, mask_BS = inputs(N, source=7)
+    bias = attention_bias(mask_BS, causal=False)
+    got, wanted = attend(query, key, value, bias), textbook(query, key, value, bias)
+    np.testing.assert_allclose(got, wanted, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("kv_heads", [1, K])
+def test_a_shared_key_head_is_one_that_is_repeated(kv_heads):
+    query, key, value, mask_BT = inputs(kv_heads)
+    bias = attention_bias(mask_BT, causal=True)
+    got = attend(query, key, value, bias)
+    key, value = (jnp.repeat(array, N // kv_heads, axis=2) for array in (key, value))
+    wanted = textbook(query, key, value, bias)
+    np.testing.assert_allclose(got, wanted, rtol=0, atol=TOLERANCE)
+
+
+def test_the_bias_by_hand():
+    mask_BT = jnp.array([[True, True, False]])
+    o, x = 0.0, MASKED
+    np.testing.assert_array_equal(attention_bias(mask_BT, causal=False), [[[o, o, x]]])
+    np.testing.assert_array_equal(
+        attention_bias(mask_BT, causal=True), [[[o, x, x], [o, o, x], [o, o, x]]]
+    )
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_row_with_nothing_to_see_gives_no_nan_and_disturbs_nobody(causal):
+    query, key, value, mask_BT = inputs(K)
+    whole = attend(query, key, value, attention_bias(mask_BT, causal))
+    mask_BT = mask_BT.at[1].set(False)
+    bias = attention_bias(mask_BT, causal)
+    got, gradient = jax.value_and_grad(lambda q: attend(q, key, value, bias).sum())(query)
+    assert np.isfinite(got)
+    assert np.isfinite(gradient).all()
+    np.testing.assert_array_equal(attend(query, key, value, bias)[0], whole[0])
+
+
+def test_large_scores_do_not_overflow():
+    query, key, value, mask_BT = inputs(N)
+    bias = attention_bias(mask_BT, causal=False)
+    got = attend(300 * query, 300 * key, value, bias)
+    wanted = textbook(300 * query, 300 * key, value, bias)
+    # A score of 1e5 has an error of 1e-2 itself, so only where one weight is 1 can they agree.
+    assert np.isfinite(got).all()
+    np.testing.assert_allclose(got, wanted, rtol=0, atol=0.1)
+
+
+def test_rotation_is_that_of_complex_numbers():
+    x = random(B, T, N, H)
+    left, right = np.split(np.asarray(x, np.float64), 2, axis=-1)
+    frequency = 100.0 ** (-2 * np.arange(H // 2) / H)
+    turn = np.exp(1j * np.arange(T)[:, None, None] * frequency)
+    wanted = (left + 1j * right) * turn
+    got = rotate(x, 100.0)
+    np.testing.assert_allclose(
+        got, np.concatenate([wanted.real, wanted.imag], -1), rtol=0, atol=TOLERANCE
+    )
+
+
+def test_scores_of_rotated_vectors_know_only_the_distance():
+    query_H, key_H = random(H, seed=1), random(H, seed=2)
+    query, key = (
+        rotate(jnp.tile(x_H[None, None, None], (1, T, 1, 1)), 100.0)[0, :, 0]
+        for x_H in (query_H, key_H)
+    )
+    score_TS = np.asarray(query @ key.T)
+    diagonals = [np.diagonal(score_TS, offset) for offset in range(1 - T, T)]
+    for diagonal in diagonals:
+        np.testing.assert_allclose(diagonal, diagonal[0], rtol=0, atol=5 * TOLERANCE)
+    # Each distance is another number: positions are not ignored.
+    assert len({round(float(diagonal[0]), 4) for diagonal in diagonals}) == 2 * T - 1

