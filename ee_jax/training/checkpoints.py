@@ -10,7 +10,7 @@ from orbax.checkpoint import v1 as ocp
 
 from ee_jax.errors import UserError
 
-logging.getLogger("absl").setLevel(logging.ERROR)
+logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 
 class Saved(NamedTuple):
@@ -44,10 +44,12 @@ class Checkpoints:
         if self._inner.latest is None:
             return None
         metadata: Any = self._inner.checkpointables_metadata(self._inner.latest.step)
-        notes = metadata.custom_metadata or {}
-        if notes.get("identity") != self._identity:
+        notes = metadata.custom_metadata
+        if not notes:
+            raise self._broken(self._inner.latest.step)
+        if notes["identity"] != self._identity:
             raise UserError(
-                f"the checkpoint in {self._folder} belongs to config {notes.get('identity')}, "
+                f"the checkpoint in {self._folder} belongs to config {notes['identity']}, "
                 f"not {self._identity}: give another --output, or undo the change of config"
             )
         return notes
@@ -61,13 +63,13 @@ class Checkpoints:
             warnings.simplefilter("ignore", UserWarning)  # shardings come from the file
             try:
                 tree = self._inner.load_checkpointables(number, {"tree": abstract})["tree"]
-            except (ValueError, KeyError, OSError) as error:
-                line = str(error).splitlines()[0]
-                raise UserError(
-                    f"the checkpoint {self._folder / str(number)} cannot be read "
-                    f"({line}): delete it to train again from the start"
-                ) from None
+            except Exception as error:  # whatever Orbax makes of a broken file
+                raise self._broken(number) from error
         return Saved(tree, notes)
+
+    def _broken(self, number: int) -> UserError:
+        mend = "delete it to train again from the start"
+        return UserError(f"the checkpoint {self._folder / str(number)} cannot be read: {mend}")
 
     def close(self) -> None:
         """Ends Orbax's threads."""

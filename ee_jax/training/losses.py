@@ -22,7 +22,7 @@ def exit_weights(scheme: str | tuple[float, ...], exits: int) -> np.ndarray:
         "geometric": 2.0 ** (number_E - 1),
     }
     weight_E = schemes[scheme] if isinstance(scheme, str) else np.asarray(scheme, float)
-    if len(weight_E) != exits or weight_E.min() < 0 or weight_E.sum() <= 0:
+    if len(weight_E) != exits or not (weight_E.min() >= 0 and 0 < weight_E.sum() < np.inf):
         raise UserError(
             f"config field `strategies.weights` must hold {exits} numbers, one an exit, none "
             f"negative and not all 0, not {scheme}"
@@ -61,6 +61,6 @@ def multi_exit_loss(
     loss_E = exit_losses(answer.logits, label_B)
     loss = jnp.vdot(weight_E, loss_E)
     if answer.score is not None:
-        right_EB = answer.logits.argmax(-1) == label_B
+        right_EB = answer.logits.argmax(-1) == label_B[None]
         loss += learned_loss(answer.score, right_EB).mean()
     return loss, loss_E

@@ -107,7 +107,7 @@ def make_step(
         (value, loss_E), gradient = value_and_gradient(learner.values, kept, key, inputs)
         update, state = optimizer.update(gradient, learner.optimizer, learner.values)
         values: Any = optax.apply_updates(learner.values, update)
-        metrics = Metrics(value, loss_E, optax.global_norm(gradient))
+        metrics = Metrics(value, loss_E, optax.tree.norm(gradient))
         return Learner(values, state, learner.step + 1), metrics
 
     return step

@@ -1,0 +1,85 @@
+"""What a part of an experiment refuses, and that it says so in one line."""
+
+import math
+
+import pytest
+
+from ee_jax.config import (
+    Calibration,
+    Data,
+    Evaluation,
+    Exits,
+    Experiment,
+    Fit,
+    Frozen,
+    Joint,
+    Model,
+)
+from ee_jax.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Data(lengths=(9, 8)), "data.lengths` must rise, e.g. (32, 64), not (9, 8)"),
+        (lambda: Data(lengths=()), "data.lengths` must rise"),
+        (lambda: Data(lengths=(0, 16)), "data.lengths` must rise"),
+        (lambda: Model(dropout=1.0), "model.dropout` must be in [0, 1), not 1.0"),
+        (lambda: Model(dropout=-0.1), "model.dropout` must be in [0, 1)"),
+        (lambda: Exits(layers=(2, 1)), "exits.layers` must rise, e.g. (2, 4, 6), not (2, 1)"),
+        (lambda: Exits(layers=(2, 2)), "exits.layers` must rise"),
+        (lambda: Exits(layers=(0, 2)), "exits.layers` must rise"),
+        (lambda: Exits(layers=()), "exits.layers` must rise"),
+        (lambda: Exits(min_depth=0), "exits.min_depth` must be >= 1, not 0"),
+        (lambda: Exits(patience=-1), "exits.patience` must be >= 0, not -1"),
+        (lambda: Fit(epochs=0.0), "fit.epochs` must be positive and finite, not 0.0"),
+        (lambda: Fit(batch=0), "fit.batch` must be positive and finite, not 0"),
+        (lambda: Fit(learning_rate=-1.0), "fit.learning_rate` must be positive"),
+        (lambda: Fit(head_learning_rate=math.nan), "fit.head_learning_rate` must be positive"),
+        (lambda: Fit(clip=math.inf), "fit.clip` must be positive and finite, not inf"),
+        (lambda: Fit(warmup=1.0), "fit.warmup` must be in [0, 1), not 1.0"),
+        (lambda: Fit(weight_decay=-0.1), "fit.weight_decay` must be >= 0 and finite, not -0.1"),
+        (lambda: Calibration((0.1, 1.5)), "calibration.tolerances` must lie in [0, 1]"),
+        (lambda: Evaluation(thresholds=(0.5, 1.1)),
+         "evaluation.thresholds` must lie in [0, 1], not (0.5, 1.1)"),
+        (lambda: Evaluation(thresholds=(-0.1,)), "evaluation.thresholds` must lie in [0, 1]"),
+        (lambda: Evaluation(thresholds=(math.nan,)), "evaluation.thresholds` must lie"),
+        (lambda: Evaluation(thresholds=()), "evaluation.thresholds` must lie"),
+        (lambda: Evaluation(batches=(1, 0)), "evaluation.batches` must be positive"),
+        (lambda: Evaluation(batches=()), "evaluation.batches` must be positive"),
+        (lambda: Evaluation(rounds=0), "evaluation.rounds` must be >= 1, not 0"),
+        (lambda: Experiment("x", strategies=(Joint(), Joint())),
+         "strategies` must have different names, not ['joint', 'joint']"),
+        (lambda: Experiment("x", strategies=()), "strategies` must have different names"),
+        (lambda: Experiment("x", checkpoint_seconds=-1.0), "checkpoint_seconds` must be >= 0"),
+        (lambda: Experiment("x", exits=Exits(head="shared"),
+                            strategies=(Frozen(first_stage=Fit()),)),
+         "exits.head` `shared` has no last head of its own for a `first_stage`"),
+    ],
+)  # fmt: skip
+def test_a_broken_rule_names_the_field_and_the_value(make, message):
+    with pytest.raises(UserError) as error:
+        make()
+    assert str(error.value).startswith(f"config field `{message}")
+    assert "\n" not in str(error.value)
+
+
+def test_the_edges_of_the_rules_are_allowed():
+    Evaluation(thresholds=(0.0, 1.0))
+    Calibration(tolerances=(0.0, 1.0))
+    Calibration(tolerances=())
+    Fit(warmup=0.0, weight_decay=0.0)
+    Model(dropout=0.0)
+    Experiment("x", strategies=(Joint("a"), Joint("b")), checkpoint_seconds=0.0)
+
+
+def test_exit_layers_on_a_backbone():
+    assert Exits().resolve(3) == (1, 2, 3)
+    assert Exits(layers=(1, 3)).resolve(3) == (1, 3)
+    for layers in ((1, 2), (1, 4)):
+        with pytest.raises(UserError) as error:
+            Exits(layers=layers).resolve(3)
+        assert str(error.value) == (
+            "config field `exits.layers` must end at the backbone's last block, 3, not at "
+            f"{layers[-1]}"
+        )

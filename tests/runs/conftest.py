@@ -1,0 +1,146 @@
+"""A tiny pretrained BERT, a tiny data set, and an experiment on both that takes seconds."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import pytest
+from flax import nnx
+from jax.experimental.compilation_cache import compilation_cache
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+from tokenizers.processors import TemplateProcessing
+
+from ee_jax.config import (
+    Calibration,
+    Data,
+    Evaluation,
+    Experiment,
+    Fit,
+    Frozen,
+    Joint,
+    Model,
+)
+from ee_jax.data.prepared import prepare
+from ee_jax.data.registry import DATASETS
+from ee_jax.models.architecture import bert
+from ee_jax.models.exit_model import ExitModel
+from ee_jax.models.export import export_model
+from ee_jax.models.heads import ExitDesign
+from ee_jax.models.transformer import Transformer
+from ee_jax.runs.run import run
+from tests.runs.tiny_sentences import WORDS
+
+ROOT = Path(__file__).parents[2]
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled(tmp_path_factory):
+    """Compiles a program once for all runs and commands: it is most of their time."""
+    settings = {
+        "jax_compilation_cache_dir": str(tmp_path_factory.mktemp("compiled")),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+    }
+    before = {name: getattr(jax.config, name) for name in settings}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            jax.config.update(name, value)
+            patch.setenv(name.upper(), str(value))
+        compilation_cache.reset_cache()  # whether there is one is asked once
+        yield
+    for name, value in before.items():
+        jax.config.update(name, value)
+    compilation_cache.reset_cache()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sentences():
+    """Makes the data set known to the registry."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(DATASETS, "sentences", "tests.runs.tiny_sentences:Sentences")
+        yield
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory) -> Path:
+    """A root with the prepared data set."""
+    root = tmp_path_factory.mktemp("data")
+    prepare("sentences", root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory) -> Path:
+    """A Hugging Face folder."""
+    folder = tmp_path_factory.mktemp("weights")
+    numbers = {word: number for number, word in enumerate([*SPECIAL, *WORDS])}
+    config, rngs = bert(len(numbers), 16, 2, 2, 32, 16), nnx.Rngs(0)
+    model = ExitModel(Transformer(config, rngs=rngs), ExitDesign((2,), 3), rngs=rngs)
+    export_model(model, folder)
+    tokenizer = Tokenizer(WordLevel(numbers, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = Whitespace()  # pyright: ignore[reportAttributeAccessIssue]
+    tokenizer.post_processor = TemplateProcessing(  # pyright: ignore[reportAttributeAccessIssue]
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def experiment(weights, data) -> Experiment:
+    """Two blocks, an exit after each, trained by both strategies."""
+    fit = Fit(epochs=6.0, batch=16, learning_rate=1e-3, head_learning_rate=1e-2)
+    return Experiment(
+        "tiny",
+        data=Data("sentences", str(data), lengths=(8,)),
+        model=Model(str(weights)),
+        strategies=(Joint(fit=fit), Frozen(fit=replace(fit, head_learning_rate=5e-2))),
+        calibration=Calibration(tolerances=(0.05,)),
+        evaluation=Evaluation(thresholds=(0.4, 0.6, 1.0), rounds=1),
+    )
+
+
+@pytest.fixture(scope="session")
+def finished(experiment, tmp_path_factory) -> Path:
+    """The folder of a finished run."""
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    run(experiment, folder)
+    return folder
+
+
+@pytest.fixture
+def write_config(tmp_path) -> Callable[[Experiment], Path]:
+    """Writes an experiment as a config file, which makes its data set known too."""
+
+    def write(experiment: Experiment) -> Path:
+        path = tmp_path / "tiny.py"
+        path.write_text(
+            "from ee_jax.config import *\n"
+            "from ee_jax.data.registry import DATASETS\n"
+            f"DATASETS['sentences'] = {DATASETS['sentences']!r}\n"
+            f"def get_config():\n    return {experiment!r}\n"
+        )
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def start() -> Callable[..., subprocess.Popen]:
+    """Starts the command `ee-jax`."""
+    code = "from ee_jax.cli import main; main()"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+
+    def command(*arguments: object) -> subprocess.Popen:
+        line = [sys.executable, "-c", code, *map(str, arguments)]
+        return subprocess.Popen(line, env=environment, **pipes)
+
+    return command

@@ -1,0 +1,137 @@
+"""What is saved comes back bit for bit, or is refused in one line."""
+
+import gc
+import shutil
+import warnings
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ee_jax.config import Fit, Frozen, Joint
+from ee_jax.errors import UserError
+from ee_jax.training.checkpoints import Checkpoints
+from ee_jax.training.fit import StageFit
+from ee_jax.training.strategies import stages
+
+TREE = {"a": jnp.arange(6.0).reshape(2, 3), "b": (jnp.array([-0.0, jnp.nan]), jnp.int32(3))}
+
+
+@pytest.fixture(scope="module")
+def master(tmp_path_factory) -> Path:
+    """A folder with one checkpoint, to copy from."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    saves = Checkpoints(folder, "mine")
+    saves.save(5, TREE, stage=1, data={"row": [1, 2]})
+    saves.close()
+    return folder
+
+
+@pytest.fixture
+def folder(master, tmp_path) -> Path:
+    return Path(shutil.copytree(master, tmp_path / "checkpoints"))
+
+
+def assert_same_bits(left, right):
+    assert jax.tree.structure(left) == jax.tree.structure(right)
+    for a, b in zip(jax.tree.leaves(left), jax.tree.leaves(right), strict=True):
+        assert (a.dtype, a.shape) == (b.dtype, b.shape)
+        assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
+
+
+def test_without_a_checkpoint_there_are_no_notes(tmp_path):
+    assert Checkpoints(tmp_path, "mine").notes() is None
+
+
+def test_a_checkpoint_comes_back_with_its_notes(folder):
+    saved = Checkpoints(folder, "mine").load(TREE)
+    assert_same_bits(saved.tree, TREE)
+    assert saved.notes == {"stage": 1, "data": {"row": [1, 2]}, "number": 5, "identity": "mine"}
+
+
+def test_only_the_newest_is_kept(folder):
+    saves = Checkpoints(folder, "mine")
+    newer = jax.tree.map(lambda leaf: leaf + 1, TREE)
+    saves.save(7, newer, stage=2)
+    assert [path.name for path in folder.iterdir()] == ["7"]
+    assert_same_bits(saves.load(TREE).tree, newer)
+
+
+def test_a_save_that_was_cut_short_leaves_the_one_before(folder):
+    shutil.copytree(folder / "5", folder / "9.orbax-checkpoint-tmp")
+    assert Checkpoints(folder, "mine").load(TREE).notes["number"] == 5
+    assert [path.name for path in folder.iterdir()] == ["5"]
+
+
+def test_the_checkpoint_of_another_config_is_refused(folder):
+    with pytest.raises(UserError) as error:
+        Checkpoints(folder, "yours").notes()
+    assert str(error.value) == (
+        f"the checkpoint in {folder} belongs to config mine, not yours: give another --output, "
+        "or undo the change of config"
+    )
+    assert_same_bits(Checkpoints(folder, "mine").load(TREE).tree, TREE)
+
+
+@pytest.fixture
+def abandoned():
+    """Sweeps up the reads that Orbax leaves alone when one of them fails."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+        gc.collect()
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.usefixtures("abandoned")
+@pytest.mark.parametrize("damage", [cut, Path.unlink, lambda path: path.write_bytes(b"")])
+@pytest.mark.parametrize(
+    "name",
+    ["5/_CHECKPOINT_METADATA", "5/tree/_METADATA", "5/tree/manifest.ocdbt", "5/tree/d/*"],
+)
+def test_a_broken_checkpoint_is_one_line(folder, name, damage):
+    (path,) = folder.glob(name)
+    damage(path)
+    with pytest.raises(UserError) as error:
+        Checkpoints(folder, "mine").load(TREE)
+    assert str(error.value) == (
+        f"the checkpoint {folder / '5'} cannot be read: delete it to train again from the start"
+    )
+
+
+@pytest.mark.usefixtures("abandoned")
+def test_a_checkpoint_of_other_shapes_is_refused(folder):
+    with pytest.raises(UserError, match="cannot be read"):
+        Checkpoints(folder, "mine").load(TREE | {"a": jnp.zeros((2, 4))})
+
+
+FIT = Fit(epochs=2.0, batch=8, learning_rate=1e-3, head_learning_rate=1e-2)  # 8 steps
+
+
+@pytest.mark.parametrize("strategy", [Joint(fit=FIT), Frozen(fit=FIT)])
+def test_a_resumed_stage_ends_with_the_same_bits(
+    model, values, examples, features, mesh, tmp_path, strategy
+):
+    """Dropout, the order of the examples and Adam's moments all go on where they were."""
+    (stage,) = stages(strategy, exits=2)
+    read = examples if stage.backbone else features
+    fit = StageFit(model, stage, 32, mesh, dropout=0.1)
+    learner, kept = fit.start(values)
+    losses = []
+    for point in fit.run(learner, kept, read, seed=0):
+        losses.append(float(point.metrics.loss))
+        if point.step in (3, 8):  # on the way, and at the end
+            saves = Checkpoints(tmp_path / str(point.step), "mine")
+            saves.save(point.step, (point.learner, kept), data=point.data)
+        whole = point.learner
+    for stop in (3, 8):
+        saved = Checkpoints(tmp_path / str(stop), "mine").load(fit.start(values))
+        learner, kept = saved.tree
+        rest = list(fit.run(learner, kept, read, seed=0, data=saved.notes["data"]))
+        assert [float(point.metrics.loss) for point in rest] == losses[stop:]
+        assert_same_bits(rest[-1].learner if rest else saved.tree[0], whole)

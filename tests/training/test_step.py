@@ -1,0 +1,102 @@
+"""What a stage changes and what it keeps, bit for bit."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from ee_jax.config import Fit, Frozen, Joint
+from ee_jax.models.parameters import bind
+from ee_jax.training.fit import StageFit
+from ee_jax.training.losses import exit_losses
+from ee_jax.training.step import make_optimizer, make_step, partition, start_learner
+from ee_jax.training.strategies import is_head, stages
+
+FIT = Fit(epochs=3.0, batch=8, learning_rate=1e-3, head_learning_rate=1e-2)
+TOKENS_BT = np.arange(24, dtype=np.int32).reshape(3, 8) % 20
+BATCH = jnp.asarray(TOKENS_BT), jnp.ones((3, 8), bool), jnp.arange(3)
+
+
+def changed(before, after) -> set[str]:
+    """The paths whose bits differ."""
+    assert before.keys() == after.keys()
+    return {
+        path for path in before
+        if np.asarray(before[path]).tobytes() != np.asarray(after[path]).tobytes()
+    }  # fmt: skip
+
+
+def run_stage(model, stage, values, read, mesh):
+    """The whole model's parameters after a stage."""
+    fit = StageFit(model, stage, len(read.rows), mesh, dropout=0.1)
+    *_, last = fit.run(*fit.start(values), read, seed=0)
+    return values | last.learner.values
+
+
+def test_a_frozen_backbone_keeps_every_bit(model, values, features, mesh):
+    assert any(np.signbit(v[v == 0]).any() for v in map(np.asarray, values.values()))
+    (stage,) = stages(Frozen(fit=FIT), exits=2)
+    after = run_stage(model, stage, values, features, mesh)
+    assert changed(values, after) == {path for path in values if is_head(path)}
+
+
+def test_deebert_changes_backbone_and_last_head_then_the_lower_heads(
+    model, values, examples, features, mesh
+):
+    first, second = stages(Frozen(first_stage=FIT, fit=FIT), exits=2)
+    backbone = {path for path in values if not is_head(path)}
+    last = {path for path in values if path.startswith(("exits.heads.1", "exits.scores.1"))}
+    tuned = run_stage(model, first, values, examples, mesh)
+    assert changed(values, tuned) == backbone | last
+    after = run_stage(model, second, tuned, features, mesh)
+    assert changed(tuned, after) == {*values} - backbone - last
+
+
+@pytest.mark.parametrize("strategy", [Joint(fit=FIT), Frozen(fit=FIT)])
+def test_the_optimizer_keeps_two_moments_of_what_learns_and_nothing_else(values, strategy):
+    (stage,) = stages(strategy, exits=2)
+    trained, kept = partition(values, stage)
+    state = start_learner(trained, make_optimizer(FIT, 9)).optimizer
+    moments = sum(leaf.size for leaf in jax.tree.leaves(state) if leaf.dtype == jnp.float32)
+    learns = [path for path in values if strategy.name == "joint" or is_head(path)]
+    assert sorted(trained) == sorted(learns)
+    assert {*trained, *kept} == {*values}
+    assert moments == 2 * sum(values[path].size for path in learns)
+
+
+def one_step(model, stage, values, dropout):
+    """A compiled step of plain descent at rate 1, from the untrained parameters."""
+    optimizer = optax.sgd(1.0)
+    step = jax.jit(make_step(model, stage, optimizer, dropout))
+    trained, kept = partition(values, stage)
+    return lambda seed: step(
+        start_learner(trained, optimizer), kept, jax.random.key(seed), BATCH
+    )
+
+
+def test_weights_on_the_last_exit_give_the_gradient_of_its_plain_loss(model, values):
+    @jax.jit
+    def plain(values):
+        bound = bind(model, values)
+        loss_E = exit_losses(bound.answers(bound.features(*BATCH[:2])).logits, BATCH[2])
+        return loss_E[-1], loss_E
+
+    (stage,) = stages(Joint(weights=(0.0, 1.0)), exits=2)
+    learner, metrics = one_step(model, stage, values, dropout=0.0)(seed=0)
+    gradient = {path: values[path] - learner.values[path] for path in values}
+    expected, loss_E = jax.grad(plain, has_aux=True)(values)
+    # A learned confidence has its own loss, whose gradient reaches nothing else.
+    for path in values.keys() - {path for path in values if path.startswith("exits.scores")}:
+        # fp32, two programs that add in another order, and parameters of size 1.
+        np.testing.assert_allclose(gradient[path], expected[path], rtol=1e-5, atol=1e-6)
+    assert not gradient["exits.heads.0.out.kernel"].any()
+    np.testing.assert_allclose(metrics.loss_E, loss_E, rtol=1e-6)
+    norm = np.sqrt(sum(float((g**2).sum()) for g in gradient.values()))
+    np.testing.assert_allclose(metrics.gradient_norm, norm, rtol=1e-5)
+
+
+def test_dropout_follows_the_key(model, values):
+    step = one_step(model, stages(Joint(), exits=2)[0], values, dropout=0.5)
+    first, again, other = (float(step(seed)[1].loss) for seed in (0, 0, 1))
+    assert first == again != other
