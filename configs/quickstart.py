@@ -30,6 +30,8 @@ def get_config() -> Experiment:
             Joint(weights="uniform", fit=Fit(2.0, learning_rate=2e-4, head_learning_rate=1e-2)),
             Frozen(fit=Fit(20.0, head_learning_rate=1e-2)),
         ),
-        calibration=Calibration(tolerances=(0.01,)),
+        calibration=Calibration(
+            tolerances=(0.01,), methods=("ltt",), risk="consistency", levels=(0.02, 0.05)
+        ),
         evaluation=Evaluation(thresholds=(0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0), rounds=1),
     )

@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from ee_jax import __version__
 from ee_jax.errors import UserError
@@ -13,10 +13,10 @@ from ee_jax.errors import UserError
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command; exits 0 on success and 2, with one line, on a user's error."""
-    known, rest = _parser().parse_known_args(arguments)
-    if rest and known.command is not run:
-        _parser().error(f"unrecognized arguments: {' '.join(rest)}")
     try:
+        known, rest = _parser().parse_known_args(arguments)
+        if rest and known.command is not run:
+            _parser().error(f"unrecognized arguments: {' '.join(rest)}")
         known.command(known, rest)
     except UserError as error:
         print(f"ee-jax: {error}", file=sys.stderr)
@@ -26,8 +26,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(130)
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises instead of printing the usage and leaving."""
+        raise UserError(f"{message}; see `{self.prog} --help`")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="ee-jax",
         description="Early exit in transformers: train exits, choose thresholds, measure.",
     )
@@ -35,6 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_run(commands)
     _add_compare(commands)
+    _add_calibrate(commands)
     _add_data(commands)
     _add_bench(commands)
     return parser
@@ -60,7 +69,27 @@ def _add_compare(commands: Any) -> None:
     command = _command(commands, "compare", compare, "one table for several finished runs")
     command.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder")
     command.add_argument("--tolerance", type=float, default=0.01, help="accuracy given up")
+    command.add_argument("--calibration", metavar="LABEL", help='instead, e.g. "ltt 2 %%"')
     command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_calibrate(commands: Any) -> None:
+    text = "thresholds that keep to a level, from a trace: the record and a figure"
+    command = _command(commands, "calibrate", calibrate, text)
+    command.add_argument("trace", metavar="TRACE", help="an .npz, of any model")
+    how = command.add_mutually_exclusive_group()
+    how.add_argument("--method", default="ltt", help="e.g. ltt, ucb, crc, conformal, empirical")
+    how.add_argument("--depth", type=float, help="keep to this mean depth, not to a risk")
+    command.add_argument("--risk", default="consistency", help="consistency or gap")
+    command.add_argument("--level", type=float, help="risk allowed (default: 0.05)")
+    command.add_argument("--delta", type=float, default=0.05, help="chance of more than that")
+    command.add_argument("--per-exit", metavar="SEARCH", help="greedy or pareto")
+    command.add_argument("--min-depth", type=int, default=1, help="blocks that always run")
+    command.add_argument("--patience", type=int, default=0, help="equal answers in a row")
+    command.add_argument("--trials", type=_number, default=100, help="random splits")
+    command.add_argument("--seed", type=int, default=0, help="of the splits")
+    command.add_argument("--output", metavar="DIR", help="default: beside the trace")
+    command.add_argument("--json", action="store_true", help="print the record")
 
 
 def _add_data(commands: Any) -> None:
@@ -82,7 +111,7 @@ def _add_bench(commands: Any) -> None:
     command.add_argument("--seq", type=_numbers, default="64", help="tokens, e.g. 64")
     command.add_argument("--batch", type=_numbers, default="1,8,32", help="e.g. 1,8,32")
     command.add_argument("--depth", type=_numbers, help="blocks, e.g. 1,6,12 (default: all)")
-    command.add_argument("--repeats", type=int, default=7, help="timed calls of each program")
+    command.add_argument("--repeats", type=_number, default=7, help="timed calls of each side")
     command.add_argument("--mixed", action="store_true", help="time mixed depths instead")
     command.add_argument("--peer", choices=["torch"], help="time Hugging Face in torch instead")
     command.add_argument("--json", action="store_true", help="print a JSON object a row")
@@ -90,10 +119,13 @@ def _add_bench(commands: Any) -> None:
 
 def _numbers(text: str) -> tuple[int, ...]:
     """`1,8,32` as numbers."""
-    numbers = tuple(int(part) for part in text.split(","))
-    if min(numbers) < 1:
-        raise ValueError(text)
-    return numbers
+    return tuple(_number(part) for part in text.split(","))
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
 
 
 def run(arguments: argparse.Namespace, overrides: Sequence[str]) -> None:
@@ -126,13 +158,41 @@ def compare(arguments: argparse.Namespace, _: Sequence[str]) -> None:
     from ee_jax.report.render import to_terminal
     from ee_jax.runs.folder import read_results
 
-    table = comparison(
-        [read_results(Path(path)) for path in arguments.runs], arguments.tolerance
-    )
+    runs = [read_results(Path(path)) for path in arguments.runs]
+    table = comparison(runs, arguments.tolerance, arguments.calibration)
     if arguments.json:
         print(json.dumps({"rows": table.rows, "notes": table.notes}))
     else:
         print_result(to_terminal(table))
+
+
+def calibrate(arguments: argparse.Namespace, _: Sequence[str]) -> None:
+    """`ee-jax calibrate TRACE`."""
+    from ee_jax.display import print_result
+    from ee_jax.report.record import record_table
+    from ee_jax.report.render import to_terminal
+    from ee_jax.runs import calibrate as story
+
+    budget = arguments.depth is not None
+    if budget and arguments.level is not None:
+        raise UserError("--depth keeps to a number of blocks: leave out --level")
+    level = 0.05 if arguments.level is None else arguments.level
+    request = story.Request(
+        method="budget" if budget else arguments.method,
+        risk=arguments.risk,
+        level=arguments.depth if budget else level,
+        delta=arguments.delta,
+        search=arguments.per_exit,
+        min_depth=arguments.min_depth,
+        patience=arguments.patience,
+    )
+    record = story.calibrate(arguments.trace, request, arguments.trials, arguments.seed)
+    paths = story.write(record, arguments.output)
+    if arguments.json:
+        print(json.dumps(record))
+    else:
+        print_result(to_terminal(record_table(record)))
+    print(*paths, sep="\n", file=sys.stderr)
 
 
 def prepare(arguments: argparse.Namespace, _: Sequence[str]) -> None:

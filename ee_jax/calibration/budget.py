@@ -1,12 +1,14 @@
 """The threshold that keeps to a mean depth."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from ee_jax.calibration.choice import Choice, check_candidates, pick
-from ee_jax.calibration.outcomes import GRID, outcomes
+from ee_jax.calibration.outcomes import GRID, Outcomes, outcomes
 from ee_jax.calibration.trace import Trace
 from ee_jax.errors import UserError
+
+BUDGET = "budget"  # its name as a method
 
 
 def choose_for_depth(
@@ -26,10 +28,23 @@ def choose_for_depth(
     """
     check_candidates(threshold_K)
     candidates = outcomes(trace, threshold_K, min_depth, patience)
-    depth_K = candidates.depth_KN.mean(1)
-    k = int((depth_K <= depth).argmax())
-    if depth_K[k] > depth:
-        least = f"the smallest threshold, {threshold_K[-1]:g}, runs {depth_K[-1]:.2f} blocks"
-        raise UserError(f"no mean depth of {depth:g}: {least}: allow as many, or add exits")
     lost = candidates._replace(loss_KN=candidates.loss_KN - trace.full_loss_N)
-    return pick("budget", depth, lost, k, "found")
+    return choose_of_outcomes(lost, depth)
+
+
+def choose_of_outcomes(candidates: Outcomes, depth: float) -> Choice:
+    """The same from depths at every candidate, of whole sequences for example."""
+    depth_K = candidates.depth_KN.mean(1)
+    k = int(within(depth_K, depth))
+    if depth_K[k] > depth:
+        lowest = candidates.threshold_K[-1]
+        least = f"the smallest threshold, {lowest:g}, runs {depth_K[-1]:.2f} blocks"
+        raise UserError(f"no mean depth of {depth:g}: {least}: allow as many, or add exits")
+    return pick(BUDGET, depth, candidates, k, "found")
+
+
+def within(depth_K: Float[np.ndarray, "*S K"], depth: float) -> Int[np.ndarray, "*S"]:
+    """The first candidate within the budget; the last where there is none."""
+    ok_K = depth_K <= depth
+    ok_K[..., -1] = True
+    return ok_K.argmax(-1)

@@ -82,7 +82,9 @@ def _explain(choice: Choice, how: Method, level: float, delta: float) -> Choice:
     needed = how.fewest_examples(level, delta)
     would = f"even {MOST:,} would not do" if needed is None else f"{needed:,} would do"
     given = f"level {level}" + ("" if choice.delta is None else f", delta {delta}")
-    warning = f"{choice.method} cannot certify {given} on {choice.examples:,} examples, {would}"
+    n = choice.examples
+    given += f" on {n:,} example{'s' * (n > 1)}"
+    warning = f"{choice.method} cannot certify {given}, {would}"
     return replace(choice, ended="too few examples", warning=f"{warning}: using the full model")
 
 

@@ -13,6 +13,7 @@ from jaxtyping import Float
 from ee_jax.calibration.certify import certify_outcomes, check_request, risk_outcomes
 from ee_jax.calibration.choice import Choice
 from ee_jax.calibration.methods import METHODS
+from ee_jax.calibration.outcomes import Outcomes
 from ee_jax.calibration.trace import Trace
 from ee_jax.errors import UserError
 
@@ -85,6 +86,21 @@ def certify_per_exit(
     check_request(method, risk, level, delta)
     if method not in METHODS:
         raise UserError(f"{method} walks no path: choose from {', '.join(METHODS)}")
+    candidates = path_outcomes(trace, risk, search, min_depth, patience, seed)
+    return certify_outcomes(candidates, method, level, delta)
+
+
+def path_outcomes(
+    trace: Trace,
+    risk: str,
+    search: str = "greedy",
+    min_depth: int = 1,
+    patience: int = 0,
+    seed: int = 0,
+) -> Outcomes:
+    """The path that one half of the examples draws, on the other half."""
+    if search not in PATHS:
+        raise UserError(f"no search `{search}`: choose from {', '.join(PATHS)}")
     order_N = np.random.default_rng(seed).permutation(len(trace.loss_NE))
     half = len(order_N) // 2
     if not half:
@@ -96,5 +112,4 @@ def certify_per_exit(
         return loss_JN.mean(1), depth_JN.mean(1)
 
     path_JE = PATHS[search](measure, len(trace.depth_E))
-    candidates = risk_outcomes(testing, risk, path_JE, min_depth, patience)
-    return certify_outcomes(candidates, method, level, delta)
+    return risk_outcomes(testing, risk, path_JE, min_depth, patience)

@@ -1,25 +1,63 @@
 """Runs side by side: one line a run and strategy."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from ee_jax.errors import UserError
 from ee_jax.report import text
 from ee_jax.report.render import Column, Row, Table
-from ee_jax.report.results import Results, batches, best, difference, measured
+from ee_jax.report.results import (
+    Point,
+    Results,
+    Strategy,
+    batches,
+    best,
+    difference,
+    gains,
+    labels,
+    measured,
+)
+
+BEST = "best"
+Pick = Callable[[Strategy, int], Point | None]
 
 
-def comparison(runs: Sequence[Results], tolerance: float = 0.01) -> Table:
-    """Each strategy's full model, and its fastest point that loses at most `tolerance`."""
+def comparison(
+    runs: Sequence[Results], tolerance: float = 0.01, calibration: str | None = None
+) -> Table:
+    """Each strategy's full model, and one of its points at each batch size.
+
+    The fastest point that loses at most `tolerance` on the test split; or the one that
+    `calibration` chose without it, a label such as "ltt 2 %".
+    """
+    known = list(dict.fromkeys(label for results in runs for label in labels(results)))
+    if calibration is not None and calibration not in known:
+        raise UserError(
+            f"no calibration `{calibration}` in these runs: choose from {', '.join(known)}"
+        )
     timed = sorted({batch for results in runs for batch in batches(results)})
+    pick = _fastest(tolerance) if calibration is None else _chosen(calibration)
     rows = [
-        _row(results, name, timed, tolerance)
-        for results in runs
-        for name in results["strategies"]
+        _row(results, name, timed, pick) for results in runs for name in results["strategies"]
     ]
-    return Table("Runs compared", _columns(timed), tuple(rows), _notes(runs, tolerance))
+    said = _said(tolerance, calibration)
+    head = BEST if calibration is None else calibration
+    return Table("Runs compared", _columns(timed, head), tuple(rows), (said, *_notes(runs)))
 
 
-def _row(results: Results, name: str, timed: list[int], tolerance: float) -> Row:
+def _fastest(tolerance: float) -> Pick:
+    return lambda strategy, batch: best(strategy, batch, strategy["full_accuracy"] - tolerance)
+
+
+def _chosen(calibration: str) -> Pick:
+    def pick(strategy: Strategy, batch: int) -> Point | None:
+        chosen = (p for p in strategy["points"] if calibration in p["calibrated_for"])
+        return next(chosen, None)
+
+    return pick
+
+
+def _row(results: Results, name: str, timed: list[int], pick: Pick) -> Row:
     strategy = results["strategies"][name]
     row: dict[str, Any] = {
         "run": results["name"],
@@ -28,7 +66,7 @@ def _row(results: Results, name: str, timed: list[int], tolerance: float) -> Row
         "blocks": results["model"]["blocks"],
     }
     for batch in timed:
-        row |= _best(strategy, batch, strategy["full_accuracy"] - tolerance)
+        row |= _at(strategy, batch, pick(strategy, batch))
     data = results["data"]
     return row | {
         "config_hash": results["config_hash"],
@@ -37,12 +75,11 @@ def _row(results: Results, name: str, timed: list[int], tolerance: float) -> Row
     }
 
 
-def _best(strategy: Results, batch: int, floor: float) -> Row:
-    """The fastest point at a batch size, empty where nothing gains."""
-    point = best(strategy, batch, floor) or {}
-    was_timed = any(p.get(measured(batch)) is not None for p in strategy["points"])
+def _at(strategy: Strategy, batch: int, picked: Point | None) -> Row:
+    """The picked point at a batch size, empty where there is none."""
+    point = picked or {}
     return {
-        f"gains_b{batch}": bool(point) if was_timed else None,
+        f"gains_b{batch}": _gains(strategy, batch, picked),
         measured(batch): point.get(measured(batch)),
         f"threshold_b{batch}": point.get("threshold"),
         f"mean_depth_b{batch}": point.get("mean_depth"),
@@ -50,8 +87,16 @@ def _best(strategy: Results, batch: int, floor: float) -> Row:
     }
 
 
-def _columns(timed: list[int]) -> tuple[Column, ...]:
-    per_batch = [column for batch in timed for column in _batch_columns(batch)]
+def _gains(strategy: Strategy, batch: int, picked: Point | None) -> bool | None:
+    """None where no point was timed, or none is the one to show."""
+    if picked is not None:
+        return gains(picked, batch)
+    was_timed = any(p.get(measured(batch)) is not None for p in strategy["points"])
+    return False if was_timed else None
+
+
+def _columns(timed: list[int], head: str) -> tuple[Column, ...]:
+    per_batch = [column for batch in timed for column in _batch_columns(batch, head)]
     return (
         Column("run", lambda r: r["run"], is_text=True),
         Column("strategy", lambda r: r["strategy"], is_text=True),
@@ -62,29 +107,40 @@ def _columns(timed: list[int]) -> tuple[Column, ...]:
     )
 
 
-def _batch_columns(batch: int) -> tuple[Column, ...]:
+def _batch_columns(batch: int, head: str) -> tuple[Column, ...]:
     def speedup(row: Row) -> str:
-        no_gain = row[f"gains_b{batch}"] is False
+        picked = head == BEST or row[f"threshold_b{batch}"] is not None
+        no_gain = picked and row[f"gains_b{batch}"] is False
         return text.NO_GAIN if no_gain else text.number(row[measured(batch)])
 
     def depth(row: Row) -> str:
         value = row[f"mean_depth_b{batch}"]
         return text.DASH if value is None else f"{text.number(value)}/{row['blocks']}"
 
-    return Column(f"best batch {batch}", speedup), Column("mean depth", depth)
+    return Column(f"{head} batch {batch}", speedup), Column("mean depth", depth)
 
 
-def _notes(runs: Sequence[Results], tolerance: float) -> tuple[str, ...]:
+def _said(tolerance: float, calibration: str | None) -> str:
+    if calibration is not None:
+        return (
+            f"{calibration}: the threshold that it chose on the calibration split, measured on "
+            "the test split."
+        )
     most = text.count_points(tolerance)
-    notes = [
+    return (
         f"Best: the largest measured speed-up on the test split that loses at most {most} "
         "against the strategy's own full model."
-    ]
+    )
+
+
+def _notes(runs: Sequence[Results]) -> list[str]:
+    """What keeps the runs from being compared."""
+    notes = []
     if len(data := _distinct([_data(results) for results in runs])) > 1:
         notes.append(f"Not comparable, the data differ: {'; '.join(data)}.")
     if len(devices := _distinct([results["device"] for results in runs])) > 1:
         notes.append(f"Speed is not comparable, the devices differ: {'; '.join(devices)}.")
-    return tuple(notes)
+    return notes
 
 
 def _data(results: Results) -> str:

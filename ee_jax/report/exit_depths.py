@@ -65,14 +65,10 @@ def _panel(axes: Axes, name: str, strategy: Strategy, colors: dict[int, Color]) 
         axes.text(BESIDE, row, text.number(point["mean_depth"]), va="center_baseline")
     _bare(axes, len(points))
     axes.set_title(name)
-    axes.set_yticks(range(len(points)), [_label(point) for point in points])
+    axes.set_yticks(range(len(points)), [text.setting(point) for point in points])
     heading = {"va": "center_baseline", "color": MUTED, "size": 10}
     axes.text(1 - BESIDE, -0.85, "threshold", ha="right", **heading)
     axes.text(BESIDE, -0.85, "mean depth", **heading)
-
-
-def _label(point: Point) -> str:
-    return text.setting(point["threshold"], point["calibrated_for"])
 
 
 def _shares(point: Point) -> list[float]:

@@ -11,6 +11,7 @@ from ee_jax.report.results import (
     gains,
     is_known,
     measured,
+    sorted_points,
 )
 
 
@@ -59,20 +60,22 @@ def findings(results: Results) -> list[str]:
     return [
         _calibrated(results, name, strategy, point)
         for name, strategy in results["strategies"].items()
-        for point in strategy["points"]
-        if point["calibrated_for"] is not None
+        for point in sorted_points(strategy)
+        if point["calibrated_for"]
     ]
 
 
 def _calibrated(results: Results, name: str, strategy: Strategy, point: Point) -> str:
-    most = text.count_points(point["calibrated_for"])
-    against = _against(difference(point, strategy))
+    who = _join(text.calibrations(point["calibrated_for"]))
+    if point["threshold"] >= 1:
+        return f"{name}, {who}: no early exit could be calibrated, so the full model answers."
     depth = f"{text.number(point['mean_depth'])} of {results['model']['blocks']}"
     speeds = [_speed(point, batch) for batch in batches(results)]
     return (
-        f"{name}, calibrated to lose at most {most} "
-        f"(threshold {text.threshold(point['threshold'])}): "
-        f"{text.percent(point['accuracy'])} % on the test split, {against}, mean depth {depth}"
+        f"{name}, {who} (threshold {text.thresholds(point)}): "
+        f"{text.percent(point['accuracy'])} % on the test split, "
+        f"{_against(difference(point, strategy))}, "
+        f"{text.percent(point['inconsistency'])} % answered unlike it, mean depth {depth}"
         f"{'; ' + _join(speeds) if speeds else ''}."
     )
 

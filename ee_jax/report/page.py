@@ -6,12 +6,13 @@ import jinja2
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from ee_jax.report.calibrated import calibration_table
 from ee_jax.report.exit_depths import exit_depths
 from ee_jax.report.figures import svg
 from ee_jax.report.findings import findings, headline
 from ee_jax.report.quality_depth import quality_depth
 from ee_jax.report.results import Results, batches
-from ee_jax.report.tables import calibration_table, exit_table, speed_table
+from ee_jax.report.tables import exit_table, speed_table
 
 
 def page(results: Results) -> str:

@@ -1,5 +1,7 @@
 """The figure of quality against mean depth."""
 
+import itertools
+import math
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
@@ -9,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ee_jax.report import text
 from ee_jax.report.figures import INK, PAPER, style
-from ee_jax.report.results import Point, Results, Strategy
+from ee_jax.report.results import Point, Results, Strategy, labels
 
 SPEEDUPS = (1, 1.2, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
 
@@ -21,10 +23,12 @@ def quality_depth(results: Results) -> Figure:
         axes = figure.add_subplot()
         _label(axes, results)
         for index, strategy in enumerate(results["strategies"].values()):
-            _draw(axes, strategy, f"C{index}")
+            _draw(axes, strategy, f"C{index}", _marks(results))
         _ideal_speedups(axes, results["model"]["blocks"])
         _name(axes, results)
-        figure.legend(handles=_symbols(results), loc="outside lower center", ncols=4)
+        symbols = _symbols(results)
+        columns = len(symbols) if len(symbols) <= 4 else math.ceil(len(symbols) / 2)
+        figure.legend(handles=symbols, loc="outside lower center", ncols=columns)
     return figure
 
 
@@ -37,14 +41,22 @@ def _label(axes: Axes, results: Results) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True, min_n_ticks=1))
 
 
-def _draw(axes: Axes, strategy: Strategy, color: str) -> None:
+def _marks(results: Results) -> dict[str, str]:
+    """The shape of each calibration's hollow mark."""
+    return dict(zip(labels(results), itertools.cycle("osD^v"), strict=False))
+
+
+def _draw(axes: Axes, strategy: Strategy, color: str, marks: dict[str, str]) -> None:
     curve = sorted(strategy["curve"], key=lambda p: p["mean_depth"])
     axes.axhline(100 * strategy["full_accuracy"], color=color, ls=(0, (5, 4)), lw=1, alpha=0.9)
     axes.plot(*_depth_and_percent(curve), color=color)
-    plain = [p for p in strategy["points"] if p["calibrated_for"] is None]
+    plain = [p for p in strategy["points"] if not p["calibrated_for"]]
     axes.plot(*_depth_and_percent(plain), "o", ms=5, color=color)
-    chosen = [p for p in strategy["points"] if p["calibrated_for"] is not None]
-    axes.plot(*_depth_and_percent(chosen), "o", ms=11, mew=2, mec=color, mfc=PAPER, zorder=3)
+    for point in (p for p in strategy["points"] if p["calibrated_for"]):
+        for rank, label in enumerate(point["calibrated_for"]):  # one inside the other
+            hollow = {"ms": 8 + 5 * rank, "mew": 1.8, "mec": color, "mfc": PAPER}
+            at = _depth_and_percent([point])
+            axes.plot(*at, marks[label], ls="", zorder=4 - 0.1 * rank, **hollow)
 
 
 def _depth_and_percent(points: Sequence[Point]) -> tuple[list[float], list[float]]:
@@ -90,13 +102,13 @@ def _spread(heights: dict[str, float], gap: float) -> dict[str, float]:
 
 def _symbols(results: Results) -> list[Line2D]:
     """What the marks mean, whatever their colour."""
-    points = [p for s in results["strategies"].values() for p in s["points"]]
-    tolerances = sorted({p["calibrated_for"] for p in points} - {None})
-    chosen = f"calibrated threshold ({', '.join(map(text.tolerance, tolerances))})"
-    symbols = [
+    chosen = [
+        Line2D([], [], color=INK, ls="", marker=mark, ms=8, mew=1.8, mfc=PAPER, label=label)
+        for label, mark in _marks(results).items()
+    ]
+    return [
         Line2D([], [], color=INK, label="every threshold"),
         Line2D([], [], color=INK, ls="", marker="o", ms=5, label="measured"),
-        Line2D([], [], color=INK, ls="", marker="o", ms=9, mew=2, mfc=PAPER, label=chosen),
+        *chosen,
         Line2D([], [], color=INK, ls=(0, (5, 4)), lw=1, label="full model"),
     ]
-    return symbols if tolerances else [s for s in symbols if s.get_label() != chosen]

@@ -14,7 +14,7 @@ from rich.text import Text
 from ee_jax.report.results import is_known
 from ee_jax.report.text import NO_GAIN
 
-Row = Mapping[str, Any]  # scalars; every row of a table has the same keys
+Row = Mapping[str, Any]  # scalars, lists of them; every row of a table has the same keys
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,8 @@ def to_csv(table: Table) -> str:
 
 
 def _raw(value: object) -> object:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
     return "" if isinstance(value, float) and not is_known(value) else value
 
 
@@ -90,6 +92,7 @@ def to_terminal(table: Table) -> rich.table.Table:
         box=rich.box.SIMPLE_HEAD,
         padding=0,
         show_edge=False,
+        show_header=any(column.heading for column in table.columns),
     )
     for column in table.columns:
         _add_column(drawn, column)

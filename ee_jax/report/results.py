@@ -7,6 +7,7 @@ from typing import Any
 Results = Mapping[str, Any]
 Strategy = Mapping[str, Any]
 Point = Mapping[str, Any]
+Choice = Mapping[str, Any]  # what a calibration chose: an entry of `calibrated`
 
 MEASURED = "measured_speedup_b"
 
@@ -29,8 +30,14 @@ def batches(results: Results) -> list[int]:
 
 
 def sorted_points(strategy: Strategy) -> list[Point]:
-    """Points by rising threshold; at the same threshold the calibrated one last."""
-    return sorted(strategy["points"], key=lambda p: (p["threshold"], p["calibrated_for"] or 0))
+    """Points by rising threshold."""
+    return sorted(strategy["points"], key=lambda p: (p["threshold"], p["calibrated_for"]))
+
+
+def labels(results: Results) -> list[str]:
+    """The labels of all calibrations, as they first appear."""
+    found = [c["label"] for s in results["strategies"].values() for c in s["calibrated"]]
+    return list(dict.fromkeys(found))
 
 
 def gains(point: Point, batch: int) -> bool:

@@ -30,9 +30,11 @@ def speed_table(results: Results) -> Table:
 
 
 def _speed_row(name: str, strategy: Strategy, point: Point, timed: list[int]) -> Row:
-    start = {"strategy": name, "threshold": point["threshold"]}
-    keys = ("calibrated_for", "accuracy", "mean_depth", "ideal_speedup", "flops_speedup")
-    row: dict[str, Any] = start | {key: point[key] for key in keys}
+    keys = (
+        "threshold", "threshold_E", "calibrated_for", "accuracy", "inconsistency", "mean_depth",
+        "ideal_speedup", "flops_speedup",
+    )  # fmt: skip
+    row: dict[str, Any] = {"strategy": name} | {key: point[key] for key in keys}
     row |= {"difference_points": difference(point, strategy)}
     return row | {measured(batch): point.get(measured(batch)) for batch in timed}
 
@@ -40,7 +42,7 @@ def _speed_row(name: str, strategy: Strategy, point: Point, timed: list[int]) ->
 def _speed_columns(results: Results, timed: list[int]) -> tuple[Column, ...]:
     return (
         STRATEGY,
-        Column("threshold", lambda r: text.setting(r["threshold"], r["calibrated_for"]), True),
+        Column("threshold", text.setting, is_text=True),
         Column(f"{results['quality']} %", lambda r: text.percent(r["accuracy"])),
         Column("against full model", lambda r: text.points(r["difference_points"])),
         Column("mean depth", lambda r: text.number(r["mean_depth"])),
@@ -80,39 +82,3 @@ def exit_table(results: Results) -> Table:
         Column("temperature", lambda r: text.number(r["temperature"])),
     )
     return Table(f"{results['name']}: each exit alone", columns, tuple(rows))
-
-
-def calibration_table(results: Results) -> Table:
-    """What calibration promised, and what the test split gave."""
-    rows = [
-        _calibration_row(name, strategy, record)
-        for name, strategy in results["strategies"].items()
-        for record in strategy["calibrated"]
-    ]
-    columns = [
-        STRATEGY,
-        Column("tolerance", lambda r: text.tolerance(r["tolerance"])),
-        Column("threshold", lambda r: text.threshold(r["threshold"])),
-        Column("calibration: accuracy %", lambda r: text.percent(r["calibration_accuracy"])),
-        Column("mean depth", lambda r: text.number(r["calibration_mean_depth"])),
-        Column("test: accuracy %", lambda r: text.percent(r["test_accuracy"])),
-        Column("against full model", lambda r: text.points(r["difference_points"])),
-        Column("mean depth", lambda r: text.number(r["test_mean_depth"])),
-    ]
-    if any(row["note"] for row in rows):
-        columns.append(Column("note", lambda r: r["note"] or "", is_text=True))
-    return Table(f"{results['name']}: calibrated thresholds", tuple(columns), tuple(rows))
-
-
-def _calibration_row(name: str, strategy: Strategy, record: Results) -> Row:
-    same = (p for p in strategy["points"] if p["calibrated_for"] == record["tolerance"])
-    point = next(same, None)
-    return (
-        {"strategy": name}
-        | dict(record)
-        | {
-            "test_accuracy": point and point["accuracy"],
-            "difference_points": point and difference(point, strategy),
-            "test_mean_depth": point and point["mean_depth"],
-        }
-    )

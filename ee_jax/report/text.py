@@ -1,5 +1,8 @@
 """Numbers as a reader sees them, the same in the tables, figures and page."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from ee_jax.report.results import Point, gains, is_known, measured
 
 DASH = "\N{EN DASH}"
@@ -9,7 +12,10 @@ NO_GAIN = "no gain"
 
 def number(value: float | None, decimals: int = 2) -> str:
     """The number, or a dash for one that could not be computed."""
-    return f"{value:.{decimals}f}" if value is not None and is_known(value) else DASH
+    if value is None or not is_known(value):
+        return DASH
+    rounded = round(value, decimals) + 0.0  # no minus before a zero
+    return f"{rounded:.{decimals}f}".replace("-", MINUS)
 
 
 def percent(value: float | None) -> str:
@@ -25,9 +31,9 @@ def points(value: float | None) -> str:
     return f"{sign}{abs(value):.1f}"
 
 
-def tolerance(value: float) -> str:
-    """A tolerance as the configuration means it: 0.01 is 1 %."""
-    return f"{100 * value:g} %"
+def share(value: float | None) -> str:
+    """A share as the configuration means it: 0.025 is 2.5 %."""
+    return DASH if value is None else f"{100 * value:g} %"
 
 
 def count_points(value: float) -> str:
@@ -42,12 +48,28 @@ def threshold(value: float | None) -> str:
     return next((t for d in (3, 4, 5, 6) if (t := f"{value:.{d}f}") < "1"), f"{value!r}")
 
 
-def setting(threshold_value: float, calibrated_for: float | None) -> str:
-    """The threshold and what sets it apart: 0.62 (calibrated, 1 %)."""
-    text = threshold(threshold_value)
-    if calibrated_for is not None:
-        return f"{text} (calibrated, {tolerance(calibrated_for)})"
-    return f"{text} (full depth)" if threshold_value >= 1 else text
+def thresholds(point: Mapping[str, Any]) -> str:
+    """The threshold, or from which to which where each early exit has its own."""
+    lowest = threshold(point["threshold"])
+    each = point.get("threshold_E")
+    highest = threshold(max(each[:-1])) if each else lowest
+    return lowest if highest == lowest else f"{lowest} to {highest}"
+
+
+def setting(point: Point) -> str:
+    """The threshold and what sets it apart: 0.62 (empirical 1 %, ltt 2 %)."""
+    full = ["full depth"] if point["threshold"] >= 1 else []
+    apart = ", ".join(full + calibrations(point["calibrated_for"]))
+    return f"{thresholds(point)} ({apart})" if apart else thresholds(point)
+
+
+def calibrations(labels: Sequence[str]) -> list[str]:
+    """Labels with a method said once: `ltt 2 %`, `ltt 5 %` are `ltt 2 and 5 %`."""
+    levels: dict[tuple[str, str], list[str]] = {}
+    for label in labels:
+        method, level, unit = label.rsplit(" ", 2)
+        levels.setdefault((method, unit), []).append(level)
+    return [f"{method} {' and '.join(all)} {unit}" for (method, unit), all in levels.items()]
 
 
 def speedup(point: Point, batch: int) -> str:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from ee_jax.report.calibrated import calibration_table
 from ee_jax.report.exit_depths import exit_depths
 from ee_jax.report.figures import save
 from ee_jax.report.page import page
@@ -13,14 +14,14 @@ from ee_jax.report.tables import exit_table, speed_table
 
 def write(results: Results, folder: Path) -> list[Path]:
     """Writes tables, figures and page into the folder; returns their paths."""
-    speed, exits = speed_table(results), exit_table(results)
-    texts = {
-        "table.md": to_markdown(speed),
-        "table.csv": to_csv(speed),
-        "exits.md": to_markdown(exits),
-        "exits.csv": to_csv(exits),
-        "report.html": page(results),
+    tables = {
+        "table": speed_table(results),
+        "exits": exit_table(results),
+        "calibration": calibration_table(results),
     }
+    texts = {f"{name}.md": to_markdown(table) for name, table in tables.items()}
+    texts |= {f"{name}.csv": to_csv(table) for name, table in tables.items()}
+    texts["report.html"] = page(results)
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8")

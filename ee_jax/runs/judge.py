@@ -1,13 +1,12 @@
 """Judging a trained model: traces, temperatures, thresholds, quality and wall clock."""
 
-import dataclasses
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ee_jax.calibration.empirical import choose_threshold
 from ee_jax.calibration.outcomes import GRID, curve
 from ee_jax.calibration.trace import Trace
 from ee_jax.config import Experiment
@@ -20,7 +19,8 @@ from ee_jax.models.heads import Answer
 from ee_jax.models.parameters import Parameters
 from ee_jax.runs.folder import RunFolder
 from ee_jax.runs.inputs import Corpus
-from ee_jax.runs.measure import Measurer, Setting
+from ee_jax.runs.measure import Measurer
+from ee_jax.runs.thresholds import Calibrator, settings
 
 
 @dataclass(frozen=True)
@@ -35,23 +35,29 @@ class Judge:
     folder: RunFolder
     display: Display
 
+    def __post_init__(self) -> None:
+        _ = self._calibrator.record  # a bad one is found before any training
+
+    @cached_property
+    def _calibrator(self) -> Calibrator:
+        return Calibrator(self.experiment, self.model.design.layers)
+
     def judge(self, name: str, values: Parameters) -> dict[str, Any]:
         """What `results.json` holds of a strategy; its traces and thresholds are written."""
         traces, temperature_E = self._traces(name, values)
-        records = self._calibrate(traces["calibration"])
+        test = traces["test"]
+        chosen = self._calibrator.choose(name, traces["calibration"], test, temperature_E)
         self.folder.write(
             f"{name}/calibration.json",
-            {"temperature_E": temperature_E.tolist(), "choices": records},
+            {"temperature_E": temperature_E.tolist(), "choices": chosen},
         )
-        test = traces["test"]
-        settings = [Setting(threshold) for threshold in self.experiment.evaluation.thresholds]
-        settings += [Setting(r["threshold"], r["tolerance"]) for r in records]
-        points = self.measurer.measure(name, values, temperature_E, settings, test)
+        todo = settings(self.experiment.evaluation.thresholds, chosen)
+        points = self.measurer.measure(name, values, temperature_E, todo, test)
         return {
-            "full_accuracy": float(1 - test.full_loss_N.mean()),
+            "full_accuracy": float(np.mean(test.full_loss_N == 0)),
             "exits": self._exits(test, temperature_E),
             "curve": self._curve(test),
-            "calibrated": records,
+            "calibrated": chosen,
             "points": points,
         }
 
@@ -79,6 +85,7 @@ class Judge:
             split=split,
             model=name,
             config_hash=self.folder.hash,
+            temperatures=temperature_E.tolist(),
         )
         path = self.folder.path / name / "traces" / f"{split}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -91,26 +98,6 @@ class Judge:
         with self.display.bar(f"{name}: trace of {split}", len(batches)) as tick:
             features = self.forward.features(values, batches, len(rows.rows), tick)
         return self.forward.answers(values, features)
-
-    def _calibrate(self, trace: Trace) -> list[dict[str, Any]]:
-        exits = self.experiment.exits
-        records = []
-        for tolerance in self.experiment.calibration.tolerances:
-            choice = choose_threshold(
-                trace, tolerance, min_depth=exits.min_depth, patience=exits.patience
-            )
-            accuracy = 1 - trace.full_loss_N.mean() - choice.risk
-            records.append(
-                {
-                    "tolerance": tolerance,
-                    "threshold": choice.threshold,
-                    "calibration_accuracy": float(accuracy),
-                    "calibration_mean_depth": choice.depth,
-                    "note": choice.ended if choice.ended == "edge of the grid" else None,
-                    "choice": dataclasses.asdict(choice),
-                }
-            )
-        return records
 
     def _exits(self, test: Trace, temperature_E: np.ndarray) -> list[dict[str, Any]]:
         rows = exit_table(test.confidence_NE, test.loss_NE == 0, self.model.design.layers)

@@ -22,14 +22,15 @@ from ee_jax.runs.inputs import Split
 from ee_jax.sharding import data_mesh
 
 Point = dict[str, Any]
+Threshold = float | tuple[float, ...]  # of all exits, or of each
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A threshold to measure, and the tolerance that it was chosen for, if any."""
+    """A threshold to measure, and the calibrations that chose it, by their labels."""
 
-    threshold: float
-    calibrated_for: float | None = None
+    threshold: Threshold
+    calibrated_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,8 @@ class Measurer:
 
     def _limits(self, setting: Setting, temperature_E: np.ndarray) -> Limits:
         exits, layers = self.experiment.exits, self.model.design.layers
-        return make_limits(
-            setting.threshold, layers, temperature_E, exits.min_depth, exits.patience
-        )
+        threshold = np.asarray(setting.threshold)
+        return make_limits(threshold, layers, temperature_E, exits.min_depth, exits.patience)
 
     def _compile(self, passes: dict[int, Passes]) -> None:
         before = sum(self.compile_seconds.values())
@@ -125,10 +125,15 @@ class Measurer:
         expected_N = exits_taken(trace, threshold_K, exits.min_depth, exits.patience)[0]
         time_N = [len(row) for row in self.test.rows]
         flops = flops_speedup(self.model.backbone.config, design, exit_N.tolist(), time_N)
+        threshold_E = np.atleast_1d(setting.threshold).tolist()
+        assert trace.prediction_NE is not None  # `trace_of` writes them
+        full_N = trace.prediction_NE[:, -1]
         return {
-            "threshold": setting.threshold,
-            "calibrated_for": setting.calibrated_for,
+            "threshold": min(threshold_E),
+            "threshold_E": threshold_E if len(threshold_E) > 1 else None,
+            "calibrated_for": list(setting.calibrated_for),
             "accuracy": accuracy(prediction_N, self.test.label_N),
+            "inconsistency": float(np.mean(prediction_N != full_N)),
             "mean_depth": mean_depth(counts_E, design.layers),
             "ideal_speedup": ideal_speedup(counts_E, design.layers),
             "flops_speedup": flops,

@@ -66,8 +66,8 @@ class _Story:
             }
         self._seconds["total"] = time.perf_counter() - start
         results = self._results(corpus, architecture, values, strategies)
-        folder.write("results.json", results)
         write(results, folder.path)
+        folder.write("results.json", results)  # last: it says that the run has finished
         return results
 
     def _results(

@@ -7,11 +7,11 @@ import pytest
 CONFIG = {
     "name": "quickstart",
     "evaluation": {"batches": [1, 32], "rounds": 3},
-    "calibration": {"tolerances": [0.01]},
+    "calibration": {"tolerances": [0.01], "methods": ["ltt"], "levels": [0.02, 0.05]},
 }
 
 
-def point(threshold, accuracy, depth, counts, batch_1, batch_32, calibrated_for=None):
+def point(threshold, accuracy, depth, counts, batch_1, batch_32, calibrated_for=()):
     ideal = 6 / depth
     return {
         "threshold": threshold,
@@ -22,8 +22,34 @@ def point(threshold, accuracy, depth, counts, batch_1, batch_32, calibrated_for=
         "measured_speedup_b1": batch_1,
         "measured_speedup_b32": batch_32,
         "exit_counts": counts,
-        "calibrated_for": calibrated_for,
+        "threshold_E": None,
+        "calibrated_for": list(calibrated_for),
+        "inconsistency": 0.25 * (threshold < 1),
     }
+
+
+def chosen(label, risk, level, delta, certified_risk, threshold, found, test, **more):
+    method, *_ = label.split()
+    choice = {
+        "label": label,
+        "method": method,
+        "risk": risk,
+        "level": level,
+        "delta": delta,
+        "promise": f"what {method} promises",
+        "certified_risk": certified_risk,
+        "threshold": threshold,
+        "threshold_E": None,
+        "full_model": threshold == 1,
+        "calibration_risk": found[0],
+        "calibration_mean_depth": found[1],
+        "test_risk": test[0],
+        "test_mean_depth": test[1],
+        "examples": 100,
+        "ended": "next candidate failed",
+        "warning": "",
+    }
+    return choice | more
 
 
 def exits(accuracies, aurocs):
@@ -40,8 +66,14 @@ def curve(points):
 JOINT = [
     point(0.5, 0.7, 2.4, [40, 20, 15, 10, 10, 5], 2.25, 1.8),
     point(0.8, 0.822, 4.0, [10, 10, 20, 15, 20, 25], 1.4, 0.97),
-    point(1.0, 0.83, 6.0, [0, 0, 0, 0, 0, 100], 1.02, 0.96),
-    point(0.62, 0.82, 3.2, [25, 15, 20, 10, 15, 15], 1.7, 1.5, 0.01),
+    point(1.0, 0.83, 6.0, [0, 0, 0, 0, 0, 100], 1.02, 0.96, ["ltt 2 %"]),
+    point(0.62, 0.82, 3.2, [25, 15, 20, 10, 15, 15], 1.7, 1.5, ["empirical 1 %", "ltt 5 %"]),
+]
+FEW = {"ended": "too few examples", "warning": "too few: using the full model"}
+CHOSEN = [
+    chosen("empirical 1 %", "loss", 0.01, None, None, 0.62, (-0.005, 3.3), (0.01, 3.2)),
+    chosen("ltt 2 %", "consistency", 0.02, 0.05, 0.0, 1.0, (0.0, 6.0), (0.0, 6.0), **FEW),
+    chosen("ltt 5 %", "consistency", 0.05, 0.05, 0.05, 0.62, (0.02, 3.3), (0.25, 3.2)),
 ]
 FROZEN = [
     point(0.5, 0.66, 4.8, [5, 5, 10, 15, 15, 50], 1.2, 1.1),
@@ -70,15 +102,7 @@ RESULTS = {
             "compile_seconds": {"static": 1.2, "exit": 3.4},
             "exits": exits([0.5, 0.6, 0.7, 0.78, 0.82, 0.83], [0.8, 0.8, 0.8, 0.8, 0.8, None]),
             "curve": curve(JOINT),
-            "calibrated": [
-                {
-                    "tolerance": 0.01,
-                    "threshold": 0.62,
-                    "calibration_accuracy": 0.825,
-                    "calibration_mean_depth": 3.3,
-                    "note": None,
-                }
-            ],
+            "calibrated": CHOSEN,
             "points": JOINT,
         },
         "frozen": {

@@ -5,6 +5,7 @@ import copy
 import pytest
 
 from ee_jax import report
+from ee_jax.errors import UserError
 from ee_jax.report import text
 
 
@@ -61,3 +62,19 @@ def test_a_batch_that_only_one_run_timed(results):
     assert (
         report.to_csv(table).splitlines()[3].startswith("quickstart,joint,0.83,6,,,,,,True,1.5")
     )
+
+
+def test_the_points_that_a_calibration_chose(results):
+    """ltt 5 % chose joint's 0.62, ltt 2 % its full model; frozen has none."""
+    table = report.comparison([results], calibration="ltt 5 %")
+    assert table.columns[3].heading == "ltt 5 % batch 1"
+    assert table.cells()[0][3:7] == ["1.70", "3.20/6", "1.50", "3.20/6"]
+    assert table.cells()[1][3:5] == [text.DASH, text.DASH]
+    full = report.comparison([results], calibration="ltt 2 %").cells()[0]
+    assert full[3:7] == ["no gain", "6.00/6", "no gain", "6.00/6"]
+
+
+def test_an_unknown_calibration_is_one_line(results):
+    known = "empirical 1 %, ltt 2 %, ltt 5 %"
+    with pytest.raises(UserError, match=f"no calibration `ltt` in .* choose from {known}"):
+        report.comparison([results], calibration="ltt")

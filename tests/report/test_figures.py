@@ -25,7 +25,8 @@ def widths(axes):
 def tiny(results):
     """One strategy, one exit, one point."""
     joint = results["strategies"]["joint"]
-    full = joint["points"][2] | {"mean_depth": 1.0, "exit_counts": [100]}
+    full = joint["points"][2]
+    full |= {"mean_depth": 1.0, "exit_counts": [100], "calibrated_for": []}
     joint |= {"exits": joint["exits"][:1], "points": [full], "calibrated": [], "curve": []}
     results["model"]["blocks"] = 1
     return results | {"strategies": {"joint": joint}}
@@ -33,16 +34,24 @@ def tiny(results):
 
 def test_curves_points_and_full_models(results):
     axes = report.quality_depth(results).axes[0]
-    full, curve, plain, chosen = axes.lines[:4]
+    full, curve, plain, first, second, third = axes.lines[:6]
     np.testing.assert_allclose(xy(full)[1], 83.0)
     np.testing.assert_allclose(xy(curve)[0], [2.4, 3.2, 4.0, 6.0])
     np.testing.assert_allclose(xy(curve)[1], [70, 82, 82.2, 83])
-    np.testing.assert_allclose(xy(plain)[0], [2.4, 4.0, 6.0])
-    np.testing.assert_allclose(xy(chosen)[0], [3.2])
-    assert len(axes.lines) == 8  # the same four for frozen
-    assert (
-        len({line.get_color() for line in axes.lines[:8:4]} | {axes.lines[5].get_color()}) == 2
+    np.testing.assert_allclose(xy(plain)[0], [2.4, 4.0])
+    np.testing.assert_allclose(
+        [xy(line)[0] for line in (first, second, third)], [[6.0], [3.2], [3.2]]
     )
+    assert len(axes.lines) == 9  # and frozen's, which has no calibrated threshold
+    assert full.get_color() == curve.get_color() != axes.lines[6].get_color()
+
+
+def test_marks_of_one_threshold_lie_one_inside_the_other(results):
+    """0.62 was chosen twice, empirical 1 % (a circle) and ltt 5 % (a diamond)."""
+    inner, outer = report.quality_depth(results).axes[0].lines[4:6]
+    assert (inner.get_marker(), outer.get_marker()) == ("o", "D")
+    assert inner.get_markersize() < outer.get_markersize()
+    assert inner.get_zorder() > outer.get_zorder()
 
 
 def test_strategies_are_named_apart_at_their_full_models(results):
@@ -64,7 +73,8 @@ def test_the_upper_scale_is_blocks_over_depth(results):
 def test_the_legend_names_the_marks(results):
     (legend,) = report.quality_depth(results).legends
     labels = [label.get_text() for label in legend.get_texts()]
-    assert labels == ["every threshold", "measured", "calibrated threshold (1 %)", "full model"]
+    chosen = ["empirical 1 %", "ltt 2 %", "ltt 5 %"]
+    assert labels == ["every threshold", "measured", *chosen, "full model"]
 
 
 def test_bars_are_the_shares_of_the_exits(results):
@@ -80,7 +90,9 @@ def test_bars_are_the_shares_of_the_exits(results):
 def test_bars_are_labelled_by_threshold_depth_and_share(results):
     axes = report.exit_depths(results).axes[1]
     settings = [label.get_text() for label in axes.get_yticklabels()]
-    assert settings == ["0.50", "0.62 (calibrated, 1 %)", "0.80", "1.00 (full depth)"]
+    assert settings == [
+        "0.50", "0.62 (empirical 1 %, ltt 5 %)", "0.80", "1.00 (full depth, ltt 2 %)"
+    ]  # fmt: skip
     said = [label.get_text() for label in axes.texts]
     assert said[:7] == ["40", "20", "15", "10", "10", "5", "2.40"]
 
@@ -93,10 +105,10 @@ def test_later_exits_are_darker(results):
 
 def test_one_strategy_one_exit_one_point(tiny, tmp_path):
     (axes, _) = report.quality_depth(tiny).axes
-    assert len(axes.lines) == 4
+    assert len(axes.lines) == 3
     _, panel = report.exit_depths(tiny).axes
     assert widths(panel) == [1.0]
-    assert len(report.write(tiny, tmp_path)) == 7
+    assert len(report.write(tiny, tmp_path)) == 9
 
 
 def test_svg_takes_the_page_s_ink_and_keeps_its_ids_apart(results):

@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 import pytest
 
 from ee_jax import report
+from ee_jax.report import text
 
 VOID = {"meta", "link", "br", "hr", "img"}
 
@@ -88,7 +89,7 @@ def test_a_page_without_calibration_or_timing(results):
         strategy["calibrated"] = []
         strategy["points"] = [
             {k: v for k, v in p.items() if not k.startswith("measured")}
-            | {"calibrated_for": None}
+            | {"calibrated_for": []}
             for p in strategy["points"]
         ]
     text = Page(report.page(results)).text()
@@ -124,14 +125,22 @@ def test_a_weak_full_model_does_not_make_the_headline(results):
 
 
 def test_findings_are_the_calibrated_thresholds(results):
-    (said,) = report.findings(results)
-    assert said.startswith("joint, calibrated to lose at most 1 point (threshold 0.62): 82.0 %")
-    assert said.endswith("1.70 times as fast at batch 1 and 1.50 times as fast at batch 32.")
+    said, fell_back = report.findings(results)
+    assert said == (
+        "joint, empirical 1 % and ltt 5 % (threshold 0.62): 82.0 % on the test split, "
+        f"{text.MINUS}1.0 points against the full model, 25.0 % answered unlike it, mean depth "
+        "3.20 of 6; 1.70 times as fast at batch 1 and 1.50 times as fast at batch 32."
+    )
+    assert fell_back == (
+        "joint, ltt 2 %: no early exit could be calibrated, so the full model answers."
+    )
 
 
 def test_write_returns_what_it_wrote(results, tmp_path):
     paths = report.write(results, tmp_path / "report")
     assert sorted(path.name for path in paths) == [
+        "calibration.csv",
+        "calibration.md",
         "exit_depths.png",
         "exits.csv",
         "exits.md",

@@ -13,33 +13,33 @@ from ee_jax.report.render import Column, Table
 # The table of conftest.RESULTS, each number worked out by hand: 6 / 2.4 is 2.50, 0.96 of it
 # 2.40; 0.70 is 13 points below 0.83. Batch 32 at threshold 0.8 ran at 0.97, full depth at 1.02.
 SPEED = """\
-| strategy | threshold              | accuracy % | against full model | mean depth |\
+| strategy | threshold                     | accuracy % | against full model | mean depth |\
  ideal speed-up | FLOPs speed-up | measured batch 1 | measured batch 32 |
-| -------- | ---------------------- | ---------: | -----------------: | ---------: |\
+| -------- | ----------------------------- | ---------: | -----------------: | ---------: |\
  -------------: | -------------: | ---------------: | ----------------: |
-| joint    | 0.50                   |       70.0 |              −13.0 |       2.40 |\
+| joint    | 0.50                          |       70.0 |              −13.0 |       2.40 |\
            2.50 |           2.40 |             2.25 |              1.80 |
-| joint    | 0.62 (calibrated, 1 %) |       82.0 |               −1.0 |       3.20 |\
+| joint    | 0.62 (empirical 1 %, ltt 5 %) |       82.0 |               −1.0 |       3.20 |\
            1.88 |           1.80 |             1.70 |              1.50 |
-| joint    | 0.80                   |       82.2 |               −0.8 |       4.00 |\
+| joint    | 0.80                          |       82.2 |               −0.8 |       4.00 |\
            1.50 |           1.44 |             1.40 |     0.97, no gain |
-| joint    | 1.00 (full depth)      |       83.0 |                0.0 |       6.00 |\
+| joint    | 1.00 (full depth, ltt 2 %)    |       83.0 |                0.0 |       6.00 |\
            1.00 |           0.96 |    1.02, no gain |     0.96, no gain |
-| frozen   | 0.50                   |       66.0 |               −5.0 |       4.80 |\
+| frozen   | 0.50                          |       66.0 |               −5.0 |       4.80 |\
            1.25 |           1.20 |             1.20 |              1.10 |
-| frozen   | 1.00 (full depth)      |       71.0 |                0.0 |       6.00 |\
+| frozen   | 1.00 (full depth)             |       71.0 |                0.0 |       6.00 |\
            1.00 |           0.96 |    0.99, no gain |     0.95, no gain |
 """  # noqa: RUF001
 
 CSV = """\
-strategy,threshold,calibrated_for,accuracy,mean_depth,ideal_speedup,flops_speedup,\
-difference_points,measured_speedup_b1,measured_speedup_b32
-joint,0.5,,0.7,2.4,2.5,2.4,-13.0,2.25,1.8
-joint,0.62,0.01,0.82,3.2,1.875,1.8,-1.0,1.7,1.5
-joint,0.8,,0.822,4.0,1.5,1.44,-0.8,1.4,0.97
-joint,1.0,,0.83,6.0,1.0,0.96,0.0,1.02,0.96
-frozen,0.5,,0.66,4.8,1.25,1.2,-5.0,1.2,1.1
-frozen,1.0,,0.71,6.0,1.0,0.96,0.0,0.99,0.95
+strategy,threshold,threshold_E,calibrated_for,accuracy,inconsistency,mean_depth,ideal_speedup,\
+flops_speedup,difference_points,measured_speedup_b1,measured_speedup_b32
+joint,0.5,,,0.7,0.25,2.4,2.5,2.4,-13.0,2.25,1.8
+joint,0.62,,"empirical 1 %, ltt 5 %",0.82,0.25,3.2,1.875,1.8,-1.0,1.7,1.5
+joint,0.8,,,0.822,0.25,4.0,1.5,1.44,-0.8,1.4,0.97
+joint,1.0,,ltt 2 %,0.83,0.0,6.0,1.0,0.96,0.0,1.02,0.96
+frozen,0.5,,,0.66,0.25,4.8,1.25,1.2,-5.0,1.2,1.1
+frozen,1.0,,,0.71,0.0,6.0,1.0,0.96,0.0,0.99,0.95
 """
 
 
@@ -83,19 +83,6 @@ def test_what_could_not_be_computed_is_a_dash_and_an_empty_field(results, unknow
     table = report.exit_table(results)
     assert table.cells()[5] == ["joint", "6", "83.0", "0.030", text.DASH, "1.10"]
     assert report.to_csv(table).splitlines()[6] == "joint,6,0.83,0.03,,1.1"
-
-
-def test_calibration_stands_beside_the_test_split(results):
-    table = report.calibration_table(results)
-    cells = ["joint", "1 %", "0.62", "82.5", "3.30", "82.0", f"{text.MINUS}1.0", "3.20"]
-    assert table.cells() == [cells]
-    results["strategies"]["joint"]["calibrated"][0]["note"] = "grid edge"
-    assert report.calibration_table(results).cells() == [[*cells, "grid edge"]]
-
-
-def test_calibration_without_a_test_point(results):
-    results["strategies"]["joint"]["points"].pop()
-    assert report.calibration_table(results).cells()[0][5:] == [text.DASH] * 3
 
 
 def test_markdown_escapes_what_would_break_a_table():

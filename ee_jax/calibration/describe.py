@@ -1,0 +1,68 @@
+"""A choice in words, and as the plain values that records and reports hold."""
+
+from typing import Any
+
+import numpy as np
+
+from ee_jax.calibration.budget import BUDGET
+from ee_jax.calibration.choice import Choice
+from ee_jax.calibration.conformal import CONFORMAL
+from ee_jax.calibration.methods import IN_THE_MEAN, METHODS
+
+
+def percent(share: float) -> str:
+    """0.025 is 2.5 %."""
+    return f"{100 * share:g} %"
+
+
+def promise(method: str, level: float, delta: float) -> str:
+    """What the method promises of examples to come."""
+    most = percent(level)
+    if method in CONFORMAL:
+        bad = "of examples with a bad exit stop there"
+        return f"at most {most} {bad}, in the mean over calibration sets"
+    if method == BUDGET or METHODS[method].promise == "nothing":
+        return "nothing, the threshold fits the examples it was chosen on"
+    if METHODS[method].promise == IN_THE_MEAN:
+        return f"risk at most {most} in the mean over calibration sets"
+    return f"risk at most {most} for at least {percent(1 - delta)} of calibration sets"
+
+
+def label(choice: Choice) -> str:
+    """A short name, e.g. `ltt 2 %`; a search for each exit says so."""
+    if choice.method == BUDGET:
+        return f"budget {choice.level:g} blocks"
+    searched = isinstance(choice.threshold, tuple) and choice.method not in CONFORMAL
+    return f"{choice.method}{' per exit' if searched else ''} {percent(choice.level)}"
+
+
+def certified_risk(choice: Choice) -> float | None:
+    """The level; 0 of the full model; None where nothing is promised."""
+    if choice.method == BUDGET:
+        return None
+    if choice.method in METHODS and METHODS[choice.method].promise == "nothing":
+        return None
+    return 0.0 if choice.is_full_model else choice.level
+
+
+def plain(choice: Choice, risk: str) -> dict[str, Any]:
+    """The choice as JSON types; `risk` is what it counts: of `RISKS`, or "loss"."""
+    threshold_E = np.atleast_1d(choice.threshold).tolist()
+    return {
+        "label": label(choice),
+        "method": choice.method,
+        "risk": risk,
+        "level": choice.level,
+        "delta": choice.delta,
+        "promise": promise(choice.method, choice.level, choice.delta or 0.0),
+        "threshold": min(threshold_E),
+        # Where each exit has its own, `threshold` is the lowest.
+        "threshold_E": threshold_E if len(set(threshold_E)) > 1 else None,
+        "full_model": choice.is_full_model,
+        "certified_risk": certified_risk(choice),
+        "calibration_risk": choice.risk,
+        "calibration_mean_depth": choice.depth,
+        "examples": choice.examples,
+        "ended": choice.ended,
+        "warning": choice.warning,
+    }

@@ -1,0 +1,70 @@
+"""The table of what calibration chose: what it promised, and what the test split gave."""
+
+from ee_jax.report import text
+from ee_jax.report.render import Column, Table
+from ee_jax.report.results import Choice, Results, labels
+from ee_jax.report.tables import STRATEGY
+
+KEYS = (
+    "label", "method", "risk", "level", "delta", "certified_risk", "threshold", "threshold_E",
+    "full_model", "calibration_risk", "calibration_mean_depth", "test_risk", "test_mean_depth",
+    "examples", "ended",
+)  # fmt: skip
+RISKS = {
+    "consistency": "answers unlike the full model's",
+    "gap": "answers worse than the full model's",
+    "loss": "accuracy lost against the full model's",
+}
+EDGE = "edge of the grid"
+LOWEST = "even the lowest threshold tried was accepted"
+
+
+def calibration_table(results: Results) -> Table:
+    """A row for each strategy and calibration."""
+    pairs = [
+        (name, choice)
+        for name, strategy in results["strategies"].items()
+        for choice in strategy["calibrated"]
+    ]
+    rows = tuple(
+        {"strategy": name} | {key: choice.get(key) for key in KEYS} for name, choice in pairs
+    )
+    title = f"{results['name']}: calibrated thresholds"
+    return Table(title, _columns(), rows, tuple(_notes(results, pairs)))
+
+
+def _columns() -> tuple[Column, ...]:
+    return (
+        STRATEGY,
+        Column("calibration", lambda r: r["label"], is_text=True),
+        Column("certified risk %", lambda r: text.percent(r["certified_risk"])),
+        Column("delta", lambda r: text.share(r["delta"])),
+        Column("threshold", _threshold, is_text=True),
+        Column("calibration: risk %", lambda r: text.percent(r["calibration_risk"])),
+        Column("mean depth", lambda r: text.number(r["calibration_mean_depth"])),
+        Column("test: risk %", lambda r: text.percent(r["test_risk"])),
+        Column("mean depth", lambda r: text.number(r["test_mean_depth"])),
+    )
+
+
+def _threshold(choice: Choice) -> str:
+    return "full model" if choice["full_model"] else text.thresholds(choice)
+
+
+def _notes(results: Results, pairs: list[tuple[str, Choice]]) -> list[str]:
+    """What was promised, once for each calibration, and what there is to beware of."""
+    beware: dict[str, list[str]] = {}
+    first = {choice["label"]: choice for _, choice in reversed(pairs)}
+    notes = [
+        f"{label} promises: {first[label]['promise']}. Its risk: {RISKS[first[label]['risk']]}."
+        for label in labels(results)
+    ]
+    for name, choice in pairs:
+        for said in _beware(choice):
+            beware.setdefault(said, []).append(f"{name}, {choice['label']}")
+    return notes + [f"{'; '.join(who)}: {said}." for said, who in beware.items()]
+
+
+def _beware(choice: Choice) -> list[str]:
+    edge = choice["ended"] == EDGE
+    return [choice["warning"]] * bool(choice["warning"]) + [LOWEST] * edge

@@ -1,0 +1,94 @@
+"""The thresholds of a run that calibration chooses, and what they do on the test split."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ee_jax.calibration.certify import certify, risk_outcomes
+from ee_jax.calibration.describe import plain
+from ee_jax.calibration.empirical import choose_threshold
+from ee_jax.calibration.outcomes import GRID, outcomes
+from ee_jax.calibration.trace import Trace
+from ee_jax.config import Experiment
+from ee_jax.runs.measure import Setting, Threshold
+from ee_jax.runs.record import check_exits, load_record, recorded
+
+Chosen = dict[str, Any]  # of `plain`
+
+
+@dataclass(frozen=True)
+class Calibrator:
+    """Chooses thresholds as an experiment's config says."""
+
+    experiment: Experiment
+    layers: tuple[int, ...]
+
+    @cached_property
+    def record(self) -> dict[str, Any] | None:
+        """What `calibration.record` names, valid for these exits."""
+        path = self.experiment.calibration.record
+        if path is None:
+            return None
+        record = load_record(path)
+        check_exits(record, self.layers, self.experiment.exits)
+        return record
+
+    def choose(
+        self,
+        strategy: str,
+        calibration: Trace,
+        test: Trace,
+        temperature_E: Float[np.ndarray, " E"],
+    ) -> list[Chosen]:
+        """One for each tolerance, for each method and level, and for the record."""
+        chosen = [*self._empirical(calibration), *self._certified(calibration)]
+        if self.record is not None:
+            chosen.append(recorded(self.record, strategy, temperature_E))
+        return [choice | self._on(test, choice) for choice in chosen]
+
+    def _empirical(self, trace: Trace) -> Iterator[Chosen]:
+        for tolerance in self.experiment.calibration.tolerances:
+            yield plain(choose_threshold(trace, tolerance, GRID, *self._rule), "loss")
+
+    def _certified(self, trace: Trace) -> Iterator[Chosen]:
+        config = self.experiment.calibration
+        for method in config.methods:
+            for level in config.levels:
+                asked = (method, config.risk, level, config.delta)
+                yield plain(certify(trace, *asked, GRID, *self._rule), config.risk)
+
+    @property
+    def _rule(self) -> tuple[int, int]:
+        exits = self.experiment.exits
+        return exits.min_depth, exits.patience
+
+    def _on(self, test: Trace, choice: Chosen) -> dict[str, float]:
+        threshold_K = np.array([threshold_of(choice)])
+        if choice["risk"] == "loss":
+            found = outcomes(test, threshold_K, *self._rule)
+            found = found._replace(loss_KN=found.loss_KN - test.full_loss_N)
+        else:
+            found = risk_outcomes(test, choice["risk"], threshold_K, *self._rule)
+        return {
+            "test_risk": float(found.loss_KN.mean()),
+            "test_mean_depth": float(found.depth_KN.mean()),
+        }
+
+
+def threshold_of(choice: Chosen) -> Threshold:
+    """A number for all exits, or one for each."""
+    each = choice.get("threshold_E")
+    return choice["threshold"] if each is None else tuple(each)
+
+
+def settings(thresholds: Sequence[float], chosen: Sequence[Chosen]) -> list[Setting]:
+    """Every threshold once, with the labels of the calibrations that chose it."""
+    labels: dict[Threshold, tuple[str, ...]] = dict.fromkeys(thresholds, ())
+    for choice in chosen:
+        threshold = threshold_of(choice)
+        labels[threshold] = (*labels.get(threshold, ()), choice["label"])
+    return [Setting(threshold, names) for threshold, names in labels.items()]

