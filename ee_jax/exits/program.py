@@ -22,6 +22,8 @@ def early_exit(
 
 
 def compaction_sizes(batch: int) -> tuple[int, ...]:
-    """Static sizes that waste little and compile soon: 1, 2 and every eighth of the batch."""
+    """Static sizes that waste little and compile soon: eighths of the batch, finer below two."""
     eighth = max(1, batch // 8)
-    return tuple(sorted({1, 2, *range(eighth, batch + 1, eighth), batch}))
+    fine = {1, 2, 3, eighth // 2, eighth + eighth // 2}
+    sizes = {*fine, *range(eighth, batch, eighth), batch}
+    return tuple(sorted(size for size in sizes if 0 < size <= batch))

@@ -33,11 +33,17 @@ class Answer(NamedTuple):
 def pool(
     hidden_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"], how: str
 ) -> Float[Array, "B D"]:
-    """One vector a sequence: its first token's, or the mean over its tokens."""
+    """One vector a sequence: its first token's, or the mean over its tokens.
+
+    The mean is a matrix product, which CPUs do much faster than a reduction over T: exits at
+    every block pay for it at every block.
+    """
     if how == "first":
         return hidden_BTD[:, 0]
-    weight_BT1 = mask_BT[..., None].astype(hidden_BTD.dtype)
-    return (hidden_BTD * weight_BT1).sum(1) / weight_BT1.sum(1)
+    weight_BT = mask_BT.astype(hidden_BTD.dtype)
+    weight_BT /= weight_BT.sum(1, keepdims=True)
+    exact = jax.lax.Precision.HIGHEST
+    return jnp.einsum("bt,btd->bd", weight_BT, hidden_BTD, precision=exact)
 
 
 class Linear(nnx.Module):

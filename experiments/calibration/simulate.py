@@ -1,7 +1,7 @@
 """Does each method of calibration keep its promise? 2,000 trials with known truth, and speed.
 
 Command:   python experiments/calibration/simulate.py
-Hardware:  2 CPU cores, 1 GB of memory, about 2 minutes.
+Hardware:  2 CPU cores, about 2 minutes.
 Seeds:     trial number t draws its calibration set with seed t.
 Writes:    results.md and results.json, beside this file.
 
