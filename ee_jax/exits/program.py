@@ -22,7 +22,7 @@ def early_exit(
 
 
 def compaction_sizes(batch: int) -> tuple[int, ...]:
-    """Static sizes that waste little and compile soon: eighths of the batch, finer below two."""
+    """Static sizes that waste little and compile soon: eighths of the batch, and finer ones."""
     eighth = max(1, batch // 8)
     fine = {1, 2, 3, eighth // 2, eighth + eighth // 2}
     sizes = {*fine, *range(eighth, batch, eighth), batch}

@@ -1,0 +1,47 @@
+"""The tables of this folder: rows that `ee-jax bench loop --json` printed, as Markdown.
+
+Command:  python experiments/benchmarks/tables.py experiments/benchmarks/*.jsonl
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from ee_jax.report.render import Column, Row, Table, to_markdown
+
+# A row's key, its heading and its decimals.
+SHOWN = {
+    "model": ("model", None),
+    "seq": ("tokens", 0),
+    "batch": ("batch", 0),
+    "depth": ("depth", 0),
+    "mean_depth": ("mean depth", 2),
+    "static_ms": ("static ms", 1),
+    "exit_ms": ("exit ms", 1),
+    "torch_ms": ("torch ms", 1),
+    "ratio": ("ratio", 3),
+    "ideal_speedup": ("ideal", 2),
+    "masked_speedup": ("masked", 2),
+    "measured_speedup": ("compacted", 2),
+    "share_of_ideal": ("share of ideal", 2),
+}
+
+
+def table(path: Path) -> str:
+    """The rows of a file as a Markdown table."""
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    columns = tuple(_column(key, *SHOWN[key]) for key in SHOWN if key in rows[0])
+    return to_markdown(Table(path.stem, columns, tuple(rows)))
+
+
+def _column(key: str, heading: str, decimals: int | None) -> Column:
+    def show(row: Row) -> str:
+        value = row[key]
+        return value if isinstance(value, str) else f"{value:.{decimals}f}"
+
+    return Column(heading, show, is_text=decimals is None)
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        print(f"### {Path(name).stem}\n\n{table(Path(name))}")
