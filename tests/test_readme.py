@@ -22,8 +22,8 @@ COMMANDS = re.findall(r"ee-jax [^\n#`']+", "\n".join(re.findall(r"^    .*$", REA
 
 # A few steps on one bucket, two settings: the whole path in a minute.
 SHORT = shlex.split(
-    "--data.lengths 16 --strategies.0.fit.epochs 0.05 --strategies.1.fit.epochs 0.5 "
-    "--evaluation.thresholds 0.1 1.0 --evaluation.batches 1 32"
+    "--data.lengths 16 --exits.layers 3 6 --strategies.0.fit.epochs 0.05 "
+    "--strategies.1.fit.epochs 0.5 --evaluation.thresholds 0.1 1.0 --evaluation.batches 1 4"
 )
 APPENDED = {
     ("run", "--help"): [],
@@ -68,7 +68,7 @@ def test_snippets_and_commands(folder: Path) -> None:
     assert snippets[0] != SNIPPETS[0]
     printed = [run(folder, sys.executable, "-c", snippet) for snippet in snippets]
     assert "'mean_depth'" in printed[0]
-    assert printed[1].split()[1] == "[5]"  # at threshold 1 the last of six exits answers
+    assert printed[1].split()[1] == "[1]"  # at threshold 1 the last of the two exits answers
     assert printed[2].endswith("[2 2 2 2 2 2 2 2]\n")
     assert printed[2].split("] [")[0] != "[2 2 2 2 2 2 2 2"
     assert 0 < float(printed[3].split()[0]) < 1

@@ -43,7 +43,8 @@ def test_whatever_decides_a_number_changes_the_hash(changes):
 
 
 def test_where_and_how_often_it_is_kept_does_not():
-    elsewhere = replace(BASE, data=Data(folder="/elsewhere"), checkpoint_seconds=1.0)
+    data = Data(folder="/elsewhere", manual_dir="/files")
+    elsewhere = replace(BASE, data=data, checkpoint_seconds=1.0)
     assert config_hash(elsewhere) == config_hash(BASE)
 
 

@@ -32,6 +32,7 @@ from ee_jax.models.architecture import bert
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.export import export_model
 from ee_jax.models.heads import ExitDesign
+from ee_jax.models.parameters import bind, parameters
 from ee_jax.models.transformer import Transformer
 from ee_jax.runs.run import run
 from tests.runs.tiny_sentences import WORDS
@@ -78,12 +79,14 @@ def data(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory) -> Path:
-    """A Hugging Face folder."""
+    """A Hugging Face folder; some weights are -0.0, which adding 0.0 would turn into 0.0."""
     folder = tmp_path_factory.mktemp("weights")
     numbers = {word: number for number, word in enumerate([*SPECIAL, *WORDS])}
     config, rngs = bert(len(numbers), 16, 2, 2, 32, 16), nnx.Rngs(0)
     model = ExitModel(Transformer(config, rngs=rngs), ExitDesign((2,), 3), rngs=rngs)
-    export_model(model, folder)
+    values = parameters(model)
+    bias = "backbone.blocks.0.mlp.up.bias"
+    export_model(bind(model, values | {bias: -values[bias]}), folder)
     tokenizer = Tokenizer(WordLevel(numbers, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = Whitespace()  # pyright: ignore[reportAttributeAccessIssue]
     tokenizer.post_processor = TemplateProcessing(  # pyright: ignore[reportAttributeAccessIssue]

@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from ee_jax.calibration.trace import Trace
 from ee_jax.config import config_hash, to_dict
@@ -54,6 +55,15 @@ def test_every_strategy_has_its_files(finished, experiment, name):
         trace = Trace.load(folder / "traces" / f"{split}.npz")
         assert trace.confidence_NE.shape == (rows, 2)
         assert trace.header["config_hash"] == config_hash(experiment)
+
+
+def test_a_frozen_backbone_is_exported_bit_for_bit(finished, weights):
+    given = load_file(weights / "model.safetensors")
+    backbone = {name for name in given if not name.startswith("exits.")}
+    assert any(np.signbit(given[name][given[name] == 0]).any() for name in backbone)
+    for strategy, same in {"frozen": backbone, "joint": set()}.items():
+        found = load_file(finished / strategy / "model" / "model.safetensors")
+        assert same == {n for n in backbone if found[n].tobytes() == given[n].tobytes()}
 
 
 def test_the_report_has_its_files(finished, results):

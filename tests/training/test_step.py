@@ -30,8 +30,9 @@ def changed(before, after) -> set[str]:
 def run_stage(model, stage, values, read, mesh):
     """The whole model's parameters after a stage."""
     fit = StageFit(model, stage, len(read.rows), mesh, dropout=0.1)
-    *_, last = fit.run(*fit.start(values), read, seed=0)
-    return values | last.learner.values
+    learner, kept = fit.start(values)
+    *_, last = fit.run(learner, kept, read, seed=0)
+    return kept | last.learner.values
 
 
 def test_a_frozen_backbone_keeps_every_bit(model, values, features, mesh):
@@ -70,8 +71,9 @@ def one_step(model, stage, values, dropout):
     optimizer = optax.sgd(1.0)
     step = jax.jit(make_step(model, stage, optimizer, dropout))
     trained, kept = partition(values, stage)
-    return lambda seed: step(
-        start_learner(trained, optimizer), kept, jax.random.key(seed), BATCH
+    learner = start_learner(trained, optimizer)
+    return lambda seed, number=0: step(
+        learner._replace(step=jnp.int32(number)), kept, jax.random.key(seed), BATCH
     )
 
 
@@ -96,7 +98,8 @@ def test_weights_on_the_last_exit_give_the_gradient_of_its_plain_loss(model, val
     np.testing.assert_allclose(metrics.gradient_norm, norm, rtol=1e-5)
 
 
-def test_dropout_follows_the_key(model, values):
+def test_dropout_follows_the_key_and_the_step(model, values):
     step = one_step(model, stages(Joint(), exits=2)[0], values, dropout=0.5)
-    first, again, other = (float(step(seed)[1].loss) for seed in (0, 0, 1))
-    assert first == again != other
+    loss = {at: float(step(*at)[1].loss) for at in ((0, 0), (1, 0), (0, 1))}
+    assert len(set(loss.values())) == 3
+    assert float(step(0, 0)[1].loss) == loss[0, 0]
