@@ -40,6 +40,8 @@ class Experiment:
         names = [strategy.name for strategy in self.strategies]
         once = bool(names) and len(set(names)) == len(names)
         check(once, "strategies", f"must have different names, not {names}")
+        plain = all(name.replace("-", "_").isidentifier() for name in names)
+        check(plain, "strategies", f"must have names that can name a folder, not {names}")
         two_stages = any(isinstance(s, Frozen) and s.first_stage for s in self.strategies)
         apart = not (two_stages and self.exits.head == "shared")
         check(apart, "exits.head", "`shared` has no last head of its own for a `first_stage`")

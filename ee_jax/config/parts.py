@@ -93,6 +93,8 @@ class Exits:
         layers = self.layers or tuple(range(1, blocks + 1))
         last = f"must end at the backbone's last block, {blocks}, not at {layers[-1]}"
         check(layers[-1] == blocks, "exits.layers", last)
+        deep = f"must be at most the backbone's {blocks} blocks, not {self.min_depth}"
+        check(self.min_depth <= blocks, "exits.min_depth", deep)
         return layers
 
 
