@@ -17,7 +17,7 @@ from tests.models.golden_models import LAYERS, make_model
 
 B, T = 8, 6
 SIZES = (3,)
-# The same sums in fp32, in whatever order XLA chose for another batch size (issue 2).
+# The same sums in fp32, in whatever order XLA chose for another batch size.
 TOLERANCE = 1e-6
 CASES = [("bert", "max_prob"), ("llama", "saturation")]
 
