@@ -26,6 +26,7 @@ from ee_jax.models.heads import Answer, ExitDesign
 from ee_jax.models.parameters import bind, parameters
 from ee_jax.models.transformer import Transformer
 from ee_jax.sharding import check_batch, data_mesh, over_data, replicate, split_batch
+from ee_jax.tokens import Tokens
 
 DEVICES, B, T, LAYERS, SIZES = 8, 16, 5, (1, 2, 3), (1, 4)
 # Two examples a device: each device has its own greatest depth.
@@ -46,17 +47,16 @@ def answers_on(mesh):
         path: jnp.asarray(random.normal(size=value.shape, scale=0.3), jnp.float32)
         for path, value in parameters(model).items()
     }
-    tokens_BT = random.integers(1, 50, (B, T)).astype(np.int32)
+    ids_BT = random.integers(1, 50, (B, T)).astype(np.int32)
     mask_BT = np.arange(T) < random.integers(1, T + 1, (B, 1))
 
     def run(shared, batch):
         values, limits = shared
-        tokens_BT, mask_BT = batch
         rule = threshold_rule("max_prob", limits)
-        return early_exit(bind(model, values), tokens_BT, mask_BT, rule, SIZES)
+        return early_exit(bind(model, values), batch, rule, SIZES)
 
     program = jax.jit(over_data(run, mesh))
-    batch = split_batch((tokens_BT, mask_BT), mesh)
+    batch = split_batch(Tokens(ids_BT, mask_BT), mesh)
     for threshold in (0.0, 0.5, 0.6, 0.65, 0.7, 0.8, 1.0):
         shared = replicate((values, make_limits(threshold, LAYERS)), mesh)
         out = program(shared, batch)

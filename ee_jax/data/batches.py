@@ -12,8 +12,9 @@ import grain
 import numpy as np
 from jaxtyping import Bool, Int32
 
-from ee_jax.data.text import Tokens, bucket_of
+from ee_jax.data.text import TokenRow, bucket_of
 from ee_jax.errors import UserError
+from ee_jax.tokens import Tokens
 
 # Rows of a stream that nobody reads to its end. Grain reckons lengths in floats, in which those
 # of a stream that it calls infinite can overflow.
@@ -24,15 +25,14 @@ Labels = Int32[np.ndarray, " N"]
 class Batch(NamedTuple):
     """B rows padded to T tokens."""
 
-    tokens_BT: Int32[np.ndarray, "B T"]
-    mask_BT: Bool[np.ndarray, "B T"]  # True: a token of the row
+    tokens: Tokens
     label_B: Int32[np.ndarray, " B"]
     index_B: Int32[np.ndarray, " B"]  # number of the row, to restore the order
     valid_B: Bool[np.ndarray, " B"]  # False: a copy that fills the batch and counts for nothing
 
 
 def training_batches(
-    rows: Sequence[Tokens],
+    rows: Sequence[TokenRow],
     label_N: Labels,
     *,
     lengths: Sequence[int],
@@ -82,7 +82,7 @@ def training_batches(
 
 
 def evaluation_batches(
-    rows: Sequence[Tokens], label_N: Labels, *, lengths: Sequence[int], batch: int
+    rows: Sequence[TokenRow], label_N: Labels, *, lengths: Sequence[int], batch: int
 ) -> Iterator[Batch]:
     """Each row once, bucket after bucket, in order within a bucket.
 
@@ -99,7 +99,7 @@ def evaluation_batches(
     )
 
 
-def _check(rows: Sequence[Tokens], label_N: Labels) -> None:
+def _check(rows: Sequence[TokenRow], label_N: Labels) -> None:
     assert len(rows) == len(label_N), (len(rows), len(label_N))
     if not rows:
         raise UserError("no rows to make batches of: check the split and its file")
@@ -108,7 +108,7 @@ def _check(rows: Sequence[Tokens], label_N: Labels) -> None:
         raise UserError(f"row {empty} has no tokens: remove its text or add special tokens")
 
 
-def _buckets(rows: Sequence[Tokens], lengths: Sequence[int]) -> dict[int, list[int]]:
+def _buckets(rows: Sequence[TokenRow], lengths: Sequence[int]) -> dict[int, list[int]]:
     """The numbers of the rows in each bucket that has any, by length."""
     members: dict[int, list[int]] = {length: [] for length in lengths}
     for index, row in enumerate(rows):
@@ -117,7 +117,7 @@ def _buckets(rows: Sequence[Tokens], lengths: Sequence[int]) -> dict[int, list[i
 
 
 def _batch(
-    rows: Sequence[Tokens],
+    rows: Sequence[TokenRow],
     label_N: Labels,
     length: int,
     members: Sequence[int],
@@ -125,11 +125,12 @@ def _batch(
 ) -> Batch:
     """The rows numbered `members`, cut or padded to `length`, and `copies` of the last one."""
     index_B = np.array([*members, *[members[-1]] * copies], np.int32)
-    tokens_BT = np.zeros((len(index_B), length), np.int32)
+    ids_BT = np.zeros((len(index_B), length), np.int32)
     mask_BT = np.zeros((len(index_B), length), bool)
     for place, index in enumerate(index_B):
         row = rows[index][:length]
-        tokens_BT[place, : len(row)] = row
+        ids_BT[place, : len(row)] = row
         mask_BT[place, : len(row)] = True
     label_B = np.asarray(label_N, np.int32)[index_B]
-    return Batch(tokens_BT, mask_BT, label_B, index_B, np.arange(len(index_B)) < len(members))
+    valid_B = np.arange(len(index_B)) < len(members)
+    return Batch(Tokens(ids_BT, mask_BT), label_B, index_B, valid_B)

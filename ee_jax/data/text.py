@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 
 from ee_jax.errors import UserError
 
-Tokens = Int32[np.ndarray, " T"]
+TokenRow = Int32[np.ndarray, " T"]
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -31,7 +31,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     return tokenizer
 
 
-def encode(tokenizer: Tokenizer, texts: Sequence[str], max_length: int) -> list[Tokens]:
+def encode(tokenizer: Tokenizer, texts: Sequence[str], max_length: int) -> list[TokenRow]:
     """Token ids of each text with the special tokens, which stay when a text is cut.
 
     A text of more than `max_length` tokens loses its end, not its final [SEP].

@@ -18,6 +18,7 @@ from ee_jax.models.exit_model import ExitModel, static_logits
 from ee_jax.models.heads import ExitDesign
 from ee_jax.models.parameters import Parameters, bind, parameters
 from ee_jax.models.transformer import Transformer
+from ee_jax.tokens import Tokens
 
 Row = dict[str, Any]
 SEED = 0  # of weights, tokens and mixed depths
@@ -48,25 +49,25 @@ class Bench:
         return self.model.design.layers[-1]
 
     def static(self, depth: int) -> Program:
-        """(values, tokens_BT, mask_BT) -> logits_BC."""
+        """(values, tokens) -> logits_BC."""
 
-        def run(values: Parameters, tokens_BT: Any, mask_BT: Any) -> Any:
-            return static_logits(bind(self.model, values), tokens_BT, mask_BT, depth)
+        def run(values: Parameters, tokens: Tokens) -> Any:
+            return static_logits(bind(self.model, values), tokens, depth)
 
         return Program(run)
 
     def exit(self, compact: bool = True) -> Program:
-        """(values, tokens_BT, mask_BT, depth_B) -> Stopped."""
+        """(values, tokens, depth_B) -> Stopped."""
         layers = self.model.design.layers
 
-        def run(values: Parameters, tokens_BT: Any, mask_BT: Any, depth_B: Any) -> Stopped:
+        def run(values: Parameters, tokens: Tokens, depth_B: Any) -> Stopped:
             rule = forced_rule("max_prob", depth_B, layers)
-            sizes = compaction_sizes(tokens_BT.shape[0]) if compact else ()
-            return early_exit(bind(self.model, values), tokens_BT, mask_BT, rule, sizes)
+            sizes = compaction_sizes(tokens.ids_BT.shape[0]) if compact else ()
+            return early_exit(bind(self.model, values), tokens, rule, sizes)
 
         return Program(run)
 
-    def batch(self, batch: int, seq: int) -> tuple[jax.Array, jax.Array]:
+    def batch(self, batch: int, seq: int) -> Tokens:
         """Random tokens, none of them padding."""
         config = self.model.backbone.config
         if seq > config.max_length:
@@ -74,5 +75,5 @@ class Bench:
                 f"--seq {seq}: {self.name} reads at most {config.max_length} tokens"
             )
         draw = np.random.default_rng(SEED)
-        tokens_BT = draw.integers(config.vocabulary, size=(batch, seq))
-        return jnp.asarray(tokens_BT, jnp.int32), jnp.ones((batch, seq), bool)
+        ids_BT = draw.integers(config.vocabulary, size=(batch, seq))
+        return Tokens(jnp.asarray(ids_BT, jnp.int32), jnp.ones((batch, seq), bool))

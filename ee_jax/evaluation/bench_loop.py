@@ -52,7 +52,7 @@ def bench_depths(
 
 
 def _depth_sides(bench: Bench, seq: int, batch: int, depths: Sequence[int]) -> Sides:
-    inputs = (bench.values, *bench.batch(batch, seq))
+    inputs = (bench.values, bench.batch(batch, seq))
     forced = {depth: jnp.full(batch, depth, jnp.int32) for depth in depths}
     early = bench.exit().at(*inputs, forced[depths[0]])
     sides: Sides = {}
@@ -96,7 +96,7 @@ def bench_mixed(
 
 
 def _mixed_sides(bench: Bench, seq: int, batch: int, mixes: dict[str, Array]) -> Sides:
-    inputs = (bench.values, *bench.batch(batch, seq))
+    inputs = (bench.values, bench.batch(batch, seq))
     sides: Sides = {"static": partial(bench.static(bench.blocks).at(*inputs), *inputs)}
     for kind, compact in {"masked": False, "compacted": True}.items():
         early = bench.exit(compact).at(*inputs, next(iter(mixes.values())))

@@ -17,6 +17,7 @@ from ee_jax.evaluation.bench import Bench, Row
 from ee_jax.evaluation.timing import interleave, milliseconds, speedup
 from ee_jax.models.export import export_model
 from ee_jax.models.parameters import Parameters, bind
+from ee_jax.tokens import Tokens
 
 WARMUP = 3  # torch settles on its kernels in the first calls
 
@@ -37,9 +38,9 @@ def bench_torch(
     theirs = _torch_side(bench)
     ours = Program(_hidden(bench))
     for seq, batch in product(seqs, batches):
-        inputs = bench.batch(batch, seq)
-        static = partial(ours.at(bench.values, *inputs), bench.values, *inputs)
-        torch = theirs(*map(np.asarray, inputs))
+        tokens = bench.batch(batch, seq)
+        static = partial(ours.at(bench.values, tokens), bench.values, tokens)
+        torch = theirs(tokens)
         sides = {"static": static, "torch": torch}
         with display.bar(f"batch {batch} x {seq}", repeats + WARMUP) as tick:
             seconds = interleave(sides, repeats, WARMUP, tick)
@@ -56,14 +57,14 @@ def bench_torch(
 
 
 def _hidden(bench: Bench) -> Callable[..., jax.Array]:
-    def run(values: Parameters, tokens_BT: Any, mask_BT: Any) -> jax.Array:
+    def run(values: Parameters, tokens: Tokens) -> jax.Array:
         backbone = bind(bench.model, values).backbone
-        return backbone.segment(backbone.embed(tokens_BT, mask_BT), 0, bench.blocks).hidden_BTD
+        return backbone.segment(backbone.embed(tokens), 0, bench.blocks).hidden_BTD
 
     return run
 
 
-def _torch_side(bench: Bench) -> Callable[..., Callable[[], Any]]:
+def _torch_side(bench: Bench) -> Callable[[Tokens], Callable[[], Any]]:
     try:
         import torch
         import transformers
@@ -75,12 +76,12 @@ def _torch_side(bench: Bench) -> Callable[..., Callable[[], Any]]:
         export_model(bind(bench.model, bench.values), Path(folder))
         model = transformers.BertModel.from_pretrained(folder, add_pooling_layer=False).eval()
 
-    def side(tokens_BT: np.ndarray, mask_BT: np.ndarray) -> Callable[[], Any]:
-        tokens, mask = torch.tensor(tokens_BT), torch.tensor(mask_BT, dtype=torch.int64)
+    def side(tokens: Tokens) -> Callable[[], Any]:
+        ids, mask = (torch.tensor(np.asarray(part)).long() for part in tokens[:2])
 
         def run() -> Any:
             with torch.inference_mode():
-                return model(input_ids=tokens, attention_mask=mask).last_hidden_state
+                return model(input_ids=ids, attention_mask=mask).last_hidden_state
 
         return run
 

@@ -33,7 +33,7 @@ class Passes:
         return [(values, replicate(limits, self.programs.mesh)) for limits in self.settings]
 
     def _place(self, batch: Batch) -> tuple[Any, Any]:
-        return split_batch((batch.tokens_BT, batch.mask_BT), self.programs.mesh)
+        return split_batch(batch.tokens, self.programs.mesh)
 
     @cached_property
     def to_compile(self) -> list[Callable[[], Any]]:

@@ -12,6 +12,7 @@ from ee_jax.exits.rules import Limits, threshold_rule
 from ee_jax.models.exit_model import ExitModel, static_logits
 from ee_jax.models.parameters import Parameters, bind
 from ee_jax.sharding import over_data
+from ee_jax.tokens import Tokens
 
 
 class Programs:
@@ -27,21 +28,21 @@ class Programs:
 
     @cached_property
     def static(self) -> Program:
-        """(values, (tokens_BT, mask_BT)) -> logits_BC, after all blocks."""
+        """(values, tokens) -> logits_BC, after all blocks."""
 
-        def run(values: Parameters, batch: tuple[Any, Any]) -> Any:
-            return static_logits(bind(self._model, values), *batch)
+        def run(values: Parameters, tokens: Tokens) -> Any:
+            return static_logits(bind(self._model, values), tokens)
 
         return Program(over_data(run, self.mesh))
 
     @cached_property
     def exit(self) -> Program:
-        """((values, limits), (tokens_BT, mask_BT)) -> Stopped."""
+        """((values, limits), tokens) -> Stopped."""
 
-        def run(shared: tuple[Parameters, Limits], batch: tuple[Any, Any]) -> Stopped:
+        def run(shared: tuple[Parameters, Limits], tokens: Tokens) -> Stopped:
             values, limits = shared
             rule = threshold_rule(self._confidence, limits)
-            sizes = compaction_sizes(batch[0].shape[0])
-            return early_exit(bind(self._model, values), *batch, rule, sizes)
+            sizes = compaction_sizes(tokens.ids_BT.shape[0])
+            return early_exit(bind(self._model, values), tokens, rule, sizes)
 
         return Program(over_data(run, self.mesh))

@@ -14,6 +14,7 @@ from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.heads import Answer
 from ee_jax.models.parameters import Parameters, bind
 from ee_jax.sharding import replicate, split_batch
+from ee_jax.tokens import Tokens
 
 DEVICE_BATCH = 64  # examples on a device at a time
 
@@ -22,8 +23,8 @@ class ForwardPass:
     """The full forward pass of a model, compiled once and used for any parameters."""
 
     def __init__(self, model: ExitModel, mesh: Mesh):
-        def features(values: Parameters, tokens_BT: Any, mask_BT: Any) -> Any:
-            return bind(model, values).features(tokens_BT, mask_BT)
+        def features(values: Parameters, tokens: Tokens) -> Any:
+            return bind(model, values).features(tokens)
 
         def answers(values: Parameters, feature_END: Any) -> Answer:
             return bind(model, values).answers(feature_END)
@@ -42,8 +43,8 @@ class ForwardPass:
         """What the heads read, in the order of the examples; `batches` hold each once."""
         values, out = replicate(values, self._mesh), None
         for batch in batches:
-            inputs = split_batch((batch.tokens_BT, batch.mask_BT), self._mesh)
-            feature_EBD = np.asarray(self._features(values, *inputs))
+            tokens = split_batch(batch.tokens, self._mesh)
+            feature_EBD = np.asarray(self._features(values, tokens))
             if out is None:
                 exits, _, width = feature_EBD.shape
                 out = np.empty((exits, examples, width), np.float32)

@@ -2,22 +2,20 @@
 
 from collections.abc import Sequence
 
-from jaxtyping import Array, Bool, Int
-
 from ee_jax.exits.loop import Stopped, run_exits
 from ee_jax.exits.rules import Rule
 from ee_jax.models.exit_model import ExitModel
+from ee_jax.tokens import Tokens
 
 
 def early_exit(
     model: ExitModel,
-    tokens_BT: Int[Array, "B T"],
-    mask_BT: Bool[Array, "B T"],
+    tokens: Tokens,
     rule: Rule,
     sizes: Sequence[int] = (),
 ) -> Stopped:
     """Embeds, then runs the model's segments and heads through the exit loop."""
-    state = model.backbone.embed(tokens_BT, mask_BT)
+    state = model.backbone.embed(tokens)
     return run_exits(model.segments(), model.heads(), rule, state, sizes)
 
 

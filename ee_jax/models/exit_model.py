@@ -5,10 +5,11 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float
 
 from ee_jax.models.heads import Answer, ExitDesign, ExitHeads, pool
 from ee_jax.models.transformer import State, Transformer
+from ee_jax.tokens import Tokens
 
 
 class ExitModel(nnx.Module):
@@ -28,14 +29,13 @@ class ExitModel(nnx.Module):
 
     def features(
         self,
-        tokens_BT: Int[Array, "B T"],
-        mask_BT: Bool[Array, "B T"],
+        tokens: Tokens,
         rate: float = 0.0,
         key: Array | None = None,
     ) -> Float[Array, "E B D"]:
         """What the heads read at every exit, in one full forward pass."""
         keys = (None, None) if key is None else jax.random.split(key)
-        state = self.backbone.embed(tokens_BT, mask_BT, rate, keys[0])
+        state = self.backbone.embed(tokens, rate, keys[0])
         features = []
         for exit in range(len(self.design.layers)):
             state = self.backbone.segment(state, *self._segment(exit), rate, keys[1])
@@ -66,11 +66,10 @@ class ExitModel(nnx.Module):
 
 def static_logits(
     model: ExitModel,
-    tokens_BT: Int[Array, "B T"],
-    mask_BT: Bool[Array, "B T"],
+    tokens: Tokens,
     depth: int | None = None,
 ) -> Float[Array, "B C"]:
     """The static program: `depth` blocks (None: all), and only the head that answers there."""
     depth = depth or model.design.layers[-1]
-    state = model.backbone.segment(model.backbone.embed(tokens_BT, mask_BT), 0, depth)
+    state = model.backbone.segment(model.backbone.embed(tokens), 0, depth)
     return model.exits(model.design.layers.index(depth), model.feature(state)).logits

@@ -30,6 +30,11 @@ class Answer(NamedTuple):
     score: Float[Array, "*B"] | None = None  # logit of "stopping here is right"
 
 
+def prediction(logits: Float[Array, "*B C"]) -> Array:
+    """The likeliest class; with a single output, a regression, the output itself."""
+    return logits[..., 0] if logits.shape[-1] == 1 else logits.argmax(-1)
+
+
 def pool(
     hidden_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"], how: str
 ) -> Float[Array, "B D"]:

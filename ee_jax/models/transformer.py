@@ -4,11 +4,12 @@ from typing import NamedTuple
 
 import jax
 from flax import nnx
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float
 
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.attention import attention_bias
 from ee_jax.models.layers import Block, dropout, make_norm
+from ee_jax.tokens import Tokens
 
 
 class State(NamedTuple):
@@ -32,13 +33,14 @@ class Embedding(nnx.Module):
         self.types = table(config.token_types) if config.token_types else None
         self.norm = make_norm(config, rngs) if config.embedding_norm else None
 
-    def __call__(self, tokens_BT: Int[Array, "B T"]) -> Float[Array, "B T D"]:
-        """Hidden states before the first block; every token has type 0."""
-        hidden_BTD = self.tokens(tokens_BT)
+    def __call__(self, tokens: Tokens) -> Float[Array, "B T D"]:
+        """Hidden states before the first block."""
+        hidden_BTD = self.tokens(tokens.ids_BT)
         if self.positions is not None:
-            hidden_BTD += self.positions.embedding[None, : tokens_BT.shape[1]]
+            hidden_BTD += self.positions.embedding[None, : hidden_BTD.shape[1]]
         if self.types is not None:
-            hidden_BTD += self.types.embedding[None, :1]
+            first = self.types.embedding[None, :1]
+            hidden_BTD += first if tokens.types_BT is None else self.types(tokens.types_BT)
         return hidden_BTD if self.norm is None else self.norm(hidden_BTD)
 
 
@@ -52,15 +54,9 @@ class Transformer(nnx.Module):
         pre = config.norm_place == "pre"
         self.final_norm = make_norm(config, rngs) if pre else None
 
-    def embed(
-        self,
-        tokens_BT: Int[Array, "B T"],
-        mask_BT: Bool[Array, "B T"],
-        rate: float = 0.0,
-        key: Array | None = None,
-    ) -> State:
+    def embed(self, tokens: Tokens, rate: float = 0.0, key: Array | None = None) -> State:
         """The state before the first block."""
-        return State(dropout(self.embedding(tokens_BT), rate, key), mask_BT)
+        return State(dropout(self.embedding(tokens), rate, key), tokens.mask_BT)
 
     def segment(
         self, state: State, start: int, stop: int, rate: float = 0.0, key: Array | None = None

@@ -117,7 +117,7 @@ class StageFit:
         label_B = split_batch(batch.label_B, self._mesh)
         if examples.feature_END is not None:
             return examples.feature_END[:, batch.index_B], label_B
-        return *split_batch((batch.tokens_BT, batch.mask_BT), self._mesh), label_B
+        return split_batch(batch.tokens, self._mesh), label_B
 
     def _check(self, step: int, metrics: Metrics) -> None:
         if not (np.isfinite(metrics.loss) and np.isfinite(metrics.gradient_norm)):

@@ -88,15 +88,15 @@ def make_step(
 ) -> Callable[[Learner, Parameters, Array, Any], tuple[Learner, Metrics]]:
     """A step: (learner, kept parameters, key, inputs) -> (learner, metrics).
 
-    The inputs are tokens_BT, mask_BT and label_B where the backbone learns, and otherwise
+    The inputs are tokens and label_B where the backbone learns, and otherwise
     feature_EBD, which the heads read, and label_B.
     """
 
     def loss(trained: Parameters, kept: Parameters, key: Array, inputs: Any) -> Any:
         bound = bind(model, {**kept, **trained})
         if stage.backbone:
-            tokens_BT, mask_BT, label_B = inputs
-            feature_EBD = bound.features(tokens_BT, mask_BT, dropout, key)
+            tokens, label_B = inputs
+            feature_EBD = bound.features(tokens, dropout, key)
         else:
             feature_EBD, label_B = inputs
         return multi_exit_loss(bound.answers(feature_EBD), label_B, jnp.asarray(stage.weight_E))

@@ -32,8 +32,8 @@ def train(sizes=SIZES, *, batch=4, seed=0, **shard):
 def check(batch: Batch, sizes: list[int], batch_size: int) -> None:
     """Every row is what its number says, in the bucket that it belongs to."""
     rows, label_N = rows_of(sizes)
-    length = batch.tokens_BT.shape[1]
-    assert batch.tokens_BT.shape == batch.mask_BT.shape == (batch_size, length)
+    length = batch.tokens.ids_BT.shape[1]
+    assert batch.tokens.ids_BT.shape == batch.tokens.mask_BT.shape == (batch_size, length)
     assert [array.dtype for array in batch] == [np.int32, bool, np.int32, np.int32, bool]
     np.testing.assert_array_equal(batch.label_B, label_N[batch.index_B])
     for tokens_T, mask_T, index in zip(*batch[:2], batch.index_B, strict=True):
@@ -83,7 +83,7 @@ def test_training_sees_the_rows_of_a_bucket_equally_often(sizes, batch_size, ste
 
 
 def test_buckets_take_turns_in_proportion_to_their_rows():
-    steps = Counter(batch.tokens_BT.shape[1] for batch in islice(train(), 170))
+    steps = Counter(batch.tokens.ids_BT.shape[1] for batch in islice(train(), 170))
     # 3 : 20 : 11 of 34. Grain rounds the shares to 100 : 666 : 366 and is never a turn ahead.
     assert steps[4] == pytest.approx(15, abs=1)
     assert steps[8] == pytest.approx(100, abs=1)

@@ -13,6 +13,7 @@ from ee_jax.exits.program import early_exit
 from ee_jax.exits.rules import first_exit, make_limits, threshold_rule
 from ee_jax.models.exit_model import static_logits
 from ee_jax.models.parameters import bind, parameters
+from ee_jax.tokens import Tokens
 from tests.models.golden_models import LAYERS, make_model
 
 B, T = 8, 6
@@ -32,7 +33,7 @@ def model_of(name):
 def inputs():
     random = np.random.default_rng(0)
     mask_BT = np.arange(T) < random.integers(1, T + 1, (B, 1))
-    return jnp.asarray(random.integers(1, 60, (B, T)) * mask_BT), jnp.asarray(mask_BT)
+    return Tokens(jnp.asarray(random.integers(1, 60, (B, T)) * mask_BT), jnp.asarray(mask_BT))
 
 
 class Counted:
@@ -46,8 +47,7 @@ class Counted:
     def run(self, values, limits, inputs):
         self.traces += 1
         rule = threshold_rule(self.kind, limits)
-        tokens_BT, mask_BT = inputs
-        return early_exit(bind(self.model, values), tokens_BT, mask_BT, rule, self.sizes)
+        return early_exit(bind(self.model, values), inputs, rule, self.sizes)
 
     def __call__(self, threshold, inputs, **limits):
         return self.program(self.values, make_limits(threshold, LAYERS, **limits), inputs)
@@ -57,14 +57,16 @@ counted = cache(Counted)
 
 
 def one_at_a_time(program, threshold):
-    rows = [program(threshold, tuple(part[b : b + 1] for part in inputs())) for b in range(B)]
+    whole = inputs()
+    each = (Tokens(whole.ids_BT[b : b + 1], whole.mask_BT[b : b + 1]) for b in range(B))
+    rows = [program(threshold, row) for row in each]
     return jax.tree.map(lambda *parts: np.concatenate(parts), *rows)
 
 
 def trace(name, kind):
     """Logits and confidences of all exits, in one full forward pass."""
     model = model_of(name)
-    answers = jax.jit(lambda *inputs: model.answers(model.features(*inputs)))(*inputs())
+    answers = jax.jit(lambda inputs: model.answers(model.features(inputs)))(inputs())
     return answers.logits, confidences(kind, answers, jnp.ones(len(LAYERS)))
 
 
@@ -78,7 +80,7 @@ def thresholds(confidence_EB):
 @pytest.mark.parametrize(("name", "kind"), CASES)
 def test_threshold_1_is_the_static_program(name, kind):
     model = model_of(name)
-    wanted_BC = jax.jit(lambda *inputs: static_logits(model, *inputs))(*inputs())
+    wanted_BC = jax.jit(lambda inputs: static_logits(model, inputs))(inputs())
     for sizes in ((), SIZES):
         out = counted(name, kind, sizes)(1.0, inputs())
         assert out.exit_B.tolist() == [len(LAYERS) - 1] * B

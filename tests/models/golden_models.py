@@ -10,6 +10,7 @@ from flax import nnx
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.heads import ExitDesign
 from ee_jax.models.huggingface import load_backbone
+from ee_jax.tokens import Tokens
 
 NAMES = ["bert", "llama"]
 FOLDER = Path(__file__).parent / "golden"
@@ -28,9 +29,9 @@ def load_golden(name):
 
 
 def golden_inputs(name):
-    """Tokens and mask: rows of 9, 6 and 1 tokens."""
+    """Rows of 9, 6 and 1 tokens."""
     golden = load_golden(name)
-    return jnp.asarray(golden["tokens_BT"]), jnp.asarray(golden["mask_BT"])
+    return Tokens(jnp.asarray(golden["tokens_BT"]), jnp.asarray(golden["mask_BT"]))
 
 
 def make_model(name, head="linear", *, learned=False, pooling="mean", seed=0, gain=1.0):
@@ -47,7 +48,7 @@ def make_model(name, head="linear", *, learned=False, pooling="mean", seed=0, ga
 
 def run_blocks(backbone, tokens_BT, mask_BT):
     """Hidden states after the embedding and after every block."""
-    state = backbone.embed(jnp.asarray(tokens_BT), jnp.asarray(mask_BT))
+    state = backbone.embed(Tokens(jnp.asarray(tokens_BT), jnp.asarray(mask_BT)))
     hidden = [state.hidden_BTD]
     for index in range(backbone.config.blocks):
         state = backbone.segment(state, index, index + 1)

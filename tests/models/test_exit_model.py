@@ -95,7 +95,7 @@ def test_the_score_learns_and_leaves_the_features_alone(head):
 
     def score(values):
         bound = bind(model, values)
-        answer = bound.answers(bound.features(*inputs))
+        answer = bound.answers(bound.features(inputs))
         assert answer.score is not None
         return answer.score.sum()
 
@@ -117,22 +117,22 @@ def test_every_way_through_the_model_is_the_same(name, pooling):
     """Features and answers, segments and heads, and the static programs."""
     model = make_model(name, "mlp", pooling=pooling)
     inputs = golden_inputs(name)
-    feature_EBD = model.features(*inputs)
+    feature_EBD = model.features(inputs)
     answers = model.answers(feature_EBD)
-    state = model.backbone.embed(*inputs)
+    state = model.backbone.embed(inputs)
     for exit, (segment, head) in enumerate(zip(model.segments(), model.heads(), strict=True)):
         state = segment(state)
         answer = head(state)
         np.testing.assert_array_equal(answer.logits, answers.logits[exit])
         np.testing.assert_array_equal(answer.feature, feature_EBD[exit])
-        static_BC = static_logits(model, *inputs, depth=LAYERS[exit])
+        static_BC = static_logits(model, inputs, depth=LAYERS[exit])
         np.testing.assert_array_equal(static_BC, answers.logits[exit])
-    np.testing.assert_array_equal(static_logits(model, *inputs), answers.logits[-1])
+    np.testing.assert_array_equal(static_logits(model, inputs), answers.logits[-1])
 
 
 def test_the_heads_of_a_causal_backbone_read_normed_states():
     model = make_model("llama", pooling="first")
-    feature_EBD = model.features(*golden_inputs("llama"))
+    feature_EBD = model.features(golden_inputs("llama"))
     first_EBD = load_golden("llama")["hidden_LBTD"][list(LAYERS), :, 0]
     scale_D = np.asarray(parameters(model)["backbone.final_norm.scale"])
     rms = np.sqrt((first_EBD**2).mean(-1, keepdims=True) + 1e-5)
@@ -141,9 +141,9 @@ def test_the_heads_of_a_causal_backbone_read_normed_states():
 
 def test_dropout_reaches_the_features_only_with_a_key():
     model, inputs = make_model("bert"), golden_inputs("bert")
-    plain = model.features(*inputs)
-    np.testing.assert_array_equal(model.features(*inputs, 0.3), plain)
-    one, two = (model.features(*inputs, 0.3, jax.random.key(seed)) for seed in (0, 1))
+    plain = model.features(inputs)
+    np.testing.assert_array_equal(model.features(inputs, 0.3), plain)
+    one, two = (model.features(inputs, 0.3, jax.random.key(seed)) for seed in (0, 1))
     assert not np.array_equal(one, plain)
     assert not np.array_equal(one, two)
 
@@ -167,7 +167,7 @@ def test_parameters_go_out_and_into_an_abstract_module():
     assert again.keys() == values.keys()
     assert all(np.array_equal(again[path], values[path]) for path in values)
     inputs = golden_inputs("bert")
-    np.testing.assert_array_equal(static_logits(bound, *inputs), static_logits(model, *inputs))
+    np.testing.assert_array_equal(static_logits(bound, inputs), static_logits(model, inputs))
 
 
 def test_binding_leaves_the_module_as_it_was():

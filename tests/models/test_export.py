@@ -51,8 +51,8 @@ def test_out_and_back_is_bit_identical(tmp_path, name, head, learned):
 def test_the_model_that_came_back_answers_the_same(folder):
     inputs = golden_inputs("bert")
     np.testing.assert_array_equal(
-        static_logits(import_model(folder), *inputs),
-        static_logits(make_model("bert", learned=True), *inputs),
+        static_logits(import_model(folder), inputs),
+        static_logits(make_model("bert", learned=True), inputs),
     )
 
 

@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 from ee_jax.errors import UserError
 from ee_jax.models.heads import pool
 from ee_jax.models.huggingface import find_weights, load_backbone
+from ee_jax.tokens import Tokens
 from tests.models.golden_models import (
     FOLDER,
     NAMES,
@@ -82,7 +83,7 @@ def minilm():
 
     @jax.jit
     def embed(tokens_BT, mask_BT):
-        state = backbone.segment(backbone.embed(tokens_BT, mask_BT), 0, 6)
+        state = backbone.segment(backbone.embed(Tokens(tokens_BT, mask_BT)), 0, 6)
         return pool(state.hidden_BTD, mask_BT, "mean")
 
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))

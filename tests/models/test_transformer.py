@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ee_jax.models.layers import dropout, gelu
+from ee_jax.tokens import Tokens
 from tests.models.golden_models import NAMES, golden_backbone, golden_inputs, run_blocks
 
 # What is the same but for the order of fp32 sums differs by this share of the largest value.
@@ -44,7 +45,7 @@ def test_only_a_causal_backbone_is_blind_to_later_tokens(backbone, tokens_BT):
 
 
 def test_padding_does_not_reach_the_tokens(name, backbone):
-    tokens_BT, mask_BT = map(np.asarray, golden_inputs(name))
+    tokens_BT, mask_BT = map(np.asarray, golden_inputs(name)[:2])
     hidden = run_blocks(backbone, tokens_BT, mask_BT)
     other = run_blocks(backbone, np.where(mask_BT, tokens_BT, 7), mask_BT)
     np.testing.assert_array_equal(hidden[:, mask_BT], other[:, mask_BT])
@@ -53,7 +54,7 @@ def test_padding_does_not_reach_the_tokens(name, backbone):
 
 
 def test_the_examples_of_a_batch_do_not_see_each_other(name, backbone):
-    tokens_BT, mask_BT = map(np.asarray, golden_inputs(name))
+    tokens_BT, mask_BT = map(np.asarray, golden_inputs(name)[:2])
     whole, flipped = (
         run_blocks(backbone, tokens_BT[::step], mask_BT[::step]) for step in (1, -1)
     )
@@ -61,7 +62,7 @@ def test_the_examples_of_a_batch_do_not_see_each_other(name, backbone):
 
 
 def test_segments_one_after_the_other_are_one(backbone, tokens_BT):
-    state = backbone.embed(jnp.asarray(tokens_BT), jnp.ones(tokens_BT.shape, bool))
+    state = backbone.embed(Tokens(jnp.asarray(tokens_BT), jnp.ones(tokens_BT.shape, bool)))
     whole = backbone.segment(state, 0, 4)
     parts = backbone.segment(backbone.segment(state, 0, 3), 3, 4)
     np.testing.assert_array_equal(whole.hidden_BTD, parts.hidden_BTD)
@@ -86,7 +87,7 @@ def test_dropout():
 
 
 def test_dropout_differs_between_blocks_and_is_off_without_a_key(backbone, tokens_BT):
-    state = backbone.embed(jnp.asarray(tokens_BT), jnp.ones(tokens_BT.shape, bool))
+    state = backbone.embed(Tokens(jnp.asarray(tokens_BT), jnp.ones(tokens_BT.shape, bool)))
     key = jax.random.key(0)
     plain = backbone.segment(state, 0, 1)
     np.testing.assert_array_equal(backbone.segment(state, 0, 1, 0.5).hidden_BTD, plain[0])

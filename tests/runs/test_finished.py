@@ -125,8 +125,7 @@ def test_the_exported_model_says_what_the_trace_says(finished, experiment, name)
     rows = encode(load_tokenizer(folder), texts.texts, 8)
     (batch,) = evaluation_batches(rows, texts.label_N, lengths=(8,), batch=35)
     model = import_model(folder)
-    answers = jax.jit(lambda tokens_BT, mask_BT: model.answers(
-        model.features(tokens_BT, mask_BT)))(batch.tokens_BT, batch.mask_BT)  # fmt: skip
+    answers = jax.jit(lambda tokens: model.answers(model.features(tokens)))(batch.tokens)
     trace = Trace.load(finished / name / "traces" / "test.npz")
     np.testing.assert_array_equal(np.asarray(answers.logits).argmax(-1).T, trace.prediction_NE)
     np.testing.assert_array_equal(texts.label_N, trace.label_N)

@@ -13,6 +13,7 @@ from ee_jax.models.heads import ExitDesign
 from ee_jax.models.parameters import Parameters, bind, parameters
 from ee_jax.models.transformer import Transformer
 from ee_jax.sharding import data_mesh
+from ee_jax.tokens import Tokens
 from ee_jax.training.fit import Examples
 
 CLASSES = 3
@@ -48,7 +49,7 @@ def features(model, values, examples) -> Examples:
     """The examples as the untrained backbone's features."""
     tokens_NT = np.array([np.pad(row, (0, 8 - len(row))) for row in examples.rows])
     mask_NT = np.array([np.arange(8) < len(row) for row in examples.rows])
-    read = jax.jit(lambda values: bind(model, values).features(tokens_NT, mask_NT))
+    read = jax.jit(lambda values: bind(model, values).features(Tokens(tokens_NT, mask_NT)))
     return replace(examples, feature_END=np.asarray(read(values)))
 
 

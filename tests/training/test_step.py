@@ -8,6 +8,7 @@ import pytest
 
 from ee_jax.config import Fit, Frozen, Joint
 from ee_jax.models.parameters import bind
+from ee_jax.tokens import Tokens
 from ee_jax.training.fit import StageFit
 from ee_jax.training.losses import exit_losses
 from ee_jax.training.step import make_optimizer, make_step, partition, start_learner
@@ -15,7 +16,7 @@ from ee_jax.training.strategies import is_head, stages
 
 FIT = Fit(epochs=3.0, batch=8, learning_rate=1e-3, head_learning_rate=1e-2)
 TOKENS_BT = np.arange(24, dtype=np.int32).reshape(3, 8) % 20
-BATCH = jnp.asarray(TOKENS_BT), jnp.ones((3, 8), bool), jnp.arange(3)
+BATCH = Tokens(jnp.asarray(TOKENS_BT), jnp.ones((3, 8), bool)), jnp.arange(3)
 
 
 def changed(before, after) -> set[str]:
@@ -81,7 +82,7 @@ def test_weights_on_the_last_exit_give_the_gradient_of_its_plain_loss(model, val
     @jax.jit
     def plain(values):
         bound = bind(model, values)
-        loss_E = exit_losses(bound.answers(bound.features(*BATCH[:2])).logits, BATCH[2])
+        loss_E = exit_losses(bound.answers(bound.features(BATCH[0])).logits, BATCH[1])
         return loss_E[-1], loss_E
 
     (stage,) = stages(Joint(weights=(0.0, 1.0)), exits=2)
