@@ -35,7 +35,8 @@ def check(batch: Batch, sizes: list[int], batch_size: int) -> None:
     rows, label_N = rows_of(sizes)
     length = batch.tokens.ids_BT.shape[1]
     assert batch.tokens.ids_BT.shape == batch.tokens.mask_BT.shape == (batch_size, length)
-    assert [array.dtype for array in batch] == [np.int32, bool, np.int32, np.int32, bool]
+    dtypes = [array.dtype for array in jax.tree.leaves(batch)]
+    assert dtypes == [np.int32, bool, np.int32, np.int32, bool]
     np.testing.assert_array_equal(batch.label_B, label_N[batch.index_B])
     for tokens_T, mask_T, index in zip(*batch.tokens[:2], batch.index_B, strict=True):
         assert length == bucket_of(sizes[index], LENGTHS)
