@@ -1,0 +1,41 @@
+"""The command `ee-jax`: parse and dispatch. Heavy imports wait until a command needs them."""
+
+import sys
+from collections.abc import Sequence
+
+from ee_jax import __version__
+from ee_jax.cli import bench, calibrate, compare, data, run
+from ee_jax.cli.parser import Parser
+from ee_jax.errors import UserError
+
+COMMANDS = (run, compare, calibrate, data, bench)  # in the order of `--help`
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a command; exits 0 on success and 2, with one line, on a user's error."""
+    try:
+        parser = _parser()
+        known, rest = parser.parse_known_args(arguments)
+        if rest and not known.takes_overrides:
+            parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        known.overrides = rest
+        known.command(known)
+    except UserError as error:
+        print(f"ee-jax: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("ee-jax: stopped; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="ee-jax",
+        description="Early exit in transformers: train exits, choose thresholds, measure.",
+    )
+    parser.add_argument("--version", action="version", version=f"ee-jax {__version__}")
+    parser.set_defaults(takes_overrides=False)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for module in COMMANDS:
+        module.add(commands)
+    return parser

@@ -1,0 +1,43 @@
+"""`ee-jax run CONFIG [--output DIR] [overrides]`."""
+
+import json
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from ee_jax.cli.parser import add_command
+from ee_jax.errors import UserError
+
+
+def add(commands: Any) -> None:
+    """Adds the command."""
+    text = "run an experiment: train, calibrate, compile, measure, report"
+    # `--help` goes with the overrides: it shows the config's fields.
+    command = add_command(commands, "run", run, text, add_help=False)
+    command.set_defaults(takes_overrides=True)
+    command.add_argument("config", metavar="CONFIG", nargs="?", help="a Python file")
+    command.add_argument("--output", metavar="DIR", help="default: runs/<name>")
+    command.add_argument("--json", action="store_true", help="print results.json")
+
+
+def run(arguments: Namespace) -> None:
+    """Runs the experiment of a config file, and prints its table."""
+    if arguments.config is None:
+        raise UserError(
+            "usage: ee-jax run CONFIG [--output DIR] [overrides]; CONFIG is missing"
+        )
+    from ee_jax.config.load import load
+
+    experiment = load(Path(arguments.config), arguments.overrides)
+    from ee_jax.display import Display, print_result
+    from ee_jax.report.render import to_terminal
+    from ee_jax.report.tables import speed_table
+    from ee_jax.runs.run import run as run_experiment
+
+    output = Path(arguments.output or Path("runs") / experiment.name)
+    results = run_experiment(experiment, output, Display())
+    if arguments.json:
+        print(json.dumps(results))
+    else:
+        print_result(to_terminal(speed_table(results)))
+        print(f"{output / 'report.html'} shows the whole run.")
