@@ -5,6 +5,7 @@ from ee_jax.models.exit_model import ExitModel, static_logits
 from ee_jax.models.export import export_model, import_model, read_exits
 from ee_jax.models.heads import Answer, ExitDesign
 from ee_jax.models.huggingface import find_weights, load_backbone
+from ee_jax.models.language import LanguageDesign, LanguageModel
 from ee_jax.models.transformer import State, Transformer
 
 __all__ = [
@@ -13,6 +14,8 @@ __all__ = [
     "Architecture",
     "ExitDesign",
     "ExitModel",
+    "LanguageDesign",
+    "LanguageModel",
     "State",
     "Transformer",
     "bert",

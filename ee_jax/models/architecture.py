@@ -26,6 +26,7 @@ class Architecture:
     rope_theta: float = 10_000.0
     causal: bool = False
     bias: bool = True
+    tied_output: bool = False  # logits of a language model come from the token embedding
 
     @property
     def head_size(self) -> int:

@@ -1,16 +1,19 @@
 """The parts of a block, as small modules; `Architecture` chooses among them."""
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from ee_jax.models.architecture import Architecture
-from ee_jax.models.attention import attend, rotate
+from ee_jax.models.attention import attend, attend_heads, rotate
 
 Hidden = Float[Array, "B T D"]
+Positions = Int[Array, "b T"]  # from 0; b is 1 where all rows begin at once
+Part = Callable[[Hidden], Hidden]
 
 
 def gelu(x: Array) -> Array:
@@ -95,14 +98,31 @@ class Attention(nnx.Module):
 
     def __call__(self, hidden_BTD: Hidden, bias_BTS: Array) -> Hidden:
         """Mixes the positions that the bias lets each one see."""
-        config, shape = self.config, hidden_BTD.shape
-        query, key, value = (
-            project(hidden_BTD).reshape(*shape[:2], -1, config.head_size)
-            for project in (self.query, self.key, self.value)
-        )
-        if config.positions == "rope":
-            query, key = rotate(query, config.rope_theta), rotate(key, config.rope_theta)
-        return self.out(attend(query, key, value, bias_BTS).reshape(shape))
+        position_BT = jnp.arange(hidden_BTD.shape[1])[None]
+        query_BTNH = self.queries(hidden_BTD, position_BT)
+        key_BTKH, value_BTKH = self.keys(hidden_BTD, position_BT)
+        return self.merge(attend(query_BTNH, key_BTKH, value_BTKH, bias_BTS))
+
+    def queries(self, hidden_BTD: Hidden, position_BT: Positions) -> Array:
+        """What each position looks for, [B, T, N, H]."""
+        return self._placed(self._heads(self.query(hidden_BTD)), position_BT)
+
+    def keys(self, hidden_BTD: Hidden, position_BT: Positions) -> tuple[Array, Array]:
+        """What each position is found by, and what it gives, both [B, T, K, H]."""
+        key_BTKH, value_BTKH = self._heads(self.key(hidden_BTD)), self.value(hidden_BTD)
+        return self._placed(key_BTKH, position_BT), self._heads(value_BTKH)
+
+    def merge(self, mixed_BTNH: Array) -> Hidden:
+        """The heads' results, projected back to D."""
+        return self.out(mixed_BTNH.reshape(*mixed_BTNH.shape[:2], -1))
+
+    def _heads(self, x_BTF: Array) -> Array:
+        return x_BTF.reshape(*x_BTF.shape[:2], -1, self.config.head_size)
+
+    def _placed(self, x_BTNH: Array, position_BT: Positions) -> Array:
+        if self.config.positions != "rope":
+            return x_BTNH
+        return rotate(x_BTNH, position_BT, self.config.rope_theta)
 
 
 class MLP(nnx.Module):
@@ -144,6 +164,32 @@ class Block(nnx.Module):
         def mlp(x: Hidden) -> Hidden:
             return dropout(self.mlp(x), rate, keys[1])
 
+        return self._residual(hidden_BTD, attention, mlp)
+
+    def keys(self, hidden_BTD: Hidden, position_BT: Positions) -> tuple[Array, Array]:
+        """The keys and values that the block makes of hidden states, both [B, T, K, H]."""
+        if self.norm_first:
+            hidden_BTD = self.attention_norm(hidden_BTD)
+        return self.attention.keys(hidden_BTD, position_BT)
+
+    def attend(
+        self,
+        hidden_BTD: Hidden,
+        position_BT: Positions,
+        key_BKSH: Array,
+        value_BKSH: Array,
+        bias_BTS: Array,
+    ) -> Hidden:
+        """Runs the block on keys and values that are there already, its own among them."""
+
+        def attention(x: Hidden) -> Hidden:
+            query_BTNH = self.attention.queries(x, position_BT)
+            mixed_BTNH = attend_heads(query_BTNH, key_BKSH, value_BKSH, bias_BTS)
+            return self.attention.merge(mixed_BTNH)
+
+        return self._residual(hidden_BTD, attention, self.mlp)
+
+    def _residual(self, hidden_BTD: Hidden, attention: Part, mlp: Part) -> Hidden:
         if self.norm_first:
             hidden_BTD = hidden_BTD + attention(self.attention_norm(hidden_BTD))
             return hidden_BTD + mlp(self.mlp_norm(hidden_BTD))

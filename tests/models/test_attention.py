@@ -107,7 +107,7 @@ def test_rotation_is_that_of_complex_numbers():
     frequency = 100.0 ** (-2 * np.arange(H // 2) / H)
     turn = np.exp(1j * np.arange(T)[:, None, None] * frequency)
     wanted = (left + 1j * right) * turn
-    got = rotate(x, 100.0)
+    got = rotate(x, jnp.arange(x.shape[1])[None], 100.0)
     np.testing.assert_allclose(
         got, np.concatenate([wanted.real, wanted.imag], -1), rtol=0, atol=TOLERANCE
     )
@@ -116,7 +116,7 @@ def test_rotation_is_that_of_complex_numbers():
 def test_scores_of_rotated_vectors_know_only_the_distance():
     query_H, key_H = random(H, seed=1), random(H, seed=2)
     query, key = (
-        rotate(jnp.tile(x_H[None, None, None], (1, T, 1, 1)), 100.0)[0, :, 0]
+        rotate(jnp.tile(x_H, (1, T, 1, 1)), jnp.arange(T)[None], 100.0)[0, :, 0]
         for x_H in (query_H, key_H)
     )
     score_TS = np.asarray(query @ key.T)
