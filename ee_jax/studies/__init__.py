@@ -1,0 +1,1 @@
+"""Studies: sweeps that repeat a paper, and tables that put its numbers beside ours."""
