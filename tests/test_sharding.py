@@ -20,8 +20,8 @@ from ee_jax.errors import UserError
 from ee_jax.exits.loop import run_exits
 from ee_jax.exits.program import early_exit
 from ee_jax.exits.rules import forced_rule, make_limits, threshold_rule
-from ee_jax.models.architecture import bert
 from ee_jax.models.exit_model import ExitModel
+from ee_jax.models.families.bert import bert
 from ee_jax.models.heads import Answer, ExitDesign
 from ee_jax.models.parameters import bind, parameters
 from ee_jax.models.transformer import Transformer

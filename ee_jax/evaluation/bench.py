@@ -13,10 +13,10 @@ from ee_jax.errors import UserError
 from ee_jax.exits.loop import Stopped
 from ee_jax.exits.program import compaction_sizes, early_exit
 from ee_jax.exits.rules import forced_rule
-from ee_jax.models.architecture import PRESETS
 from ee_jax.models.exit_model import ExitModel, static_logits
 from ee_jax.models.heads import ExitDesign
 from ee_jax.models.parameters import Parameters, bind, parameters
+from ee_jax.models.presets import PRESETS
 from ee_jax.models.transformer import Transformer
 from ee_jax.tokens import Tokens
 

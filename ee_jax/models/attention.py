@@ -4,7 +4,10 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int
+
+from ee_jax.models.architecture import Rope
 
 MASKED = -1e9  # finite, so that a row with nothing to see gives no NaN
 
@@ -61,12 +64,25 @@ def attend_heads(
     return mixed.reshape(batch, time, heads, size)
 
 
+def rope_frequencies(rope: Rope, size: int) -> Float[np.ndarray, " H/2"]:
+    """The angle, in radians a token, by which each pair of a head of `size` H turns."""
+    frequency = rope.theta ** (-2 * np.arange(size // 2) / size)
+    if rope.scaling == "linear":
+        frequency = frequency / rope.factor
+    if rope.scaling == "llama3":
+        turns = rope.original_length * frequency / (2 * np.pi)
+        kept = np.clip((turns - rope.low) / (rope.high - rope.low), 0.0, 1.0)
+        frequency = kept * frequency + (1 - kept) * frequency / rope.factor
+    return frequency.astype(np.float32)
+
+
 def rotate(
-    x_BTNH: Float[Array, "B T N H"], position_BT: Int[Array, "b T"], theta: float
+    x_BTNH: Float[Array, "B T N H"],
+    position_BT: Int[Array, "b T"],
+    frequency: Float[np.ndarray, " H/2"],
 ) -> Float[Array, "B T N H"]:
     """Rotary positions (Su et al. 2021), halves of H paired as Llama's weights expect."""
     half = x_BTNH.shape[-1] // 2
-    frequency = theta ** (-jnp.arange(half) / half)
     angle = position_BT[:, :, None, None] * frequency[None, None, None]
     left, right = x_BTNH[..., :half], x_BTNH[..., half:]
     cos, sin = jnp.cos(angle), jnp.sin(angle)

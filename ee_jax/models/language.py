@@ -33,7 +33,7 @@ class LanguageModel(nnx.Module):
         self.backbone = backbone
         self.design = design
         norms, scores = last * design.own_norms, len(design.layers) * design.learned
-        self.norms = nnx.List([make_norm(config, rngs) for _ in range(norms)])
+        self.norms = nnx.List([make_norm(config, config.width, rngs) for _ in range(norms)])
         self.scores = nnx.List([nnx.Linear(config.width, 1, rngs=rngs) for _ in range(scores)])
         init = nnx.initializers.normal(0.02)
         self.output = (

@@ -9,7 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from ee_jax.models.architecture import Architecture
-from ee_jax.models.attention import attend, attend_heads, rotate
+from ee_jax.models.attention import attend, attend_heads, rope_frequencies, rotate
 
 Hidden = Float[Array, "B T D"]
 Positions = Int[Array, "b T"]  # from 0; b is 1 where all rows begin at once
@@ -21,7 +21,12 @@ def gelu(x: Array) -> Array:
     return x * (0.5 + 0.5 * jax.lax.erf(x * math.sqrt(0.5)))
 
 
-ACTIVATIONS = {"gelu": gelu, "silu": jax.nn.silu}
+def gelu_tanh(x: Array) -> Array:
+    """GELU's approximation by `tanh`, as in GPT-2 and ALBERT."""
+    return jax.nn.gelu(x, approximate=True)
+
+
+ACTIVATIONS = {"gelu": gelu, "gelu_tanh": gelu_tanh, "silu": jax.nn.silu}
 
 
 def dropout(x: Array, rate: float, key: Array | None) -> Array:
@@ -71,18 +76,19 @@ class RMSNorm(nnx.Module):
         return x * jax.lax.rsqrt(mean(x * x) + self.eps) * across(self.scale, x)
 
 
-NORMS = {"layer": LayerNorm, "rms": RMSNorm}
+Norm = LayerNorm | RMSNorm
+NORMS: dict[str, type[Norm]] = {"layer": LayerNorm, "rms": RMSNorm}
 
 
-def make_norm(config: Architecture, rngs: nnx.Rngs) -> nnx.Module:
-    """The architecture's norm over D."""
-    return NORMS[config.norm](config.width, config.norm_eps, rngs=rngs)
+def make_norm(config: Architecture, width: int, rngs: nnx.Rngs) -> Norm:
+    """The architecture's norm, over `width`."""
+    return NORMS[config.norm](width, config.norm_eps, rngs=rngs)
 
 
-def make_linear(config: Architecture, inputs: int, outputs: int, rngs: nnx.Rngs) -> nnx.Linear:
+def make_linear(inputs: int, outputs: int, bias: bool, rngs: nnx.Rngs) -> nnx.Linear:
     """A projection, initialised as BERT's."""
     init = nnx.initializers.truncated_normal(0.02)
-    return nnx.Linear(inputs, outputs, use_bias=config.bias, kernel_init=init, rngs=rngs)
+    return nnx.Linear(inputs, outputs, use_bias=bias, kernel_init=init, rngs=rngs)
 
 
 class Attention(nnx.Module):
@@ -90,11 +96,15 @@ class Attention(nnx.Module):
 
     def __init__(self, config: Architecture, *, rngs: nnx.Rngs):
         self.config = config
-        kv_width = config.kv_heads * config.head_size
-        self.query = make_linear(config, config.width, config.width, rngs)
-        self.key = make_linear(config, config.width, kv_width, rngs)
-        self.value = make_linear(config, config.width, kv_width, rngs)
-        self.out = make_linear(config, config.width, config.width, rngs)
+        width, size = config.width, config.head_size
+        inner, kv_inner = config.heads * size, config.kv_heads * size
+        qkv_bias, bias = config.bias != "none", config.bias == "all"
+        self.query = make_linear(width, inner, qkv_bias, rngs)
+        self.key = make_linear(width, kv_inner, qkv_bias, rngs)
+        self.value = make_linear(width, kv_inner, qkv_bias, rngs)
+        self.out = make_linear(inner, width, bias, rngs)
+        self.query_norm = make_norm(config, size, rngs) if config.head_norm else None
+        self.key_norm = make_norm(config, size, rngs) if config.head_norm else None
 
     def __call__(self, hidden_BTD: Hidden, bias_BTS: Array) -> Hidden:
         """Mixes the positions that the bias lets each one see."""
@@ -105,12 +115,14 @@ class Attention(nnx.Module):
 
     def queries(self, hidden_BTD: Hidden, position_BT: Positions) -> Array:
         """What each position looks for, [B, T, N, H]."""
-        return self._placed(self._heads(self.query(hidden_BTD)), position_BT)
+        query_BTNH = self._heads(self.query(hidden_BTD))
+        return self._placed(query_BTNH, self.query_norm, position_BT)
 
     def keys(self, hidden_BTD: Hidden, position_BT: Positions) -> tuple[Array, Array]:
         """What each position is found by, and what it gives, both [B, T, K, H]."""
-        key_BTKH, value_BTKH = self._heads(self.key(hidden_BTD)), self.value(hidden_BTD)
-        return self._placed(key_BTKH, position_BT), self._heads(value_BTKH)
+        key_BTKH = self._heads(self.key(hidden_BTD))
+        value_BTKH = self._heads(self.value(hidden_BTD))
+        return self._placed(key_BTKH, self.key_norm, position_BT), value_BTKH
 
     def merge(self, mixed_BTNH: Array) -> Hidden:
         """The heads' results, projected back to D."""
@@ -119,10 +131,13 @@ class Attention(nnx.Module):
     def _heads(self, x_BTF: Array) -> Array:
         return x_BTF.reshape(*x_BTF.shape[:2], -1, self.config.head_size)
 
-    def _placed(self, x_BTNH: Array, position_BT: Positions) -> Array:
+    def _placed(self, x_BTNH: Array, norm: Norm | None, position_BT: Positions) -> Array:
+        if norm is not None:
+            x_BTNH = norm(x_BTNH)
         if self.config.positions != "rope":
             return x_BTNH
-        return rotate(x_BTNH, position_BT, self.config.rope_theta)
+        frequency = rope_frequencies(self.config.rope, self.config.head_size)
+        return rotate(x_BTNH, position_BT, frequency)
 
 
 class MLP(nnx.Module):
@@ -130,10 +145,11 @@ class MLP(nnx.Module):
 
     def __init__(self, config: Architecture, *, rngs: nnx.Rngs):
         self.activation = ACTIVATIONS[config.activation]
-        self.up = make_linear(config, config.width, config.hidden, rngs)
-        self.down = make_linear(config, config.hidden, config.width, rngs)
+        width, hidden, bias = config.width, config.hidden, config.bias == "all"
+        self.up = make_linear(width, hidden, bias, rngs)
+        self.down = make_linear(hidden, width, bias, rngs)
         gated = config.mlp == "gated"
-        self.gate = make_linear(config, config.width, config.hidden, rngs) if gated else None
+        self.gate = make_linear(width, hidden, bias, rngs) if gated else None
 
     def __call__(self, hidden_BTD: Hidden) -> Hidden:
         """Each position alone."""
@@ -148,9 +164,9 @@ class Block(nnx.Module):
     def __init__(self, config: Architecture, *, rngs: nnx.Rngs):
         self.norm_first = config.norm_place == "pre"
         self.attention = Attention(config, rngs=rngs)
-        self.attention_norm = make_norm(config, rngs)
+        self.attention_norm = make_norm(config, config.width, rngs)
         self.mlp = MLP(config, rngs=rngs)
-        self.mlp_norm = make_norm(config, rngs)
+        self.mlp_norm = make_norm(config, config.width, rngs)
 
     def __call__(
         self, hidden_BTD: Hidden, bias_BTS: Array, rate: float = 0.0, key: Array | None = None

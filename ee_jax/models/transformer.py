@@ -8,7 +8,7 @@ from jaxtyping import Array, Bool, Float
 
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.attention import attention_bias
-from ee_jax.models.layers import Block, dropout, make_norm
+from ee_jax.models.layers import Block, dropout, make_linear, make_norm
 from ee_jax.tokens import Tokens
 
 
@@ -23,36 +23,49 @@ class Embedding(nnx.Module):
     """Tokens, learned positions and token types, as the architecture has them."""
 
     def __init__(self, config: Architecture, *, rngs: nnx.Rngs):
+        width = config.embedding_width or config.width
+
         def table(rows: int) -> nnx.Embed:
             init = nnx.initializers.normal(0.02)
-            return nnx.Embed(rows, config.width, embedding_init=init, rngs=rngs)
+            return nnx.Embed(rows, width, embedding_init=init, rngs=rngs)
 
+        self.first = config.first_position
         learned = config.positions == "learned"
+        narrow = config.embedding_width is not None
         self.tokens = table(config.vocabulary)
-        self.positions = table(config.max_length) if learned else None
+        self.positions = table(self.first + config.max_length) if learned else None
         self.types = table(config.token_types) if config.token_types else None
-        self.norm = make_norm(config, rngs) if config.embedding_norm else None
+        self.norm = make_norm(config, width, rngs) if config.embedding_norm else None
+        self.project = make_linear(width, config.width, True, rngs) if narrow else None
 
     def __call__(self, tokens: Tokens) -> Float[Array, "B T D"]:
         """Hidden states before the first block."""
         hidden_BTD = self.tokens(tokens.ids_BT)
         if self.positions is not None:
-            hidden_BTD += self.positions.embedding[None, : hidden_BTD.shape[1]]
+            last = self.first + hidden_BTD.shape[1]
+            hidden_BTD += self.positions.embedding[None, self.first : last]
         if self.types is not None:
             first = self.types.embedding[None, :1]
             hidden_BTD += first if tokens.types_BT is None else self.types(tokens.types_BT)
-        return hidden_BTD if self.norm is None else self.norm(hidden_BTD)
+        if self.norm is not None:
+            hidden_BTD = self.norm(hidden_BTD)
+        return hidden_BTD if self.project is None else self.project(hidden_BTD)
 
 
 class Transformer(nnx.Module):
-    """A backbone of equal blocks; causal or not as `config` says."""
+    """A backbone of equal blocks; causal or not, shared or not, as `config` says."""
 
     def __init__(self, config: Architecture, *, rngs: nnx.Rngs):
         self.config = config
         self.embedding = Embedding(config, rngs=rngs)
-        self.blocks = nnx.List([Block(config, rngs=rngs) for _ in range(config.blocks)])
+        stored = range(config.stored_blocks)
+        self.blocks = nnx.List([Block(config, rngs=rngs) for _ in stored])
         pre = config.norm_place == "pre"
-        self.final_norm = make_norm(config, rngs) if pre else None
+        self.final_norm = make_norm(config, config.width, rngs) if pre else None
+
+    def block(self, index: int) -> Block:
+        """Block number `index`, from 0; the same one for all where they are shared."""
+        return self.blocks[0 if self.config.shared else index]
 
     def embed(self, tokens: Tokens, rate: float = 0.0, key: Array | None = None) -> State:
         """The state before the first block."""
@@ -66,7 +79,7 @@ class Transformer(nnx.Module):
         bias_BTS = attention_bias(state.mask_BT, self.config.causal)
         for index in range(start, stop):
             block_key = None if key is None else jax.random.fold_in(key, index)
-            hidden_BTD = self.blocks[index](hidden_BTD, bias_BTS, rate, block_key)
+            hidden_BTD = self.block(index)(hidden_BTD, bias_BTS, rate, block_key)
         return State(hidden_BTD, state.mask_BT)
 
     def norm(self, hidden: Float[Array, "*B D"]) -> Float[Array, "*B D"]:

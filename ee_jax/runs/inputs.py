@@ -15,8 +15,9 @@ from ee_jax.data.text import encode, load_tokenizer
 from ee_jax.errors import UserError
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.exit_model import ExitModel
+from ee_jax.models.files import find_weights
 from ee_jax.models.heads import ExitDesign
-from ee_jax.models.huggingface import find_weights, load_backbone, read_architecture
+from ee_jax.models.huggingface import load_backbone, read_architecture
 from ee_jax.models.parameters import Parameters, parameters
 from ee_jax.training.strategies import stages
 

@@ -12,7 +12,7 @@ from ee_jax.display import Display
 from ee_jax.exits.forward import ForwardPass
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.export import export_model, import_model
-from ee_jax.models.huggingface import WEIGHTS, find_weights
+from ee_jax.models.files import WEIGHTS, find_weights
 from ee_jax.models.parameters import Parameters, bind, parameters
 from ee_jax.runs.folder import MetricsFile
 from ee_jax.runs.inputs import Corpus

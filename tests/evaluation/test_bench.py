@@ -6,7 +6,8 @@ import pytest
 from ee_jax.errors import UserError
 from ee_jax.evaluation.bench import Bench
 from ee_jax.evaluation.bench_loop import MIXES, bench_depths, bench_mixed
-from ee_jax.models.architecture import PRESETS, bert
+from ee_jax.models.families.bert import bert
+from ee_jax.models.presets import PRESETS
 
 
 @pytest.fixture(autouse=True)

@@ -13,8 +13,8 @@ from ee_jax.evaluation.programs import Programs
 from ee_jax.evaluation.traces import fit_temperatures, trace_of
 from ee_jax.exits.forward import ForwardPass
 from ee_jax.exits.rules import make_limits
-from ee_jax.models.architecture import bert
 from ee_jax.models.exit_model import ExitModel
+from ee_jax.models.families.bert import bert
 from ee_jax.models.heads import Answer, ExitDesign
 from ee_jax.models.parameters import parameters
 from ee_jax.models.transformer import Transformer

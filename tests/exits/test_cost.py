@@ -11,7 +11,8 @@ from ee_jax.exits.cost import (
     head_flops,
     static_flops,
 )
-from ee_jax.models.architecture import bert, llama
+from ee_jax.models.families.bert import bert
+from ee_jax.models.families.llama import llama
 from ee_jax.models.heads import ExitDesign
 
 # D = 4, two heads of 2, F = 6, 3 blocks.

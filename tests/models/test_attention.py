@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ee_jax.models.attention import MASKED, attend, attention_bias, rotate
+from ee_jax.models.architecture import Rope
+from ee_jax.models.attention import MASKED, attend, attention_bias, rope_frequencies, rotate
 
 B, T, N, K, H = 2, 5, 4, 2, 6
 # fp32 sums of a few products of numbers of size 1.
@@ -107,7 +108,7 @@ def test_rotation_is_that_of_complex_numbers():
     frequency = 100.0 ** (-2 * np.arange(H // 2) / H)
     turn = np.exp(1j * np.arange(T)[:, None, None] * frequency)
     wanted = (left + 1j * right) * turn
-    got = rotate(x, jnp.arange(x.shape[1])[None], 100.0)
+    got = rotate(x, jnp.arange(T)[None], rope_frequencies(Rope(100.0), H))
     np.testing.assert_allclose(
         got, np.concatenate([wanted.real, wanted.imag], -1), rtol=0, atol=TOLERANCE
     )
@@ -115,8 +116,9 @@ def test_rotation_is_that_of_complex_numbers():
 
 def test_scores_of_rotated_vectors_know_only_the_distance():
     query_H, key_H = random(H, seed=1), random(H, seed=2)
+    frequency = rope_frequencies(Rope(100.0), H)
     query, key = (
-        rotate(jnp.tile(x_H, (1, T, 1, 1)), jnp.arange(T)[None], 100.0)[0, :, 0]
+        rotate(jnp.tile(x_H, (1, T, 1, 1)), jnp.arange(T)[None], frequency)[0, :, 0]
         for x_H in (query_H, key_H)
     )
     score_TS = np.asarray(query @ key.T)

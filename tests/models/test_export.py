@@ -8,11 +8,12 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from ee_jax.errors import UserError
-from ee_jax.models.architecture import bert, llama
 from ee_jax.models.exit_model import static_logits
-from ee_jax.models.export import export_model, import_model, read_exits, write_config
+from ee_jax.models.export import export_model, import_model, read_exits
+from ee_jax.models.families.bert import bert
+from ee_jax.models.families.llama import llama
 from ee_jax.models.heads import HEADS
-from ee_jax.models.huggingface import load_backbone, read_architecture
+from ee_jax.models.huggingface import load_backbone, read_architecture, write_config
 from ee_jax.models.parameters import parameters
 from tests.models.golden_models import (
     FOLDER,

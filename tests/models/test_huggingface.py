@@ -9,7 +9,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from ee_jax.errors import UserError
-from ee_jax.models.huggingface import find_weights, load_backbone, read_architecture
+from ee_jax.models.files import find_weights
+from ee_jax.models.huggingface import load_backbone, read_architecture
 from ee_jax.models.parameters import parameters
 from tests.models.golden_models import FOLDER
 

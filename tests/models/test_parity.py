@@ -8,8 +8,9 @@ from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
 from ee_jax.errors import UserError
+from ee_jax.models.files import find_weights
 from ee_jax.models.heads import pool
-from ee_jax.models.huggingface import find_weights, load_backbone
+from ee_jax.models.huggingface import load_backbone
 from ee_jax.tokens import Tokens
 from tests.models.golden_models import (
     FOLDER,

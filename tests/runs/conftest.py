@@ -28,9 +28,9 @@ from ee_jax.config import (
 )
 from ee_jax.data.prepared import prepare
 from ee_jax.data.registry import DATASETS
-from ee_jax.models.architecture import bert
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.export import export_model
+from ee_jax.models.families.bert import bert
 from ee_jax.models.heads import ExitDesign
 from ee_jax.models.parameters import bind, parameters
 from ee_jax.models.transformer import Transformer

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from ee_jax.models.architecture import bert
 from ee_jax.models.exit_model import ExitModel
+from ee_jax.models.families.bert import bert
 from ee_jax.models.heads import ExitDesign
 from ee_jax.models.parameters import Parameters, bind, parameters
 from ee_jax.models.transformer import Transformer

@@ -1,0 +1,30 @@
+"""RoBERTa (Liu et al. 2019): a BERT whose positions are numbered from after the padding's."""
+
+from dataclasses import replace
+
+from ee_jax.models.architecture import Architecture
+from ee_jax.models.families import bert
+from ee_jax.models.families.family import Config, Family
+
+
+def roberta(config: Architecture, padding: int = 1) -> Architecture:
+    """A RoBERTa of the sizes of the BERT `config`; `padding` is the id of its padding token."""
+    return replace(config, family="roberta", first_position=padding + 1)
+
+
+def read(given: Config) -> Architecture:
+    """The architecture of a RoBERTa's config, which counts positions that no token has."""
+    config = roberta(bert.read(given), given.get("pad_token_id", 1))
+    return replace(config, max_length=config.max_length - config.first_position)
+
+
+def write(config: Architecture) -> Config:
+    """The config of a RoBERTa."""
+    return {
+        **bert.write(config),
+        "max_position_embeddings": config.max_length + config.first_position,
+        "pad_token_id": config.first_position - 1,
+    }
+
+
+ROBERTA = Family("roberta.", bert.MODULES, bert.STEM, bert.BLOCK, read, write, bert.unpack)

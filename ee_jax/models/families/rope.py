@@ -1,0 +1,33 @@
+"""Rotary positions in a `config.json`, as `rope_parameters` or in the older spelling."""
+
+from ee_jax.models.architecture import Rope
+from ee_jax.models.families.family import Config, refuse_others
+
+# What each scaling reads: our field and their key.
+SCALINGS = {
+    "default": {},
+    "linear": {"factor": "factor"},
+    "llama3": {
+        "factor": "factor",
+        "low": "low_freq_factor",
+        "high": "high_freq_factor",
+        "original_length": "original_max_position_embeddings",
+    },
+}
+
+
+def read_rope(given: Config) -> Rope:
+    """The rotary positions of a whole config; ValueError for a scaling not built here."""
+    rope = given.get("rope_parameters") or given.get("rope_scaling") or {}
+    scaling = rope.get("rope_type", rope.get("type", "default"))
+    if scaling not in SCALINGS:
+        raise ValueError(f"rope scaling {scaling!r} is not one of {', '.join(SCALINGS)}")
+    refuse_others({**given, **rope}, partial_rotary_factor=1.0)
+    theta = rope.get("rope_theta", given.get("rope_theta", 10_000.0))
+    return Rope(theta, scaling, **{ours: rope[key] for ours, key in SCALINGS[scaling].items()})
+
+
+def write_rope(rope: Rope) -> Config:
+    """The `rope_parameters` of a config."""
+    fields = {key: getattr(rope, ours) for ours, key in SCALINGS[rope.scaling].items()}
+    return {"rope_type": rope.scaling, "rope_theta": rope.theta, **fields}

