@@ -6,7 +6,13 @@ from pathlib import Path
 from ee_jax.errors import UserError
 
 # What is fetched of a repository: other forms of its weights can be many times as large.
-FILES = ["config.json", "tokenizer.json", "model*.safetensors", "model.safetensors.index.json"]
+FILES = [
+    "config.json",
+    "tokenizer.json",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "model-*.safetensors",
+]
 
 
 @cache

@@ -12,8 +12,9 @@ from ee_jax.models.heads import ExitDesign
 from ee_jax.models.huggingface import load_backbone
 from ee_jax.tokens import Tokens
 
-NAMES = ["bert", "llama"]
 FOLDER = Path(__file__).parent / "golden"
+ENCODERS = ["bert", "roberta", "albert"]
+DECODERS = ["llama", "llama3", "mistral", "qwen2", "qwen3", "gpt2"]
 LAYERS = (1, 3, 4)  # of 4 blocks
 
 
@@ -29,9 +30,10 @@ def load_golden(name):
 
 
 def golden_inputs(name):
-    """Rows of 9, 6 and 1 tokens."""
+    """Rows of 9, 6 and 1 tokens, with types where the model has several."""
     golden = load_golden(name)
-    return Tokens(jnp.asarray(golden["tokens_BT"]), jnp.asarray(golden["mask_BT"]))
+    parts = (golden.get(key) for key in ("tokens_BT", "mask_BT", "types_BT"))
+    return Tokens(*(None if part is None else jnp.asarray(part) for part in parts))
 
 
 def make_model(name, head="linear", *, learned=False, pooling="mean", seed=0, gain=1.0):
@@ -46,9 +48,9 @@ def make_model(name, head="linear", *, learned=False, pooling="mean", seed=0, ga
     return model
 
 
-def run_blocks(backbone, tokens_BT, mask_BT):
+def run_blocks(backbone, tokens):
     """Hidden states after the embedding and after every block."""
-    state = backbone.embed(Tokens(jnp.asarray(tokens_BT), jnp.asarray(mask_BT)))
+    state = backbone.embed(tokens)
     hidden = [state.hidden_BTD]
     for index in range(backbone.config.blocks):
         state = backbone.segment(state, index, index + 1)

@@ -2,22 +2,33 @@
 
 import json
 import warnings
+from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
 from ee_jax.errors import UserError
+from ee_jax.models.architecture import Rope
 from ee_jax.models.exit_model import static_logits
 from ee_jax.models.export import export_model, import_model, read_exits
+from ee_jax.models.families import FAMILIES
+from ee_jax.models.families.albert import albert
 from ee_jax.models.families.bert import bert
+from ee_jax.models.families.gpt2 import gpt2
 from ee_jax.models.families.llama import llama
+from ee_jax.models.families.roberta import roberta
+from ee_jax.models.files import WEIGHTS
 from ee_jax.models.heads import HEADS
-from ee_jax.models.huggingface import load_backbone, read_architecture, write_config
+from ee_jax.models.huggingface import read_architecture, write_config
 from ee_jax.models.parameters import parameters
+from ee_jax.models.presets import PRESETS
 from tests.models.golden_models import (
+    DECODERS,
+    ENCODERS,
     FOLDER,
-    NAMES,
+    golden_backbone,
     golden_inputs,
     load_golden,
     make_model,
@@ -37,9 +48,13 @@ def folder(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("learned", [False, True])
-@pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("name", "head", "learned"),
+    [
+        *product(["bert"], HEADS, [False, True]),
+        *product(["roberta", "albert", *DECODERS], ["linear"], [False]),
+    ],
+)
 def test_out_and_back_is_bit_identical(tmp_path, name, head, learned):
     model = make_model(name, head, learned=learned, pooling="first")
     export_model(model, tmp_path / "new" / "folder")
@@ -57,40 +72,36 @@ def test_the_model_that_came_back_answers_the_same(folder):
     )
 
 
-def test_the_backbone_has_hugging_faces_names_and_values(folder):
-    ours, theirs = (load_file(path / "model.safetensors") for path in (folder, FOLDER / "bert"))
-    backbone = {name: value for name, value in ours.items() if not name.startswith("exits.")}
-    theirs = {name: value for name, value in theirs.items() if not name.startswith("pooler.")}
-    assert same_bits(backbone, theirs)
-    assert same_bits(
-        parameters(load_backbone(folder)), parameters(load_backbone(FOLDER / "bert"))
-    )
+@pytest.mark.parametrize("name", ENCODERS + DECODERS)
+def test_the_backbone_has_hugging_faces_names_and_values(tmp_path, name):
+    export_model(make_model(name), tmp_path)
+    ours, theirs = (load_file(path / WEIGHTS) for path in (tmp_path, FOLDER / name))
+    prefix = FAMILIES[golden_backbone(name).config.family].prefix
+    ours = {n.removeprefix(prefix): tensor for n, tensor in ours.items()}
+    theirs = {n.removeprefix(prefix): tensor for n, tensor in theirs.items()}
+    assert {n for n in ours if n not in theirs} == {n for n in ours if n.startswith("exits.")}
+    left_out = {n for n in theirs if n not in ours}
+    assert all(n.startswith(("pooler.", "lm_head.")) for n in left_out)
+    both = ours.keys() & theirs.keys()
+    assert same_bits({n: ours[n] for n in both}, {n: theirs[n] for n in both})
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ENCODERS + DECODERS)
 def test_hugging_face_reads_the_folder(tmp_path, name):
-    torch = pytest.importorskip("torch")
+    pytest.importorskip("torch")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         transformers = pytest.importorskip("transformers")
+    from tests.models.golden.recording import run
+
     export_model(make_model(name, "pooler", learned=True), tmp_path)
     theirs = transformers.AutoModel.from_pretrained(tmp_path, attn_implementation="eager")
-    golden, hidden = load_golden(name), []
-    first, blocks = (
-        (theirs.embeddings, theirs.encoder.layer)
-        if name == "bert"
-        else (theirs.embed_tokens, theirs.layers)
-    )
-    for module in [first, *blocks]:
-        module.register_forward_hook(lambda *call: hidden.append(call[-1].detach().numpy()))
-    with torch.no_grad():
-        theirs.eval()(
-            torch.tensor(golden["tokens_BT"]), attention_mask=torch.tensor(golden["mask_BT"])
-        )
+    golden = load_golden(name)
     mask_BT = golden["mask_BT"]
+    hidden_LBTD = run(theirs, golden)["hidden_LBTD"]
     # The golden hidden states came from torch, perhaps on another machine.
     np.testing.assert_allclose(
-        np.stack(hidden)[:, mask_BT], golden["hidden_LBTD"][:, mask_BT], rtol=1e-5, atol=1e-5
+        hidden_LBTD[:, mask_BT], golden["hidden_LBTD"][:, mask_BT], rtol=1e-5, atol=1e-5
     )
 
 
@@ -110,11 +121,24 @@ def test_an_export_replaces_another_and_leaves_nothing_behind(folder):
     assert same_bits(parameters(import_model(folder)), parameters(model))
 
 
+BERT = bert(50, 24, 3, 4, 96, 20, token_types=1, norm_eps=1e-6)
+LLAMA = llama(50, 24, 3, 4, 2, 40, 20, norm_eps=1e-6, rope_theta=500_000.0)
+
+
 @pytest.mark.parametrize(
     "config",
     [
-        bert(50, 24, 3, 4, 96, 20, token_types=1, norm_eps=1e-6),
-        llama(50, 24, 3, 4, 2, 40, 20, norm_eps=1e-6, rope_theta=500_000.0),
+        *PRESETS.values(),
+        BERT,
+        roberta(BERT, padding=3),
+        albert(BERT, embedding_width=8),
+        LLAMA,
+        replace(LLAMA, head_size=10, tied_output=True, rope=Rope(7.0, "linear", factor=3.0)),
+        replace(LLAMA, rope=Rope(7.0, "llama3", 3.0, 2.0, 5.0, original_length=12)),
+        replace(LLAMA, family="mistral"),
+        replace(LLAMA, family="qwen2", bias="qkv"),
+        replace(LLAMA, family="qwen3", head_norm=True),
+        gpt2(50, 24, 3, 4, 40, 20, norm_eps=1e-6),
     ],
 )
 def test_the_architecture_goes_through_config_json(tmp_path, config):

@@ -1,99 +1,85 @@
-"""Writes a folder each: a tiny random model of a family, and its hidden states.
+"""Writes tiny random models of every family, and what Hugging Face transformers makes of them.
 
     python tests/models/golden/make.py [NAME ...]
 
-The files in the repository: transformers 5.23.0, torch 2.14.1, eager attention, fp32.
-golden.npz: `tokens_BT`, `mask_BT` and `types_BT`, which only models with several token types
-read; `hidden_LBTD`, the hidden states after the embedding and after every block; and of
-decoders `logits_BTV`.
+The files in the repository: transformers 5.23.0, torch 2.14.1, eager attention, fp32. Each
+folder is a Hugging Face model with a golden.npz: `tokens_BT`, `mask_BT`, and `types_BT` of
+models with token types; `hidden_LBTD`, the hidden states after the embedding and after every
+block; of decoders `logits_BTV`.
 """
 
 import sys
 from typing import Any
 
-import numpy as np
 import transformers as hf
 from recording import make_tokens, randomise, run, save
 
-SIZES: dict[str, Any] = {"vocab_size": 64, "num_hidden_layers": 4, "max_position_embeddings": 40}
-ENCODER = {
-    **SIZES,
-    "hidden_size": 32,
+SIZES: dict[str, Any] = {
+    "vocab_size": 64,
+    "hidden_size": 16,
+    "num_hidden_layers": 4,
     "num_attention_heads": 4,
-    "intermediate_size": 48,
-    "layer_norm_eps": 1e-12,
+    "intermediate_size": 24,
+    "max_position_embeddings": 40,
 }
+WIDE = {"hidden_size": 32, "intermediate_size": 48}
 DECODER = {
-    **SIZES,
-    "hidden_size": 32,
-    "num_attention_heads": 4,
     "num_key_value_heads": 2,
-    "intermediate_size": 40,
     "rms_norm_eps": 1e-5,
     "tie_word_embeddings": False,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 1000.0},
 }
-
-
-def rope(kind: str, **fields: float) -> dict[str, Any]:
-    return {"rope_parameters": {"rope_type": kind, "rope_theta": 1000.0, **fields}}
-
-
-# Of a head's 6 pairs one turns fast enough to stay, two lie between, three are slowed down.
+# Of a head's 6 pairs one keeps its speed, two lie between, three are slowed down.
 LLAMA3 = {
+    "rope_type": "llama3",
+    "rope_theta": 1000.0,
     "factor": 4.0,
     "low_freq_factor": 1.0,
     "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 32,
+    "original_max_position_embeddings": 64,
 }
-# The class, its config, and the gain of its weights.
-MODELS: dict[str, tuple[Any, Any, float]] = {
-    "bert": (hf.BertModel, hf.BertConfig(**ENCODER), 3.0),
+LINEAR = {"rope_type": "linear", "rope_theta": 1000.0, "factor": 2.0}
+GPT2 = {"vocab_size": 64, "n_positions": 40, "n_embd": 16, "n_layer": 4, "n_head": 4}
+
+# The class, and what its config has that is not its family's.
+MODELS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "bert": (hf.BertModel, {**SIZES, **WIDE, "vocab_size": 99}),
     "roberta": (
         hf.RobertaModel,
-        hf.RobertaConfig(**{**ENCODER, "layer_norm_eps": 1e-5}, type_vocab_size=1),
-        3.0,
+        {**SIZES, "type_vocab_size": 1, "layer_norm_eps": 1e-5, "pad_token_id": 1},
     ),
-    "albert": (hf.AlbertModel, hf.AlbertConfig(**ENCODER, embedding_size=12), 3.0),
-    "llama": (hf.LlamaForCausalLM, hf.LlamaConfig(**DECODER, **rope("default")), 1.5),
+    "albert": (hf.AlbertModel, {**SIZES, "embedding_size": 12}),
+    "llama": (hf.LlamaForCausalLM, {**SIZES, **WIDE, **DECODER}),
     "llama3": (
         hf.LlamaForCausalLM,
-        hf.LlamaConfig(
-            **{**DECODER, "tie_word_embeddings": True}, head_dim=12, **rope("llama3", **LLAMA3)
-        ),
-        1.5,
+        {
+            **SIZES,
+            **DECODER,
+            "head_dim": 12,
+            "max_position_embeddings": 256,
+            "rope_parameters": LLAMA3,
+            "tie_word_embeddings": True,
+        },
     ),
     "mistral": (
         hf.MistralForCausalLM,
-        hf.MistralConfig(**DECODER, sliding_window=20, **rope("linear", factor=2.0)),
-        1.5,
+        {**SIZES, **DECODER, "sliding_window": 20, "rope_parameters": LINEAR},
     ),
-    "qwen2": (hf.Qwen2ForCausalLM, hf.Qwen2Config(**DECODER, **rope("default")), 1.5),
-    "qwen3": (
-        hf.Qwen3ForCausalLM,
-        hf.Qwen3Config(**DECODER, head_dim=12, **rope("default")),
-        1.5,
-    ),
-    "gpt2": (
-        hf.GPT2LMHeadModel,
-        hf.GPT2Config(vocab_size=64, n_positions=40, n_embd=32, n_layer=4, n_head=4, n_inner=48),
-        1.5,
-    ),
+    "qwen2": (hf.Qwen2ForCausalLM, {**SIZES, **DECODER}),
+    "qwen3": (hf.Qwen3ForCausalLM, {**SIZES, **DECODER, "head_dim": 12}),
+    "gpt2": (hf.GPT2LMHeadModel, {**GPT2, "bos_token_id": 0, "eos_token_id": 0}),
 }
 
 
 def main(names: list[str]) -> None:
     """Makes the models, runs each once and writes the folders."""
     for name in names or MODELS:
-        make, config, gain = MODELS[name]
-        model = make(config).eval()
+        make, fields = MODELS[name]
+        model = make(make.config_class(**fields))
         model.set_attn_implementation("eager")
-        randomise(model, gain, seed=0)
-        padding = 1 if name == "roberta" else 0
-        tokens = make_tokens(config.vocab_size, padding, seed=1)
-        plain = {key: tensor.numpy() for key, tensor in tokens.items()}
-        for key in ("tokens_BT", "types_BT"):
-            plain[key] = plain[key].astype(np.int32)
-        save(model, name, {**plain, **run(model, tokens)})
+        randomise(model, seed=0)
+        tokens = make_tokens(model.config, seed=1)
+        save(model, name, tokens | run(model, tokens))
 
 
 if __name__ == "__main__":

@@ -5,17 +5,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 LENGTHS = (9, 6, 1)  # tokens of each example; the rest of its row is padding
+Arrays = dict[str, np.ndarray]
 
 
 @torch.no_grad()
-def randomise(model: PreTrainedModel, gain: float, seed: int) -> None:
+def randomise(model: PreTrainedModel, seed: int) -> None:
     """Gives every weight, norms and biases included, a value that matters to the output.
 
-    `gain` 1 keeps a matrix product's variance; more makes attention less even.
+    A gain of 1 keeps a matrix product's variance; more makes attention less even.
     """
+    gain = 1.5 if model.can_generate() else 3.0
     generator = torch.Generator().manual_seed(seed)
     for name, weight in model.named_parameters():
         noise = torch.randn(weight.shape, generator=generator)
@@ -29,54 +31,53 @@ def randomise(model: PreTrainedModel, gain: float, seed: int) -> None:
             weight.copy_(gain * noise / inputs**0.5)
 
 
-def make_tokens(vocabulary: int, padding: int, seed: int) -> dict[str, torch.Tensor]:
-    """Random tokens, their mask, and their types: 0, then 1; padded on the right."""
-    shape = (len(LENGTHS), max(LENGTHS))
-    generator = torch.Generator().manual_seed(seed)
-    tokens_BT = torch.randint(padding + 1, vocabulary, shape, generator=generator)
-    mask_BT = torch.arange(shape[1]) < torch.tensor(LENGTHS)[:, None]
-    types_BT = (torch.arange(shape[1]) >= 4) & mask_BT
-    tokens_BT = torch.where(mask_BT, tokens_BT, padding)
-    return {"tokens_BT": tokens_BT, "mask_BT": mask_BT, "types_BT": types_BT.long()}
+def make_tokens(config: PreTrainedConfig, seed: int) -> Arrays:
+    """Random tokens, their mask, and with token types 0, then 1; padded on the right."""
+    shape, padding = (len(LENGTHS), max(LENGTHS)), config.pad_token_id or 0
+    generator = np.random.default_rng(seed)
+    mask_BT = np.arange(shape[1]) < np.array(LENGTHS)[:, None]
+    tokens_BT = generator.integers(padding + 1, config.vocab_size, shape)
+    arrays = {
+        "tokens_BT": np.where(mask_BT, tokens_BT, padding).astype(np.int32),
+        "mask_BT": mask_BT,
+    }
+    if getattr(config, "type_vocab_size", 0) > 1:
+        arrays["types_BT"] = (mask_BT & (np.arange(shape[1]) >= 4)).astype(np.int32)
+    return arrays
 
 
-def stages(backbone: PreTrainedModel) -> list[torch.nn.Module]:
+def stages(backbone: Any) -> list[torch.nn.Module]:
     """The modules whose outputs are the hidden states: the embedding's last, the blocks."""
-    theirs: Any = backbone
     match backbone.config.model_type:
         case "bert" | "roberta":
-            return [theirs.embeddings, *theirs.encoder.layer]
+            return [backbone.embeddings, *backbone.encoder.layer]
         case "albert":  # one block, called as often as there are blocks
-            encoder = theirs.encoder
-            return [encoder.embedding_hidden_mapping_in, encoder.albert_layer_groups[0]]
+            encoder = backbone.encoder
+            return [encoder.embedding_hidden_mapping_in, *encoder.albert_layer_groups]
         case "gpt2":
-            return [theirs.drop, *theirs.h]
+            return [backbone.drop, *backbone.h]
         case _:
-            return [theirs.embed_tokens, *theirs.layers]
+            return [backbone.embed_tokens, *backbone.layers]
 
 
 @torch.no_grad()
-def run(model: PreTrainedModel, tokens: dict[str, Any]) -> dict[str, np.ndarray]:
+def run(model: PreTrainedModel, tokens: Arrays) -> Arrays:
     """`hidden_LBTD`, and `logits_BTV` of a model that has such.
 
     The blocks' own outputs are recorded: the last entry of Hugging Face's `hidden_states` has
     passed the final norm.
     """
     hidden: list[np.ndarray] = []
-    backbone = model.base_model
-    for module in stages(backbone):
+    for module in stages(model.base_model):
         module.register_forward_hook(lambda *call: hidden.append(call[-1].numpy()))
-    tokens = {name: torch.as_tensor(array) for name, array in tokens.items()}
-    with_types = getattr(model.config, "type_vocab_size", 0) > 1
-    types = {"token_type_ids": tokens["types_BT"].long()} if with_types else {}
-    output = model.eval()(
-        tokens["tokens_BT"].long(), attention_mask=tokens["mask_BT"], **types
-    )
-    arrays = {"hidden_LBTD": np.stack(hidden)}
-    return {**arrays, "logits_BTV": output.logits.numpy()} if "logits" in output else arrays
+    keys = {"tokens_BT": "input_ids", "mask_BT": "attention_mask", "types_BT": "token_type_ids"}
+    inputs = {keys[key]: torch.tensor(tokens[key]).long() for key in keys if key in tokens}
+    output = model.eval()(**inputs)
+    logits = {"logits_BTV": output.logits.numpy()} if "logits" in output else {}
+    return {"hidden_LBTD": np.stack(hidden), **logits}
 
 
-def save(model: PreTrainedModel, name: str, arrays: dict[str, np.ndarray]) -> None:
+def save(model: PreTrainedModel, name: str, arrays: Arrays) -> None:
     """Writes the model as Hugging Face does, and `arrays` beside it, into the folder `name`."""
     folder = Path(__file__).parent / name
     model.save_pretrained(folder)

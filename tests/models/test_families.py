@@ -1,0 +1,112 @@
+"""What a `config.json` says of the architecture, and the variants that are refused."""
+
+import pytest
+
+from ee_jax.errors import UserError
+from ee_jax.models.architecture import Rope
+from ee_jax.models.huggingface import read_architecture
+from tests.models.folders import change_config, copy_golden
+
+LLAMA3 = {
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8192,
+}
+
+
+def changed(name, path, **change):
+    """The architecture of a golden folder whose config has been changed."""
+    folder = copy_golden(name, path)
+    change_config(folder, **change)
+    return read_architecture(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("bert", {"model_type": "gpt_neox"}, "gpt_neox"),
+        ("bert", {"hidden_act": "relu"}, "hidden_act is 'relu', not one of gelu, gelu_new"),
+        ("bert", {"position_embedding_type": "relative_key"}, "relative_key"),
+        ("bert", {"is_decoder": True}, "is_decoder is True"),
+        ("albert", {"num_hidden_groups": 2}, "num_hidden_groups is 2, not 1"),
+        ("albert", {"inner_group_num": 3}, "inner_group_num is 3, not 1"),
+        ("llama", {"hidden_act": "gelu"}, "hidden_act is 'gelu', not 'silu'"),
+        ("llama", {"attention_bias": True}, "attention_bias is True"),
+        ("llama", {"mlp_bias": True}, "mlp_bias is True"),
+        ("llama", {"rope_parameters": {"rope_type": "yarn"}}, "rope scaling 'yarn' is not one"),
+        ("llama", {"rope_parameters": {"rope_type": "llama3"}}, "'factor'"),
+        (
+            "llama",
+            {"rope_parameters": None, "rope_scaling": {"type": "dynamic", "factor": 2.0}},
+            "rope scaling 'dynamic' is not one of default, linear, llama3",
+        ),
+        ("llama", {"partial_rotary_factor": 0.5}, "partial_rotary_factor is 0.5"),
+        ("qwen2", {"use_sliding_window": True}, "use_sliding_window is True"),
+        ("gpt2", {"activation_function": "relu"}, "activation_function is 'relu'"),
+        ("gpt2", {"scale_attn_by_inverse_layer_idx": True}, "inverse_layer_idx is True"),
+    ],
+)
+def test_a_variant_that_is_not_built_here(tmp_path, name, change, said):
+    with pytest.raises(UserError, match=r"does not describe a model of \['albert'") as error:
+        changed(name, tmp_path, **change)
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("older", "wanted"),
+    [
+        ({"rope_theta": 77.0}, Rope(77.0)),
+        ({"rope_theta": 77.0, "rope_scaling": None}, Rope(77.0)),
+        ({}, Rope(10_000.0)),
+        ({"rope_scaling": {"type": "linear", "factor": 2.0}}, Rope(scaling="linear", factor=2)),
+        (
+            {"rope_theta": 5e5, "rope_scaling": {"rope_type": "llama3", **LLAMA3}},
+            Rope(5e5, "llama3", 8, 1, 4, 8192),
+        ),
+    ],
+)
+def test_the_older_spelling_of_rotary_positions(tmp_path, older, wanted):
+    assert changed("llama", tmp_path, rope_parameters=None, **older).rope == wanted
+
+
+def test_a_llama_of_2023_says_nothing_of_groups_heads_and_ties(tmp_path):
+    config = changed("llama", tmp_path, num_key_value_heads=None, head_dim=None)
+    assert (config.kv_heads, config.head_size) == (4, 8)
+    assert not config.tied_output
+
+
+@pytest.mark.parametrize(("window", "longest"), [(None, 40), (100, 40), (20, 20)])
+def test_a_window_bounds_the_length(tmp_path, window, longest):
+    """Within a window that slides, attention is plain causal attention."""
+    assert changed("mistral", tmp_path, sliding_window=window).max_length == longest
+
+
+def test_a_qwen_has_a_window_only_where_it_uses_it(tmp_path):
+    config = changed("qwen2", tmp_path, sliding_window=20, use_sliding_window=False)
+    assert config.max_length == 40
+
+
+def test_positions_begin_after_the_paddings(tmp_path):
+    config = changed("roberta", tmp_path, max_position_embeddings=514)
+    assert (config.first_position, config.max_length) == (2, 512)
+
+
+def test_a_gpt2_is_four_times_as_wide_inside_and_tied(tmp_path):
+    config = changed("gpt2", tmp_path, n_inner=None)
+    assert config.hidden == 64
+    assert config.tied_output
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"model_type": "bert"}', "null"])
+def test_a_config_that_is_none(tmp_path, content):
+    folder = copy_golden("bert", tmp_path)
+    (folder / "config.json").write_text(content)
+    with pytest.raises(UserError, match=r"config\.json does not describe a model"):
+        read_architecture(folder)
+
+
+def test_no_config(tmp_path):
+    with pytest.raises(UserError, match=r"config\.json is missing"):
+        read_architecture(tmp_path)
