@@ -47,7 +47,12 @@ def _positive(array: np.ndarray) -> Mask:
 
 
 _LOSS = (_in_unit, "not in [0, 1]: divide by the largest loss there can be")
-_CLASS = (_whole, "not the number of a class: write the most probable one's")
+_CLASS = (
+    _whole,
+    "not the number of a class: write the most probable one's, or of a regression the header's "
+    "label_range",
+)
+_NUMBER = (np.isfinite, "not a number: write the answer that the exit gives")
 VALUES: dict[str, tuple[Callable[[np.ndarray], Mask], str]] = {
     "confidence_NE": (_in_unit, "not in [0, 1]: a sigmoid brings any score there"),
     "loss_NE": _LOSS,
@@ -58,14 +63,16 @@ VALUES: dict[str, tuple[Callable[[np.ndarray], Mask], str]] = {
     "prediction_NE": _CLASS,
     "label_N": _CLASS,
 }
+OF_REGRESSION = VALUES | dict.fromkeys(("prediction_NE", "label_N"), _NUMBER)
 
 
-def validate(columns: Columns, name: str = "trace") -> None:
+def validate(columns: Columns, name: str = "trace", *, regression: bool = False) -> None:
     """Raises the UserError of the first mistake in a trace's columns.
 
     Args:
         columns: arrays by the names in `trace` or `sequences`; other names are not read.
         name: what the error calls the trace, e.g. its path.
+        regression: answers and labels are numbers, not classes.
     """
     layout = SEQUENCES if "threshold_K" in columns else EXITS
     needed = [column for column, must in layout.items() if must]
@@ -78,7 +85,8 @@ def validate(columns: Columns, name: str = "trace") -> None:
         for column in present:
             _validate_shape(column, columns[column], sizes)
         for column in present:
-            _validate_values(column, columns[column])
+            ok, what = (OF_REGRESSION if regression else VALUES)[column]
+            _validate_values(column, columns[column], ok, what)
     except UserError as error:
         raise UserError(f"{name}: {error}") from None
 
@@ -105,9 +113,10 @@ def _validate_shape(column: str, array: np.ndarray, sizes: dict[str, tuple[int, 
         _check(size > 0, column, f"has no {axis}s: write at least one")
 
 
-def _validate_values(column: str, array: np.ndarray) -> None:
+def _validate_values(
+    column: str, array: np.ndarray, ok: Callable[[np.ndarray], Mask], what: str
+) -> None:
     """Names the first bad value and where it is."""
-    ok, what = VALUES[column]
     bad = np.argwhere(~ok(array))
     if bad.size:
         where = ", ".join(f"{axis} {i}" for axis, i in zip(_axes(column), bad[0], strict=True))

@@ -46,7 +46,7 @@ def certified_risk(choice: Choice) -> float | None:
 
 
 def plain(choice: Choice, risk: str) -> dict[str, Any]:
-    """The choice as JSON types; `risk` is what it counts: of `RISKS`, or "loss"."""
+    """The choice as JSON types; `risk` is what it counts: of `RISKS`, "loss" or "quality"."""
     threshold_E = np.atleast_1d(choice.threshold).tolist()
     return {
         "label": label(choice),

@@ -1,11 +1,20 @@
-"""The threshold that keeps to a tolerance on the examples at hand."""
+"""The threshold that keeps to a tolerance on the examples at hand.
+
+What is lost against the full model is counted in losses, which any trace has, or in a quality
+of one's own, such as an F1 score or a correlation, which is no mean over examples.
+"""
+
+from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 
 from ee_jax.calibration.choice import Choice, check_candidates, choose
-from ee_jax.calibration.outcomes import GRID, outcomes
+from ee_jax.calibration.outcomes import GRID, Outcomes, outcomes, predictions
 from ee_jax.calibration.trace import Trace
+
+# Of predictions and labels, the larger the better.
+Quality = Callable[[Real[np.ndarray, " N"], Real[np.ndarray, " N"]], float]
 
 # 0.4 - 0.1 is more than 0.3 in floating point; no two means of 10,000 losses are that close.
 SLACK = 1e-9
@@ -35,3 +44,43 @@ def choose_threshold(
     candidates = outcomes(trace, threshold_K, min_depth, patience)
     lost = candidates._replace(loss_KN=candidates.loss_KN - trace.full_loss_N)
     return choose("empirical", tolerance, lost, lost.loss_KN.mean(1) <= tolerance + SLACK)
+
+
+def choose_for_quality(
+    trace: Trace,
+    quality: Quality,
+    tolerance: float,
+    threshold_K: Float[np.ndarray, " K"] = GRID,
+    min_depth: int = 1,
+    patience: int = 0,
+) -> Choice:
+    """The same in a quality of one's own, of a trace with predictions and labels.
+
+    The `risk` of the choice is the quality lost against the full model. A candidate whose
+    quality is not defined (nan) fails, as all do where the full model's is not.
+    """
+    check_candidates(threshold_K)
+    rule = (threshold_K, min_depth, patience)
+    lost_K = quality_lost(trace, quality, *rule)
+    found = outcomes(trace, *rule)
+    # Each example is charged with what all of them lose together.
+    loss_KN = np.broadcast_to(lost_K[:, None], found.loss_KN.shape)
+    lost = Outcomes(threshold_K, found.depth_KN, loss_KN)
+    return choose("empirical", tolerance, lost, lost_K <= tolerance + SLACK)
+
+
+def quality_lost(
+    trace: Trace,
+    quality: Quality,
+    threshold_K: Float[np.ndarray, " K *E"],
+    min_depth: int = 1,
+    patience: int = 0,
+) -> Float[np.ndarray, " K"]:
+    """The full model's quality less that of each threshold; 0 at a threshold of 1."""
+    assert trace.prediction_NE is not None
+    assert trace.label_N is not None
+    label_N = trace.label_N
+    prediction_KN = predictions(trace, threshold_K, min_depth, patience)
+    full = quality(trace.prediction_NE[:, -1], label_N)
+    lost_K = full - np.array([quality(said_N, label_N) for said_N in prediction_KN])
+    return np.where(np.reshape(threshold_K, (len(lost_K), -1)).min(1) == 1, 0.0, lost_K)

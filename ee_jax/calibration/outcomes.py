@@ -9,7 +9,7 @@ from typing import NamedTuple
 import chex
 import jax
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Real
 
 from ee_jax.calibration.trace import Trace
 from ee_jax.errors import UserError
@@ -41,14 +41,17 @@ def exits_taken(
     """The number of the exit that answers each example; a threshold for all exits, or for each.
 
     Raises:
-        UserError: patience counts equal answers, and the trace has no `prediction_NE`.
+        UserError: patience counts equal answers, and the trace has no `prediction_NE`, or is of
+            a regression.
     """
     if patience and trace.prediction_NE is None:
         raise UserError("the trace has no `prediction_NE`: write it, or set patience to 0")
+    if patience and trace.label_range is not None:
+        raise UserError("a regression's answers are never quite equal: set patience to 0")
     threshold_K = np.asarray(threshold_K, np.float32).reshape(len(threshold_K), -1)
     threshold_KE = np.broadcast_to(threshold_K, (len(threshold_K), trace.depth_E.size))
     prediction_NE = np.zeros_like(trace.confidence_NE, np.int32)
-    if trace.prediction_NE is not None:
+    if patience and trace.prediction_NE is not None:
         prediction_NE = trace.prediction_NE
     columns_EN = trace.confidence_NE.T, prediction_NE.T
     exit_layers = tuple(trace.depth_E.tolist())
@@ -72,11 +75,23 @@ def _exits(
 
 
 def at_exits(
-    value_NE: Float[np.ndarray, "N E"], exit_KN: Int[np.ndarray, "K N"]
-) -> Float[np.ndarray, "K N"]:
+    value_NE: Real[np.ndarray, "N E"], exit_KN: Int[np.ndarray, "K N"]
+) -> Real[np.ndarray, "K N"]:
     """Each example's value at the exit that answers it."""
     chex.assert_equal(value_NE.shape[0], exit_KN.shape[1])
     return value_NE[np.arange(len(value_NE)), exit_KN]
+
+
+def predictions(
+    trace: Trace,
+    threshold_K: Float[np.ndarray, " K *E"] = GRID,
+    min_depth: int = 1,
+    patience: int = 0,
+) -> Real[np.ndarray, "K N"]:
+    """The answer to every example at every threshold, of a trace that has `prediction_NE`."""
+    assert trace.prediction_NE is not None
+    exit_KN = exits_taken(trace, threshold_K, min_depth, patience)
+    return at_exits(trace.prediction_NE, exit_KN)
 
 
 def outcomes(

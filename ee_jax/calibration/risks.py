@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import chex
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Real
 
-from ee_jax.calibration.trace import Trace
+from ee_jax.calibration.trace import Range, Trace
 from ee_jax.errors import UserError
 
 
@@ -24,9 +24,17 @@ def performance_gap(loss_NE: Float[np.ndarray, "N E"]) -> Float[np.ndarray, "N E
     return np.maximum(0, loss_NE - loss_NE[:, -1:])
 
 
-def inconsistency(prediction_NE: Int[np.ndarray, "N E"]) -> Float[np.ndarray, "N E"]:
-    """1 where an exit answers unlike the full model; needs no labels (CALM: consistency)."""
+def inconsistency(
+    prediction_NE: Real[np.ndarray, "N E"], label_range: Range | None = None
+) -> Float[np.ndarray, "N E"]:
+    """1 where an exit answers unlike the full model; needs no labels (CALM: consistency).
+
+    Of a regression, which has a `label_range`: the `squared_loss` of the exit's answer, had the
+    full model's been the label.
+    """
     chex.assert_rank(prediction_NE, 2)
+    if label_range is not None:
+        return squared_loss(prediction_NE, prediction_NE[:, -1], label_range)
     return (prediction_NE != prediction_NE[:, -1:]).astype(float)
 
 
@@ -48,6 +56,22 @@ def zero_one_loss(
     return (prediction_NE != label_N[:, None]).astype(float)
 
 
+def squared_loss(
+    prediction_NE: Float[np.ndarray, "N E"],
+    label_N: Float[np.ndarray, " N"],
+    label_range: Range,
+) -> Float[np.ndarray, "N E"]:
+    """min(1, ((answer - label) / (high - low))^2), for labels that lie in [low, high].
+
+    The range is the data set's, e.g. 0 to 5 in STS-B. An answer beyond it may be further off
+    than the range is wide: that is a loss of 1 too.
+    """
+    chex.assert_equal_shape_prefix([prediction_NE, label_N], 1)
+    low, high = label_range
+    off_NE = np.asarray(prediction_NE, np.float64) - np.asarray(label_N, np.float64)[:, None]
+    return np.minimum(1, (off_NE / (high - low)) ** 2)
+
+
 def brier_loss(
     prob_NEC: Float[np.ndarray, "N E C"], label_N: Int[np.ndarray, " N"]
 ) -> Float[np.ndarray, "N E"]:
@@ -60,7 +84,7 @@ def brier_loss(
 def _consistency(trace: Trace) -> Float[np.ndarray, "N E"]:
     if trace.prediction_NE is None:
         raise UserError("consistency needs `prediction_NE`: write it, or use the risk `gap`")
-    return inconsistency(trace.prediction_NE)
+    return inconsistency(trace.prediction_NE, trace.label_range)
 
 
 # Risks of a trace, by the names that the command line knows.

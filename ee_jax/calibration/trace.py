@@ -14,7 +14,9 @@ and it may have, besides columns of its own that nobody here reads,
     header          str     JSON, an object: "format" and "version" (those of `npz.HEADER`), and
                             what the trace is of: "data", "split", "model", "confidence", ...
 
-Nothing in it is pickled. Losses of whole sequences are kept otherwise: see `sequences`.
+Of a regression answers and labels are float, and the header has the "label_range", the lowest
+and the highest label that there can be, e.g. [0, 5]. Nothing in the file is pickled. Losses of
+whole sequences are kept otherwise: see `sequences`.
 """
 
 from collections.abc import Mapping
@@ -23,10 +25,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Real
 
 from ee_jax.calibration.columns import EXITS, Columns, validate
 from ee_jax.calibration.npz import read_header, read_npz, write_npz
+from ee_jax.errors import UserError
+
+Range = tuple[float, float]
 
 # Confidences as the compiled loop compares them; losses as exact as they came.
 DTYPES = {
@@ -36,6 +41,7 @@ DTYPES = {
     "prediction_NE": np.int32,
     "label_N": np.int32,
 }
+NUMBERS = dict.fromkeys(("prediction_NE", "label_N"), np.float32)  # of a regression
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +51,8 @@ class Trace:
     confidence_NE: Float[np.ndarray, "N E"]
     loss_NE: Float[np.ndarray, "N E"]
     depth_E: Int[np.ndarray, " E"]
-    prediction_NE: Int[np.ndarray, "N E"] | None = None
-    label_N: Int[np.ndarray, " N"] | None = None
+    prediction_NE: Real[np.ndarray, "N E"] | None = None
+    label_N: Real[np.ndarray, " N"] | None = None
     header: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -54,9 +60,11 @@ class Trace:
         """A trace of what `np.asarray` takes; `name` is what an error calls it."""
         arrays = {key: np.asarray(column) for key, column in columns.items()}
         header = read_header(arrays.pop("header", None), name)
-        validate(arrays, name)
+        label_range = _label_range(header, name)
+        validate(arrays, name, regression=label_range is not None)
+        dtypes = DTYPES | (NUMBERS if label_range else {})
         typed = {
-            key: arrays[key].astype(dtype) for key, dtype in DTYPES.items() if key in arrays
+            key: arrays[key].astype(dtype) for key, dtype in dtypes.items() if key in arrays
         }
         return cls(**typed, header=header)
 
@@ -67,7 +75,9 @@ class Trace:
 
     def save(self, path: str | Path) -> None:
         """Writes a valid trace to `path`, the whole file or nothing."""
-        validate(self.columns(), f"the trace for {path}")
+        name = f"the trace for {path}"
+        regression = _label_range(self.header, name) is not None
+        validate(self.columns(), name, regression=regression)
         write_npz(path, self.columns(), self.header)
 
     def columns(self) -> Columns:
@@ -82,6 +92,22 @@ class Trace:
         return replace(self, **taken)
 
     @property
+    def label_range(self) -> Range | None:
+        """The lowest and the highest label of a regression; None of classes."""
+        return _label_range(self.header, "trace")
+
+    @property
     def full_loss_N(self) -> Float[np.ndarray, " N"]:
         """The full model's losses: those of the last exit."""
         return self.loss_NE[:, -1]
+
+
+def _label_range(header: dict[str, Any], name: str) -> Range | None:
+    given = header.get("label_range")
+    if given is None:
+        return None
+    match given:
+        case [int() | float() as low, int() | float() as high] if low < high:
+            return low, high
+    wanted = "write the lowest and the highest label, e.g. [0, 5]"
+    raise UserError(f"{name}: the header's label_range is {given!r}: {wanted}")

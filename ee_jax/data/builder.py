@@ -54,7 +54,8 @@ class RowsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     A data set sets `VERSION`, `SOURCE` (what the rows were made from; data made from another
     source is out of date) and `DESCRIPTION`, and defines `classes` and `rows`. One that is made
     from files which the user has to fetch says in `MANUAL` what they are, and finds them in the
-    folder `manual_dir`.
+    folder `manual_dir`. One that is judged by more than accuracy names its `METRICS`, and a
+    regression, which has no classes, the lowest and the highest label in `LABEL_RANGE`.
     """
 
     # Where TFDS would look for checksums of downloads. To find the place by itself it needs
@@ -63,6 +64,8 @@ class RowsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     SOURCE: ClassVar[str]
     DESCRIPTION: ClassVar[str]
     MANUAL: ClassVar[str | None] = None
+    METRICS: ClassVar[tuple[str, ...]] = ("accuracy",)  # the main one first
+    LABEL_RANGE: ClassVar[tuple[float, float] | None] = None
 
     def __init__(self, *, manual_dir: Path | None = None, **kwargs: Any) -> None:
         self.manual_dir = manual_dir

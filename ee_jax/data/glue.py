@@ -70,3 +70,4 @@ class Cola(GlueBuilder, skip_registration=True):
     )
     MANUAL = TASK.files
     CLASSES = ("unacceptable", "acceptable")
+    METRICS = ("matthews",)

@@ -1,18 +1,14 @@
-"""How good the answers are and how deep the model went for them, on given examples."""
+"""How good the exits are and how deep the model went, on given examples."""
 
 from typing import NamedTuple
 
 import chex
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Int
 
+from ee_jax.calibration.empirical import Quality
 from ee_jax.calibration.scores import auroc, expected_calibration_error
-
-
-def accuracy(prediction_N: Int[np.ndarray, " N"], label_N: Int[np.ndarray, " N"]) -> float:
-    """The share of right answers."""
-    chex.assert_equal_shape([prediction_N, label_N])
-    return float(np.mean(np.asarray(prediction_N) == np.asarray(label_N)))
+from ee_jax.calibration.trace import Trace
 
 
 def exit_counts(exit_N: Int[np.ndarray, " N"], exits: int) -> Int[np.ndarray, " E"]:
@@ -33,28 +29,31 @@ def ideal_speedup(exit_counts_E: Int[np.ndarray, " E"], exit_layers: tuple[int, 
 
 
 class ExitQuality(NamedTuple):
-    """One exit, had it answered every example."""
+    """One exit, had it answered every example; nan for what is not defined."""
 
     depth: int
-    accuracy: float
-    ece: float  # of its confidence
+    quality: float
+    ece: float  # of its confidence; nan of a regression, whose answers are not right or wrong
     auroc: float  # of its confidence, for its answer being right; nan if all are, or none
 
 
-def exit_table(
-    confidence_NE: Float[np.ndarray, "N E"],
-    correct_NE: Bool[np.ndarray, "N E"],
-    exit_layers: tuple[int, ...],
-) -> list[ExitQuality]:
-    """A row an exit."""
-    chex.assert_equal_shape([confidence_NE, correct_NE])
-    columns = zip(exit_layers, confidence_NE.T, correct_NE.T, strict=True)
-    return [
-        ExitQuality(
-            depth,
-            float(np.mean(correct_N)),
-            expected_calibration_error(confidence_N, correct_N),
-            auroc(confidence_N, correct_N),
-        )
-        for depth, confidence_N, correct_N in columns
-    ]
+def exit_table(trace: Trace, quality: Quality) -> list[ExitQuality]:
+    """A row an exit, of a trace with predictions and labels."""
+    assert trace.prediction_NE is not None
+    assert trace.label_N is not None
+    rows = []
+    for exit, depth in enumerate(trace.depth_E.tolist()):
+        found = quality(trace.prediction_NE[:, exit], trace.label_N)
+        rows.append(ExitQuality(depth, found, *_trust(trace, exit)))
+    return rows
+
+
+def _trust(trace: Trace, exit: int) -> tuple[float, float]:
+    """ECE and AUROC."""
+    if trace.label_range is not None:
+        return float("nan"), float("nan")
+    confidence_N, correct_N = trace.confidence_NE[:, exit], trace.loss_NE[:, exit] == 0
+    return (
+        expected_calibration_error(confidence_N, correct_N),
+        auroc(confidence_N, correct_N),
+    )

@@ -1,8 +1,8 @@
 """The table of what calibration chose: what it promised, and what the test split gave."""
 
-from ee_jax.report import text
+from ee_jax.report import metrics, text
 from ee_jax.report.render import Column, Table
-from ee_jax.report.results import Choice, Results, labels
+from ee_jax.report.results import Choice, Results, is_regression, labels
 from ee_jax.report.tables import STRATEGY
 
 KEYS = (
@@ -13,7 +13,11 @@ KEYS = (
 RISKS = {
     "consistency": "answers unlike the full model's",
     "gap": "answers worse than the full model's",
-    "loss": "accuracy lost against the full model's",
+    "loss": "mean loss above the full model's",
+}
+SQUARED = {
+    "consistency": "(answer - the full model's)^2 / (range of the labels)^2",
+    "gap": "squared error above the full model's / (range of the labels)^2",
 }
 EDGE = "edge of the grid"
 LOWEST = "even the lowest threshold tried was accepted"
@@ -30,13 +34,14 @@ def calibration_table(results: Results) -> Table:
         {"strategy": name} | {key: choice.get(key) for key in KEYS} for name, choice in pairs
     )
     title = f"{results['name']}: calibrated thresholds"
-    return Table(title, _columns(), rows, tuple(_notes(results, pairs)))
+    return Table(title, _columns(results), rows, tuple(_notes(results, pairs)))
 
 
-def _columns() -> tuple[Column, ...]:
+def _columns(results: Results) -> tuple[Column, ...]:
     return (
         STRATEGY,
         Column("calibration", lambda r: r["label"], is_text=True),
+        Column("risk", lambda r: _short(r["risk"], results), is_text=True),
         Column("certified risk %", lambda r: text.percent(r["certified_risk"])),
         Column("delta", lambda r: text.share(r["delta"])),
         Column("threshold", _threshold, is_text=True),
@@ -45,6 +50,17 @@ def _columns() -> tuple[Column, ...]:
         Column("test: risk %", lambda r: text.percent(r["test_risk"])),
         Column("mean depth", lambda r: text.number(r["test_mean_depth"])),
     )
+
+
+def _short(risk: str, results: Results) -> str:
+    return f"{metrics.short(results['quality'])} lost" if risk == "quality" else risk
+
+
+def _long(risk: str, results: Results) -> str:
+    if risk == "quality":
+        return f"{metrics.name(results['quality'])} lost against the full model's"
+    words = RISKS | (SQUARED if is_regression(results) else {})
+    return words[risk]
 
 
 def _threshold(choice: Choice) -> str:
@@ -56,7 +72,8 @@ def _notes(results: Results, pairs: list[tuple[str, Choice]]) -> list[str]:
     beware: dict[str, list[str]] = {}
     first = {choice["label"]: choice for _, choice in reversed(pairs)}
     notes = [
-        f"{label} promises: {first[label]['promise']}. Its risk: {RISKS[first[label]['risk']]}."
+        f"{label} promises: {first[label]['promise']}. "
+        f"Its risk: {_long(first[label]['risk'], results)}."
         for label in labels(results)
     ]
     for name, choice in pairs:

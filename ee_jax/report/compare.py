@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ee_jax.errors import UserError
-from ee_jax.report import text
+from ee_jax.report import metrics, text
 from ee_jax.report.render import Column, Row, Table
 from ee_jax.report.results import (
     Point,
@@ -46,7 +46,7 @@ def comparison(
 
 
 def _fastest(tolerance: float) -> Pick:
-    return lambda strategy, batch: best(strategy, batch, strategy["full_accuracy"] - tolerance)
+    return lambda strategy, batch: best(strategy, batch, strategy["full_quality"], tolerance)
 
 
 def _chosen(calibration: str) -> Pick:
@@ -62,7 +62,8 @@ def _row(results: Results, name: str, timed: list[int], pick: Pick) -> Row:
     row: dict[str, Any] = {
         "run": results["name"],
         "strategy": name,
-        "full_accuracy": strategy["full_accuracy"],
+        "quality": results["quality"],
+        "full_quality": strategy["full_quality"],
         "blocks": results["model"]["blocks"],
     }
     for batch in timed:
@@ -100,7 +101,8 @@ def _columns(timed: list[int], head: str) -> tuple[Column, ...]:
     return (
         Column("run", lambda r: r["run"], is_text=True),
         Column("strategy", lambda r: r["strategy"], is_text=True),
-        Column("full model %", lambda r: text.percent(r["full_accuracy"])),
+        Column("quality", lambda r: metrics.heading(r["quality"]), is_text=True),
+        Column("full model", lambda r: text.percent(r["full_quality"])),
         *per_batch,
         Column("config", lambda r: r["config_hash"], is_text=True),
         Column("data", lambda r: r["data_version"], is_text=True),

@@ -1,6 +1,6 @@
 """What a run found, in words."""
 
-from ee_jax.report import text
+from ee_jax.report import metrics, text
 from ee_jax.report.results import (
     Point,
     Results,
@@ -10,6 +10,7 @@ from ee_jax.report.results import (
     difference,
     gains,
     is_known,
+    is_regression,
     measured,
     sorted_points,
 )
@@ -20,11 +21,15 @@ def headline(results: Results, tolerance: float = 0.01) -> str:
     timed = batches(results)
     if not timed:
         return "Speed was not measured in this run."
-    top = max(strategy["full_accuracy"] for strategy in results["strategies"].values())
-    found = {batch: _fastest(results, batch, top - tolerance) for batch in timed}
+    quality = results["quality"]
+    full = [strategy["full_quality"] for strategy in results["strategies"].values()]
+    top = max(filter(is_known, full), default=None)
+    if top is None:
+        return f"The {metrics.name(quality)} of no full model is defined."
+    found = {batch: _fastest(results, batch, top, tolerance) for batch in timed}
     near = (
         f"within {text.count_points(tolerance)} of the best full model's "
-        f"{text.percent(top)} % {results['quality']}"
+        f"{metrics.said(quality, top)}"
     )
     if not any(found.values()):
         return f"Nothing was gained: {near}, no setting ran faster than the full model."
@@ -32,9 +37,12 @@ def headline(results: Results, tolerance: float = 0.01) -> str:
     return f"{near[0].upper()}{near[1:]}, {_join(clauses)}."
 
 
-def _fastest(results: Results, batch: int, floor: float) -> tuple[str, float] | None:
+def _fastest(
+    results: Results, batch: int, full: float, tolerance: float
+) -> tuple[str, float] | None:
     """The strategy with the largest speed-up at a batch size, and that speed-up."""
-    found = {name: best(s, batch, floor) for name, s in results["strategies"].items()}
+    strategies = results["strategies"]
+    found = {name: best(s, batch, full, tolerance) for name, s in strategies.items()}
     speedups = {name: p[measured(batch)] for name, p in found.items() if p is not None}
     return max(speedups.items(), key=lambda item: item[1], default=None)
 
@@ -73,16 +81,23 @@ def _calibrated(results: Results, name: str, strategy: Strategy, point: Point) -
     speeds = [_speed(point, batch) for batch in batches(results)]
     return (
         f"{name}, {who} (threshold {text.thresholds(point)}): "
-        f"{text.percent(point['accuracy'])} % on the test split, "
+        f"{metrics.said(results['quality'], point['quality'])} on the test split, "
         f"{_against(difference(point, strategy))}, "
-        f"{text.percent(point['inconsistency'])} % answered unlike it, mean depth {depth}"
+        f"{_unlike(results, point)}, mean depth {depth}"
         f"{'; ' + _join(speeds) if speeds else ''}."
     )
 
 
-def _against(points: float) -> str:
+def _against(points: float | None) -> str:
     shown = text.points(points)
     return f"{shown} points against the full model" if shown != "0.0" else "as the full model"
+
+
+def _unlike(results: Results, point: Point) -> str:
+    share = text.percent(point["inconsistency"])
+    if is_regression(results):
+        return f"inconsistent by {share} %"
+    return f"{share} % answered unlike it"
 
 
 def _speed(point: Point, batch: int) -> str:

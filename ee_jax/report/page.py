@@ -6,6 +6,7 @@ import jinja2
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from ee_jax.report import metrics
 from ee_jax.report.calibrated import calibration_table
 from ee_jax.report.exit_depths import exit_depths
 from ee_jax.report.figures import svg
@@ -19,6 +20,7 @@ def page(results: Results) -> str:
     """The HTML text: finding, table, figures, calibration, and how it was measured."""
     return _template().render(
         results=results,
+        quality=metrics.name(results["quality"]),
         headline=headline(results),
         findings=findings(results),
         batches=batches(results),

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from ee_jax.report import text
+from ee_jax.report import metrics
 from ee_jax.report.figures import INK, PAPER, style
-from ee_jax.report.results import Point, Results, Strategy, labels
+from ee_jax.report.results import Point, Results, Strategy, is_known, labels
 
 SPEEDUPS = (1, 1.2, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
 
@@ -35,7 +35,7 @@ def quality_depth(results: Results) -> Figure:
 def _label(axes: Axes, results: Results) -> None:
     blocks = results["model"]["blocks"]
     axes.set_xlabel(f"mean depth, blocks of {blocks}")
-    axes.set_ylabel(f"{results['quality']} on the test split, %")
+    axes.set_ylabel(metrics.axis(results["quality"]))
     margin = max(0.15, 0.03 * blocks)
     axes.set_xlim(1 - margin, blocks + margin)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True, min_n_ticks=1))
@@ -48,19 +48,25 @@ def _marks(results: Results) -> dict[str, str]:
 
 def _draw(axes: Axes, strategy: Strategy, color: str, marks: dict[str, str]) -> None:
     curve = sorted(strategy["curve"], key=lambda p: p["mean_depth"])
-    axes.axhline(100 * strategy["full_accuracy"], color=color, ls=(0, (5, 4)), lw=1, alpha=0.9)
-    axes.plot(*_depth_and_percent(curve), color=color)
+    full = _height(strategy["full_quality"])
+    axes.axhline(full, color=color, ls=(0, (5, 4)), lw=1, alpha=0.9)
+    axes.plot(*_places(curve), color=color)
     plain = [p for p in strategy["points"] if not p["calibrated_for"]]
-    axes.plot(*_depth_and_percent(plain), "o", ms=5, color=color)
+    axes.plot(*_places(plain), "o", ms=5, color=color)
     for point in (p for p in strategy["points"] if p["calibrated_for"]):
         for rank, label in enumerate(point["calibrated_for"]):  # one inside the other
             hollow = {"ms": 8 + 5 * rank, "mew": 1.8, "mec": color, "mfc": PAPER}
-            at = _depth_and_percent([point])
+            at = _places([point])
             axes.plot(*at, marks[label], ls="", zorder=4 - 0.1 * rank, **hollow)
 
 
-def _depth_and_percent(points: Sequence[Point]) -> tuple[list[float], list[float]]:
-    return [p["mean_depth"] for p in points], [100 * p["accuracy"] for p in points]
+def _places(points: Sequence[Point]) -> tuple[list[float], list[float]]:
+    """Depths and heights; Matplotlib draws nothing where a quality is not defined."""
+    return [p["mean_depth"] for p in points], [_height(p["quality"]) for p in points]
+
+
+def _height(quality: float | None) -> float:
+    return math.nan if quality is None else 100 * quality
 
 
 def _ideal_speedups(axes: Axes, blocks: int) -> None:
@@ -79,11 +85,14 @@ def _ideal_speedups(axes: Axes, blocks: int) -> None:
 def _name(axes: Axes, results: Results) -> None:
     """Each strategy's name at its full model, right of the axes, kept apart."""
     strategies = results["strategies"]
-    heights = {name: 100 * s["full_accuracy"] for name, s in strategies.items()}
     low, high = axes.get_ylim()
+    heights = {
+        name: _height(s["full_quality"]) if is_known(s["full_quality"]) else low
+        for name, s in strategies.items()
+    }
     for name, height in _spread(heights, 0.11 * (high - low)).items():
         axes.annotate(
-            f"{name}\n{text.percent(strategies[name]['full_accuracy'])} %",
+            f"{name}\n{metrics.value(results['quality'], strategies[name]['full_quality'])}",
             (1.01, height),
             xycoords=("axes fraction", "data"),
             va="center",

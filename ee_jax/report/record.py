@@ -18,6 +18,7 @@ RISKS = {
     "gap": "gap: loss beyond the full model's",
     "loss": "mean loss above the full model's",
 }
+DISTANCE = "consistency: (answer - the full model's)^2 / (range of the labels)^2"
 
 
 def record_table(record: Record) -> Table:
@@ -27,7 +28,7 @@ def record_table(record: Record) -> Table:
     lines = {
         "method": f"{choice['method']}{_search(record)}",
         "promise": choice["promise"],
-        "risk": RISKS[choice["risk"]],
+        "risk": _risk(record),
         "data": _data(record),
         "level": _level(choice),
         "delta": text.share(choice["delta"]),
@@ -44,6 +45,12 @@ def record_table(record: Record) -> Table:
         Column("", lambda r: r["value"], is_text=True),
     )
     return Table(f"{record['trace']}: {choice['label']}", columns, rows)
+
+
+def _risk(record: Record) -> str:
+    risk = record["choice"]["risk"]
+    is_regression = "label_range" in record["header"]
+    return DISTANCE if is_regression and risk == "consistency" else RISKS[risk]
 
 
 def _search(record: Record) -> str:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 Results = Mapping[str, Any]
 Strategy = Mapping[str, Any]
@@ -17,7 +17,7 @@ def measured(batch: int) -> str:
     return f"{MEASURED}{batch}"
 
 
-def is_known(value: float | None) -> bool:
+def is_known(value: float | None) -> TypeGuard[float]:
     """False for what could not be computed: null in JSON, NaN in Python."""
     return value is not None and not math.isnan(value)
 
@@ -47,13 +47,24 @@ def gains(point: Point, batch: int) -> bool:
     return stops_early and speedup is not None and round(speedup, 2) > 1
 
 
-def best(strategy: Strategy, batch: int, floor: float) -> Point | None:
-    """The fastest point at `batch` whose accuracy is at least `floor`, if one gains."""
+def best(strategy: Strategy, batch: int, full: float | None, tolerance: float) -> Point | None:
+    """The fastest point at `batch` that loses at most `tolerance` of `full`, if one gains."""
+    if not is_known(full):
+        return None
+    points = [p for p in strategy["points"] if is_known(p["quality"]) and gains(p, batch)]
     # 1e-9: 0.83 - 0.01 is not 0.82 in floating point.
-    fit = [p for p in strategy["points"] if p["accuracy"] >= floor - 1e-9 and gains(p, batch)]
+    fit = [p for p in points if p["quality"] >= full - tolerance - 1e-9]
     return max(fit, key=lambda p: p[measured(batch)], default=None)
 
 
-def difference(point: Point, strategy: Strategy) -> float:
-    """Points of accuracy that the setting is above its strategy's full model."""
-    return round(100 * (point["accuracy"] - strategy["full_accuracy"]), 6)
+def difference(point: Point, strategy: Strategy) -> float | None:
+    """Points of quality that the setting is above its strategy's full model, where known."""
+    here, full = point["quality"], strategy["full_quality"]
+    if not (is_known(here) and is_known(full)):
+        return None
+    return round(100 * (here - full), 6)
+
+
+def is_regression(results: Results) -> bool:
+    """True where answers are numbers, not classes."""
+    return not results["data"]["classes"]

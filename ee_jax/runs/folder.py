@@ -1,6 +1,7 @@
 """The files of a run: where they are, whose they are, and writing them whole."""
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,11 @@ class RunFolder:
         part = path.with_name(path.name + ".part")
         part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
         os.replace(part, path)
+
+
+def known(value: float) -> float | None:
+    """The value, or what JSON has for nan, which it does not know."""
+    return None if math.isnan(value) else value
 
 
 def read_results(path: Path) -> dict[str, Any]:

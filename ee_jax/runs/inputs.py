@@ -11,6 +11,7 @@ from jaxtyping import Int32
 from ee_jax.config import Experiment
 from ee_jax.data.batches import Batch, evaluation_batches
 from ee_jax.data.prepared import open_split, prepare
+from ee_jax.data.registry import builder_of
 from ee_jax.data.text import encode, load_tokenizer
 from ee_jax.errors import UserError
 from ee_jax.models.architecture import Architecture
@@ -43,7 +44,9 @@ class Corpus:
     """The splits of a data set, and where they came from."""
 
     splits: dict[str, Split]
-    classes: tuple[str, ...]
+    classes: tuple[str, ...]  # none of a regression
+    metrics: tuple[str, ...]  # of its quality, the main one first
+    label_range: tuple[float, float] | None  # of a regression
     record: dict[str, Any]  # name, version, rows and checksum
 
 
@@ -78,7 +81,8 @@ def load_corpus(experiment: Experiment) -> Corpus:
         "checksum": {name: tally.sha256 for name, tally in prepared.splits.items()},
         "classes": list(classes),
     }
-    return Corpus(splits, classes, record)
+    kind = builder_of(data.name)
+    return Corpus(splits, classes, kind.METRICS, kind.LABEL_RANGE, record)
 
 
 def make_model(

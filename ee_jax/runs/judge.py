@@ -1,23 +1,24 @@
 """Judging a trained model: traces, temperatures, thresholds, quality and wall clock."""
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from ee_jax.calibration.outcomes import GRID, curve
+from ee_jax.calibration.empirical import Quality
+from ee_jax.calibration.outcomes import GRID, outcomes, predictions
 from ee_jax.calibration.trace import Trace
 from ee_jax.config import Experiment
 from ee_jax.display import Display
+from ee_jax.evaluation.metrics import METRICS
 from ee_jax.evaluation.quality import exit_table
 from ee_jax.evaluation.traces import fit_temperatures, trace_of
 from ee_jax.exits.forward import ForwardPass
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.heads import Answer
 from ee_jax.models.parameters import Parameters
-from ee_jax.runs.folder import RunFolder
+from ee_jax.runs.folder import RunFolder, known
 from ee_jax.runs.inputs import Corpus
 from ee_jax.runs.measure import Measurer
 from ee_jax.runs.thresholds import Calibrator, settings
@@ -36,11 +37,17 @@ class Judge:
     display: Display
 
     def __post_init__(self) -> None:
-        _ = self._calibrator.record  # a bad one is found before any training
+        # What is wrong with them is found before any training.
+        _ = self._calibrator.record
+        self._calibrator.check(self.corpus.label_range is not None)
 
     @cached_property
     def _calibrator(self) -> Calibrator:
-        return Calibrator(self.experiment, self.model.design.layers)
+        return Calibrator(self.experiment, self.model.design.layers, self._metric)
+
+    @property
+    def _metric(self) -> Quality:
+        return METRICS[self.corpus.metrics[0]]
 
     def judge(self, name: str, values: Parameters) -> dict[str, Any]:
         """What `results.json` holds of a strategy; its traces and thresholds are written."""
@@ -53,9 +60,10 @@ class Judge:
         )
         todo = settings(self.experiment.evaluation.thresholds, chosen)
         points = self.measurer.measure(name, values, temperature_E, todo, test)
+        exits = self._exits(test, temperature_E)
         return {
-            "full_accuracy": float(np.mean(test.full_loss_N == 0)),
-            "exits": self._exits(test, temperature_E),
+            "full_quality": exits[-1]["quality"],
+            "exits": exits,
             "curve": self._curve(test),
             "calibrated": chosen,
             "points": points,
@@ -64,7 +72,7 @@ class Judge:
     def _traces(self, name: str, values: Parameters) -> tuple[dict[str, Trace], np.ndarray]:
         """Traces of the calibration and test splits; temperatures of the validation split."""
         temperature_E = np.ones(len(self.model.design.layers))
-        if self.experiment.calibration.temperature:
+        if self.experiment.calibration.temperature and self.corpus.classes:
             answer = self._answers(name, values, "validation")
             temperature_E = fit_temperatures(answer, self.corpus.splits["validation"].label_N)
         traces = {
@@ -81,6 +89,7 @@ class Judge:
             self.model.design.layers,
             self.experiment.exits.confidence,
             temperature_E,
+            self.corpus.label_range,
             data=self.corpus.record["name"],
             split=split,
             model=name,
@@ -100,24 +109,25 @@ class Judge:
         return self.forward.answers(values, features)
 
     def _exits(self, test: Trace, temperature_E: np.ndarray) -> list[dict[str, Any]]:
-        rows = exit_table(test.confidence_NE, test.loss_NE == 0, self.model.design.layers)
+        rows = exit_table(test, self._metric)
         return [
             {
-                **{key: _known(value) for key, value in row._asdict().items()},
+                **{key: known(value) for key, value in row._asdict().items()},
                 "temperature": float(temperature),
             }
             for row, temperature in zip(rows, temperature_E, strict=True)
         ]
 
-    def _curve(self, test: Trace) -> list[dict[str, float]]:
-        exits = self.experiment.exits
-        found = curve(test, GRID, exits.min_depth, exits.patience)
+    def _curve(self, test: Trace) -> list[dict[str, float | None]]:
+        rule = (GRID, self.experiment.exits.min_depth, self.experiment.exits.patience)
+        depth_K = outcomes(test, *rule).depth_KN.mean(1)
+        prediction_KN = predictions(test, *rule)
+        assert test.label_N is not None
         return [
-            {"threshold": float(t), "accuracy": float(1 - loss), "mean_depth": float(depth)}
-            for t, depth, loss in zip(*found, strict=True)
+            {
+                "threshold": float(threshold),
+                "quality": known(self._metric(prediction_N, test.label_N)),
+                "mean_depth": float(depth),
+            }
+            for threshold, prediction_N, depth in zip(GRID, prediction_KN, depth_K, strict=True)
         ]
-
-
-def _known(value: float) -> float | None:
-    """JSON knows no NaN."""
-    return None if math.isnan(value) else value

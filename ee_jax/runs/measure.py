@@ -8,16 +8,19 @@ import numpy as np
 from jax.sharding import Mesh
 
 from ee_jax.calibration.outcomes import exits_taken
+from ee_jax.calibration.risks import inconsistency
 from ee_jax.calibration.trace import Trace
 from ee_jax.config import Experiment
 from ee_jax.display import Display
+from ee_jax.evaluation.metrics import METRICS
 from ee_jax.evaluation.passes import Passes
 from ee_jax.evaluation.programs import Programs
-from ee_jax.evaluation.quality import accuracy, exit_counts, ideal_speedup, mean_depth
+from ee_jax.evaluation.quality import exit_counts, ideal_speedup, mean_depth
 from ee_jax.exits.cost import flops_speedup
 from ee_jax.exits.rules import Limits, make_limits
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.parameters import Parameters
+from ee_jax.runs.folder import known
 from ee_jax.runs.inputs import Split
 from ee_jax.sharding import data_mesh
 
@@ -40,6 +43,7 @@ class Measurer:
     experiment: Experiment
     model: ExitModel  # shapes only
     test: Split
+    metrics: tuple[str, ...]  # the main one first
     mesh: Mesh
     display: Display
 
@@ -126,17 +130,24 @@ class Measurer:
         time_N = [len(row) for row in self.test.rows]
         flops = flops_speedup(self.model.backbone.config, design, exit_N.tolist(), time_N)
         threshold_E = np.atleast_1d(setting.threshold).tolist()
-        assert trace.prediction_NE is not None  # `trace_of` writes them
-        full_N = trace.prediction_NE[:, -1]
+        metrics = {m: known(METRICS[m](prediction_N, self.test.label_N)) for m in self.metrics}
         return {
             "threshold": min(threshold_E),
             "threshold_E": threshold_E if len(threshold_E) > 1 else None,
             "calibrated_for": list(setting.calibrated_for),
-            "accuracy": accuracy(prediction_N, self.test.label_N),
-            "inconsistency": float(np.mean(prediction_N != full_N)),
+            "quality": metrics[self.metrics[0]],
+            "metrics": metrics,
+            "inconsistency": _unlike(prediction_N, trace),
             "mean_depth": mean_depth(counts_E, design.layers),
             "ideal_speedup": ideal_speedup(counts_E, design.layers),
             "flops_speedup": flops,
             "exit_counts": counts_E.tolist(),
             "unlike_trace": int(np.sum(exit_N != expected_N)),
         }
+
+
+def _unlike(prediction_N: np.ndarray, trace: Trace) -> float:
+    """The mean inconsistency of answers with the full model's."""
+    assert trace.prediction_NE is not None  # `trace_of` writes them
+    both_N2 = np.stack([prediction_N, trace.prediction_NE[:, -1]], axis=1)
+    return float(inconsistency(both_N2, trace.label_range)[:, 0].mean())

@@ -49,19 +49,19 @@ class _Story:
         corpus = load_corpus(experiment)
         self._seconds["data"] = time.perf_counter() - start
         mesh = data_mesh()
-        model, values = make_model(experiment, architecture, len(corpus.classes))
+        outputs = len(corpus.classes) or 1  # one of a regression
+        model, values = make_model(experiment, architecture, outputs)
         forward = ForwardPass(model, mesh)
         trainer = Trainer(experiment, model, corpus, forward, mesh, folder.hash, display)
-        measurer = Measurer(experiment, model, corpus.splits["test"], mesh, display)
+        test, metrics = corpus.splits["test"], corpus.metrics
+        measurer = Measurer(experiment, model, test, metrics, mesh, display)
         judge = Judge(experiment, model, corpus, forward, measurer, folder, display)
         strategies = {}
         for strategy in experiment.strategies:
-            begun = time.perf_counter()
             trained = trainer.train(strategy, values, folder.path / strategy.name)
-            train_seconds = time.perf_counter() - begun
             strategies[strategy.name] = {
-                **judge.judge(strategy.name, trained),
-                "train_seconds": train_seconds,
+                **judge.judge(strategy.name, trained.values),
+                "train_seconds": trained.seconds,
                 "compile_seconds": measurer.compile_seconds,
             }
         self._seconds["total"] = time.perf_counter() - start
@@ -86,7 +86,8 @@ class _Story:
                 "blocks": architecture.blocks,
                 "parameters": sum(value.size for value in values.values()),
             },
-            "quality": "accuracy",
+            "quality": corpus.metrics[0],
+            "metrics": list(corpus.metrics),
             "seconds": self._seconds,
             "strategies": strategies,
         }

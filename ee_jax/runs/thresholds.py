@@ -9,11 +9,15 @@ import numpy as np
 from jaxtyping import Float
 
 from ee_jax.calibration.certify import certify, risk_outcomes
+from ee_jax.calibration.conformal import CONFORMAL
 from ee_jax.calibration.describe import plain
-from ee_jax.calibration.empirical import choose_threshold
+from ee_jax.calibration.empirical import Quality, choose_for_quality, quality_lost
+from ee_jax.calibration.methods import METHODS
 from ee_jax.calibration.outcomes import GRID, outcomes
 from ee_jax.calibration.trace import Trace
 from ee_jax.config import Experiment
+from ee_jax.errors import UserError
+from ee_jax.runs.folder import known
 from ee_jax.runs.measure import Setting, Threshold
 from ee_jax.runs.record import check_exits, load_record, recorded
 
@@ -22,10 +26,25 @@ Chosen = dict[str, Any]  # of `plain`
 
 @dataclass(frozen=True)
 class Calibrator:
-    """Chooses thresholds as an experiment's config says."""
+    """Chooses thresholds as an experiment's config says.
+
+    Tolerances are of the run's quality; levels of certified methods are of the config's risk,
+    since they need a loss of each example.
+    """
 
     experiment: Experiment
     layers: tuple[int, ...]
+    quality: Quality
+
+    def check(self, regression: bool) -> None:
+        """Raises the UserError of a method that cannot do with a regression's losses."""
+        for method in self.experiment.calibration.methods:
+            binary = method in CONFORMAL or METHODS[method].binary
+            if regression and binary:
+                raise UserError(
+                    f"config field `calibration.methods` has {method}, which needs a risk of 0 "
+                    "or 1, and that of a regression lies between: use ltt, ucb or crc"
+                )
 
     @cached_property
     def record(self) -> dict[str, Any] | None:
@@ -52,7 +71,8 @@ class Calibrator:
 
     def _empirical(self, trace: Trace) -> Iterator[Chosen]:
         for tolerance in self.experiment.calibration.tolerances:
-            yield plain(choose_threshold(trace, tolerance, GRID, *self._rule), "loss")
+            choice = choose_for_quality(trace, self.quality, tolerance, GRID, *self._rule)
+            yield plain(choice, "quality")
 
     def _certified(self, trace: Trace) -> Iterator[Chosen]:
         config = self.experiment.calibration
@@ -66,17 +86,17 @@ class Calibrator:
         exits = self.experiment.exits
         return exits.min_depth, exits.patience
 
-    def _on(self, test: Trace, choice: Chosen) -> dict[str, float]:
+    def _on(self, test: Trace, choice: Chosen) -> dict[str, float | None]:
         threshold_K = np.array([threshold_of(choice)])
-        if choice["risk"] == "loss":
-            found = outcomes(test, threshold_K, *self._rule)
-            found = found._replace(loss_KN=found.loss_KN - test.full_loss_N)
+        found = outcomes(test, threshold_K, *self._rule)
+        if choice["risk"] == "quality":
+            risk = float(quality_lost(test, self.quality, threshold_K, *self._rule)[0])
+        elif choice["risk"] == "loss":
+            risk = float((found.loss_KN - test.full_loss_N).mean())
         else:
-            found = risk_outcomes(test, choice["risk"], threshold_K, *self._rule)
-        return {
-            "test_risk": float(found.loss_KN.mean()),
-            "test_mean_depth": float(found.depth_KN.mean()),
-        }
+            of_risk = risk_outcomes(test, choice["risk"], threshold_K, *self._rule)
+            risk = float(of_risk.loss_KN.mean())
+        return {"test_risk": known(risk), "test_mean_depth": float(found.depth_KN.mean())}
 
 
 def threshold_of(choice: Chosen) -> Threshold:

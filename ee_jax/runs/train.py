@@ -2,8 +2,10 @@
 
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from jax.sharding import Mesh
 
@@ -11,7 +13,7 @@ from ee_jax.config import Experiment, Strategy
 from ee_jax.display import Display
 from ee_jax.exits.forward import ForwardPass
 from ee_jax.models.exit_model import ExitModel
-from ee_jax.models.export import export_model, import_model
+from ee_jax.models.export import export_model, import_model, read_exits
 from ee_jax.models.files import WEIGHTS, find_weights
 from ee_jax.models.parameters import Parameters, bind, parameters
 from ee_jax.runs.folder import MetricsFile
@@ -21,6 +23,19 @@ from ee_jax.training.fit import Examples, Point, StageFit, steps_of
 from ee_jax.training.strategies import Stage, stages
 
 LOG_EVERY = 10  # steps
+
+
+class Trained(NamedTuple):
+    """What training made, and how long it took."""
+
+    values: Parameters
+    seconds: float  # over all the processes that it took; what a kill undid is not in it
+
+
+def _clock(before: float) -> Callable[[], float]:
+    """Seconds from now on, and those before."""
+    start = time.perf_counter()
+    return lambda: before + time.perf_counter() - start
 
 
 @dataclass(frozen=True)
@@ -35,34 +50,41 @@ class Trainer:
     identity: str  # of the experiment: whose checkpoints these are
     display: Display
 
-    def train(self, strategy: Strategy, values: Parameters, folder: Path) -> Parameters:
+    def train(self, strategy: Strategy, values: Parameters, folder: Path) -> Trained:
         """The trained parameters: read back if the folder has them, else made from `values`."""
         exported = folder / "model"
         if not (exported / WEIGHTS).exists():
             self._export(strategy, self._train(strategy, values, folder), exported)
-        return parameters(import_model(exported))
+        seconds = read_exits(exported)["train_seconds"]
+        return Trained(parameters(import_model(exported)), seconds)
 
-    def _export(self, strategy: Strategy, values: Parameters, folder: Path) -> None:
+    def _export(self, strategy: Strategy, trained: Trained, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
         weights = find_weights(self.experiment.model.weights)
         shutil.copyfile(weights / "tokenizer.json", folder / "tokenizer.json")
-        model = bind(self.model, values)
-        notes = {"classes": self.corpus.classes, "config_hash": self.identity}
+        model = bind(self.model, trained.values)
+        notes = {
+            "classes": self.corpus.classes,
+            "config_hash": self.identity,
+            "train_seconds": trained.seconds,
+        }
         export_model(model, folder, strategy=strategy.name, **notes)
 
-    def _train(self, strategy: Strategy, values: Parameters, folder: Path) -> Parameters:
+    def _train(self, strategy: Strategy, values: Parameters, folder: Path) -> Trained:
         saves = Checkpoints(folder / "checkpoints", f"{self.identity}/{strategy.name}")
         saved = saves.notes()
+        clock = _clock(saved["seconds"] if saved else 0.0)
         metrics = MetricsFile(folder / "metrics.jsonl", keep=saved["number"] if saved else 0)
         before = 0  # steps of earlier stages
         for number, stage in enumerate(stages(strategy, len(self.model.design.layers))):
             if not saved or number >= saved["stage"]:
-                work = StageRun(self, strategy.name, stage, number, before, saves, metrics)
+                so_far = (number, before, clock)
+                work = StageRun(self, strategy.name, stage, *so_far, saves, metrics)
                 values = work.run(values)
             before += steps_of(stage, len(self.corpus.splits["train"].rows))
         saves.close()
         metrics.close()
-        return values
+        return Trained(values, clock())
 
 
 @dataclass(frozen=True)
@@ -74,6 +96,7 @@ class StageRun:
     stage: Stage
     number: int  # among the strategy's stages
     before: int  # steps of the stages before
+    clock: Callable[[], float]  # seconds spent on the strategy
     saves: Checkpoints
     metrics: MetricsFile
 
@@ -128,5 +151,5 @@ class StageRun:
 
     def _save(self, point: Point, kept: Parameters) -> None:
         number = self.before + point.step
-        notes = {"stage": self.number, "data": point.data}
+        notes = {"stage": self.number, "data": point.data, "seconds": self.clock()}
         self.saves.save(number, (point.learner, kept), **notes)

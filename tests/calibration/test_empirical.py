@@ -1,11 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ee_jax.calibration.choice import last_accepted
-from ee_jax.calibration.empirical import SLACK, choose_threshold
+from ee_jax.calibration.empirical import SLACK, choose_for_quality, choose_threshold
 from ee_jax.calibration.outcomes import GRID, curve
+from ee_jax.calibration.risks import zero_one_loss
 from ee_jax.calibration.trace import Trace
 from ee_jax.errors import UserError
 from tests.calibration.small_traces import traces
@@ -91,3 +94,57 @@ def test_candidates_fall_from_1(candidates):
 )
 def test_the_last_accepted_is_before_the_first_failure(ok, expected):
     assert last_accepted(np.array(ok, bool)) == expected
+
+
+def share_right(prediction_N, label_N):
+    return float(np.mean(prediction_N == label_N))
+
+
+def answers(confidence, early, full, label):
+    """A trace of two exits, of their answers; each list is over examples."""
+    prediction_NE, label_N = np.stack([early, full], 1), np.array(label)
+    trace = trace_of(confidence, early, full)
+    return replace(
+        trace,
+        loss_NE=zero_one_loss(prediction_NE, label_N),
+        prediction_NE=prediction_NE,
+        label_N=label_N,
+    )
+
+
+@given(traces(), st.sampled_from((0.0, 0.1, 0.5)), st.sampled_from((0, 1)))
+def test_in_the_share_of_right_answers_the_choice_is_that_of_the_losses(trace, tolerance, wait):
+    label_N = np.arange(len(trace.loss_NE)) % 3
+    loss_NE = zero_one_loss(np.asarray(trace.prediction_NE), label_N)
+    trace = replace(trace, loss_NE=loss_NE, label_N=label_N)
+    by_loss = choose_threshold(trace, tolerance, patience=wait)
+    by_quality = choose_for_quality(trace, share_right, tolerance, patience=wait)
+    assert by_quality.risk == pytest.approx(by_loss.risk, abs=1e-12)
+    assert replace(by_quality, risk=by_loss.risk) == by_loss
+
+
+def test_a_quality_of_all_examples_by_hand():
+    """One answer is lost below 0.6: 1 of 5, but 1 of the 2 of class 1."""
+    trace = answers(
+        [0.9, 0.9, 0.9, 0.6, 0.0], [0, 0, 1, 0, 0], [0, 0, 1, 1, 0], [0, 0, 1, 1, 0]
+    )
+
+    def recall(prediction_N, label_N):
+        return float(np.mean(prediction_N[label_N == 1] == 1))
+
+    assert choose_for_quality(trace, share_right, 0.3).threshold == 0
+    choice = choose_for_quality(trace, recall, 0.3)
+    assert (choice.threshold, choice.risk) == (0.6, 0)
+    assert choose_for_quality(trace, recall, 0.5).risk == 0.5
+
+
+def test_a_quality_that_is_not_defined_fails():
+    """At 0.89 all answers are 0, and below 0.6 none are."""
+    trace = answers([0.9, 0.6], [0, 1], [0, 0], [0, 1])
+
+    def unknown(prediction_N, label_N):
+        return 0.5 if prediction_N.any() else float("nan")
+
+    choice = choose_for_quality(trace, unknown, 1.0)
+    assert (choice.threshold, choice.risk, choice.is_full_model) == (1, 0, True)
+    assert choice.ended == "next candidate failed"

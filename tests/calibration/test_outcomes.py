@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ee_jax.calibration.outcomes import GRID, curve, exits_taken, outcomes
+from ee_jax.calibration.outcomes import GRID, curve, exits_taken, outcomes, predictions
 from ee_jax.calibration.trace import Trace
 from ee_jax.errors import UserError
 from tests.calibration.small_traces import CONFIDENCES, traces
@@ -78,3 +78,11 @@ def test_thresholds_of_the_grid_are_those_that_a_person_types():
 def test_patience_needs_predictions():
     with pytest.raises(UserError, match="no `prediction_NE`: write it, or set patience to 0"):
         outcomes(TRACE, GRID, patience=1)
+
+
+def test_answers_of_a_regression_are_never_quite_equal():
+    columns = np.full((2, 2), 0.5, np.float32), np.zeros((2, 2)), np.array([1, 2])
+    trace = Trace(*columns, np.full((2, 2), 1.5), np.zeros(2), {"label_range": [0, 5]})
+    assert predictions(trace, np.array([0.4])).tolist() == [[1.5, 1.5]]
+    with pytest.raises(UserError, match="never quite equal: set patience to 0"):
+        exits_taken(trace, np.array([0.4]), patience=1)

@@ -7,6 +7,7 @@ from ee_jax.calibration.risks import (
     brier_loss,
     inconsistency,
     performance_gap,
+    squared_loss,
     zero_one_loss,
 )
 from ee_jax.calibration.trace import Trace
@@ -22,6 +23,21 @@ def test_zero_one_losses_by_hand():
     prediction_NE = np.array([[0, 1, 1], [2, 0, 2]])
     assert inconsistency(prediction_NE).tolist() == [[1, 0, 0], [0, 1, 0]]
     assert zero_one_loss(prediction_NE, np.array([0, 2])).tolist() == [[0, 1, 1], [0, 1, 0]]
+
+
+def test_losses_of_a_regression_by_hand():
+    """Off by 1 and 2.5 of a range of 5; and by 6, which is beyond it."""
+    prediction_NE = np.array([[2.0, 5.5], [11.0, 5.0]])
+    loss_NE = squared_loss(prediction_NE, np.array([3.0, 5.0]), (0, 5))
+    assert loss_NE.tolist() == [[pytest.approx(0.04), 0.25], [1, 0]]
+    unlike_NE = inconsistency(prediction_NE, (-1.0, 9.0))
+    assert unlike_NE.tolist() == [[pytest.approx(0.1225), 0], [pytest.approx(0.36), 0]]
+
+
+def test_consistency_of_a_trace_of_a_regression():
+    columns = np.ones((1, 2), np.float32), np.zeros((1, 2)), np.array([1, 2])
+    trace = Trace(*columns, np.array([[1.0, 2.0]]), None, {"label_range": [0, 5]})
+    assert RISKS["consistency"](trace).tolist() == [[pytest.approx(0.04), 0]]
 
 
 def test_brier_losses_by_hand():

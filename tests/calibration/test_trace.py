@@ -157,7 +157,8 @@ BAD = {
     "probabilities for predictions": (
         {"prediction_NE": np.full((3, 2), 0.75)},
         "column `prediction_NE` is 0.75 at example 0, exit 0, "
-        "not the number of a class: write the most probable one's",
+        "not the number of a class: write the most probable one's, or of a regression the "
+        "header's label_range",
     ),
 }
 
@@ -217,3 +218,41 @@ def test_files_that_are_no_traces(tmp_path):
     for folder in ("no folder", "text.npz"):
         with pytest.raises(UserError, match=r"^cannot write .*: choose another path$"):
             Trace.of(smallest()).save(tmp_path / folder / "trace.npz")
+
+
+def of_regression(label_range=(0, 5)):
+    numbers = {
+        "prediction_NE": np.array([[0.5, 1.25], [2.0, 2.5], [6.0, 4.0]]),
+        "label_N": np.array([0.4, 2.0, 5.0]),
+    }
+    header = np.array(json.dumps({"label_range": label_range}))
+    return {**smallest(), **numbers, "header": header}
+
+
+def test_a_regression_has_numbers_for_answers_and_a_range(tmp_path):
+    trace = Trace.of(of_regression())
+    assert trace.label_range == (0, 5)
+    trace.save(tmp_path / "trace.npz")
+    back = Trace.load(tmp_path / "trace.npz")
+    assert back.label_range == (0, 5)
+    np.testing.assert_array_equal(
+        back.prediction_NE, np.float32(of_regression()["prediction_NE"])
+    )
+    np.testing.assert_array_equal(back.label_N, np.array([0.4, 2, 5], np.float32))
+    assert Trace.of(whole()).label_range is None
+
+
+@pytest.mark.parametrize("given", [[5, 0], [0], "0 to 5", [0, "5"], 5])
+def test_a_range_is_two_numbers_that_rise(given):
+    with pytest.raises(
+        UserError, match=r"^mine: the header's label_range is .*e\.g\. \[0, 5\]$"
+    ):
+        Trace.of(of_regression(given), "mine")
+
+
+def test_an_answer_that_is_no_number():
+    columns = of_regression()
+    columns["prediction_NE"][1, 0] = np.nan
+    wanted = "mine: column `prediction_NE` is nan at example 1, exit 0, not a number: write"
+    with pytest.raises(UserError, match=re.escape(wanted)):
+        Trace.of(columns, "mine")

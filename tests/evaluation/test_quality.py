@@ -3,20 +3,12 @@ import math
 import numpy as np
 import pytest
 
-from ee_jax.evaluation.quality import (
-    accuracy,
-    exit_counts,
-    exit_table,
-    ideal_speedup,
-    mean_depth,
-)
+from ee_jax.calibration.trace import Trace
+from ee_jax.evaluation.metrics import accuracy, pearson
+from ee_jax.evaluation.quality import exit_counts, exit_table, ideal_speedup, mean_depth
 
 LAYERS = (2, 4, 6)
 EXITS = np.array([0, 2, 0, 2])
-
-
-def test_accuracy_by_hand():
-    assert accuracy(np.array([1, 2, 3, 0]), np.array([1, 2, 0, 3])) == 0.5
 
 
 def test_an_exit_that_answers_nobody_is_counted():
@@ -38,12 +30,27 @@ def test_a_trace_of_other_exits_is_refused():
 
 def test_the_table_by_hand():
     confidence_NE = np.array([[0.9, 1.0], [0.9, 1.0], [0.5, 1.0], [0.1, 1.0]])
-    correct_NE = np.array([[True, True], [False, True], [True, True], [False, True]])
-    first, last = exit_table(confidence_NE, correct_NE, (3, 6))
+    prediction_NE = np.array([[2, 2], [0, 1], [1, 1], [1, 0]])
+    label_N = prediction_NE[:, 1]
+    wrong_NE = prediction_NE != label_N[:, None]
+    depth_E = np.array([3, 6])
+    trace = Trace(confidence_NE, wrong_NE.astype(float), depth_E, prediction_NE, label_N)
+    first, last = exit_table(trace, accuracy)
     # The bin of 0.9 is off by 0.4, with half the examples; 0.5 by 0.5 and 0.1 by 0.1, a quarter
     # each. Of the four pairs of a right and a wrong answer two are in order and one is tied.
     assert first[:2] == (3, 0.5)
     assert first.ece == pytest.approx(0.35, rel=1e-12)
     assert first.auroc == 2.5 / 4
     assert last[:3] == (6, 1, 0)
+    assert math.isnan(last.auroc)
+
+
+def test_answers_of_a_regression_are_not_right_or_wrong():
+    prediction_NE = np.array([[1.0, 4.0], [1.0, 2.0]])
+    columns = np.full((2, 2), 0.5), np.zeros((2, 2)), np.array([3, 6]), prediction_NE
+    trace = Trace(*columns, np.array([5.0, 1.0]), {"label_range": [0, 5]})
+    constant, last = exit_table(trace, pearson)
+    assert all(math.isnan(value) for value in constant[1:])
+    assert last[:2] == (6, pytest.approx(1))
+    assert math.isnan(last.ece)
     assert math.isnan(last.auroc)

@@ -114,3 +114,18 @@ def test_the_compiled_program_stops_where_the_trace_says():
             assert trace.prediction_NE is not None
             taken_N = trace.prediction_NE[np.arange(13), exit_N]
             np.testing.assert_array_equal(prediction_N, taken_N)
+
+
+def test_a_trace_of_a_regression_by_hand(answer):
+    """One logit, which is the answer; losses are squares over the squared range, at most 1."""
+    answer = answer._replace(logits=answer.logits[..., :1])
+    label_N = np.array([-1.5, 0, 0.25, 1, 1.5], np.float32)
+    trace = trace_of(answer, label_N, LAYERS, "saturation", np.ones(3), (-2, 2), split="test")
+    prediction_NE = np.asarray(answer.logits)[..., 0].T
+    np.testing.assert_array_equal(trace.prediction_NE, prediction_NE)
+    off_NE = prediction_NE.astype(float) - label_N.astype(float)[:, None]
+    assert (np.abs(off_NE) > 4).any()
+    expected_NE = np.where(np.abs(off_NE) > 4, 1, off_NE**2 / 16)
+    np.testing.assert_allclose(trace.loss_NE, expected_NE, rtol=1e-12)
+    assert trace.header == {"confidence": "saturation", "label_range": [-2, 2], "split": "test"}
+    assert trace.label_range == (-2, 2)

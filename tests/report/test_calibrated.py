@@ -13,9 +13,42 @@ def test_a_row_for_each_calibration(results):
     table = report.calibration_table(results)
     gained = f"{text.MINUS}0.5"
     assert table.cells() == [
-        ["joint", "empirical 1 %", NONE, NONE, "0.62", gained, "3.30", "1.0", "3.20"],
-        ["joint", "ltt 2 %", "0.0", "5 %", "full model", "0.0", "6.00", "0.0", "6.00"],
-        ["joint", "ltt 5 %", "5.0", "5 %", "0.62", "2.0", "3.30", "25.0", "3.20"],
+        [
+            "joint",
+            "empirical 1 %",
+            "accuracy lost",
+            NONE,
+            NONE,
+            "0.62",
+            gained,
+            "3.30",
+            "1.0",
+            "3.20",
+        ],
+        [
+            "joint",
+            "ltt 2 %",
+            "consistency",
+            "0.0",
+            "5 %",
+            "full model",
+            "0.0",
+            "6.00",
+            "0.0",
+            "6.00",
+        ],
+        [
+            "joint",
+            "ltt 5 %",
+            "consistency",
+            "5.0",
+            "5 %",
+            "0.62",
+            "2.0",
+            "3.30",
+            "25.0",
+            "3.20",
+        ],
     ]
 
 
@@ -43,7 +76,7 @@ def test_a_search_that_ended_at_the_edge_is_told_once(results):
 def test_thresholds_of_each_exit_are_a_range(results):
     choice = results["strategies"]["joint"]["calibrated"][2]
     choice |= {"threshold": 0.4, "threshold_E": [0.4, 0.9, 0.55, 1.0]}
-    assert report.calibration_table(results).cells()[2][4] == "0.40 to 0.90"
+    assert report.calibration_table(results).cells()[2][5] == "0.40 to 0.90"
     assert '0.4,"0.4, 0.9, 0.55, 1.0"' in report.to_csv(report.calibration_table(results))
 
 

@@ -14,8 +14,18 @@ def test_one_line_a_run_and_strategy(results):
     cells = report.comparison([results]).cells()
     full = ["0123456789ab", "3.11.7"]
     assert cells == [
-        ["quickstart", "joint", "83.0", "1.70", "3.20/6", "1.50", "3.20/6", *full],
-        ["quickstart", "frozen", "71.0", "no gain", text.DASH, "no gain", text.DASH, *full],
+        [
+            "quickstart",
+            "joint",
+            "accuracy %",
+            "83.0",
+            "1.70",
+            "3.20/6",
+            "1.50",
+            "3.20/6",
+            *full,
+        ],
+        ["quickstart", "frozen", "accuracy %", "71.0", *["no gain", text.DASH] * 2, *full],
     ]
 
 
@@ -58,20 +68,22 @@ def test_a_batch_that_only_one_run_timed(results):
         for point in strategy["points"]:
             del point["measured_speedup_b1"]
     table = report.comparison([results, other])
-    assert table.cells()[2][3:5] == [text.DASH, text.DASH]
+    assert table.cells()[2][4:6] == [text.DASH, text.DASH]
     assert (
-        report.to_csv(table).splitlines()[3].startswith("quickstart,joint,0.83,6,,,,,,True,1.5")
+        report.to_csv(table)
+        .splitlines()[3]
+        .startswith("quickstart,joint,accuracy,0.83,6,,,,,,True,1.5")
     )
 
 
 def test_the_points_that_a_calibration_chose(results):
     """ltt 5 % chose joint's 0.62, ltt 2 % its full model; frozen has none."""
     table = report.comparison([results], calibration="ltt 5 %")
-    assert table.columns[3].heading == "ltt 5 % batch 1"
-    assert table.cells()[0][3:7] == ["1.70", "3.20/6", "1.50", "3.20/6"]
-    assert table.cells()[1][3:5] == [text.DASH, text.DASH]
+    assert table.columns[4].heading == "ltt 5 % batch 1"
+    assert table.cells()[0][4:8] == ["1.70", "3.20/6", "1.50", "3.20/6"]
+    assert table.cells()[1][4:6] == [text.DASH, text.DASH]
     full = report.comparison([results], calibration="ltt 2 %").cells()[0]
-    assert full[3:7] == ["no gain", "6.00/6", "no gain", "6.00/6"]
+    assert full[4:8] == ["no gain", "6.00/6", "no gain", "6.00/6"]
 
 
 def test_an_unknown_calibration_is_one_line(results):

@@ -55,7 +55,7 @@ def test_marks_of_one_threshold_lie_one_inside_the_other(results):
 
 
 def test_strategies_are_named_apart_at_their_full_models(results):
-    results["strategies"]["frozen"]["full_accuracy"] = 0.83
+    results["strategies"]["frozen"]["full_quality"] = 0.83
     first, second = report.quality_depth(results).axes[0].texts
     assert isinstance(first, Annotation)
     assert isinstance(second, Annotation)

@@ -75,7 +75,16 @@ def test_the_command_is_shown_where_it_is_known(results):
 
 def test_everything_is_escaped(results):
     evil = "<script>alert('x')</script>"
-    results |= {"name": evil, "device": evil, "config": {evil: evil}, "quality": evil}
+    results |= {
+        "name": evil,
+        "device": evil,
+        "config": {evil: evil},
+        "quality": evil,
+        "metrics": [evil],
+    }
+    for strategy in results["strategies"].values():
+        for point in strategy["points"]:
+            point["metrics"] = {evil: point["quality"]}
     results["versions"][evil] = evil
     results["strategies"][evil] = results["strategies"].pop("frozen")
     html = report.page(results)
@@ -120,14 +129,14 @@ def test_headline_where_nothing_was_gained_at_all(results, tolerance):
 def test_a_weak_full_model_does_not_make_the_headline(results):
     """Frozen is fast near its own full model, which is 12 points below joint's."""
     frozen = results["strategies"]["frozen"]
-    frozen["points"][0] |= {"accuracy": 0.71, "measured_speedup_b1": 5.0}
+    frozen["points"][0] |= {"quality": 0.71, "measured_speedup_b1": 5.0}
     assert "5.00" not in report.headline(results)
 
 
 def test_findings_are_the_calibrated_thresholds(results):
     said, fell_back = report.findings(results)
     assert said == (
-        "joint, empirical 1 % and ltt 5 % (threshold 0.62): 82.0 % on the test split, "
+        "joint, empirical 1 % and ltt 5 % (threshold 0.62): 82.0 % accuracy on the test split, "
         f"{text.MINUS}1.0 points against the full model, 25.0 % answered unlike it, mean depth "
         "3.20 of 6; 1.70 times as fast at batch 1 and 1.50 times as fast at batch 32."
     )

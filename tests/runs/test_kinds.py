@@ -30,7 +30,7 @@ def test_from_config_to_report(experiment, tmp_path, exits, strategy):
     )
     full = results["points"][2]
     assert (full["threshold"], full["mean_depth"]) == (1.0, 2.0)
-    assert full["accuracy"] == results["full_accuracy"]
+    assert full["quality"] == results["full_quality"]
     trace = Trace.load(tmp_path / strategy.name / "traces" / "test.npz")
     assert trace.header["confidence"] == exits.confidence
     design = read_exits(tmp_path / strategy.name / "model")["design"]
