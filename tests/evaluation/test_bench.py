@@ -69,7 +69,7 @@ def test_mixed_depths_are_depths_of_the_model(mix):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("nosuch", [4], [1], [1]), "no model preset 'nosuch': it is one of bert-base, minilm"),
+        (("nosuch", [4], [1], [1]), "no model preset 'nosuch': it is one of bert-base, "),
         (("tiny", [4], [1], [1, 4]), "--depth 4: tiny has 2 blocks"),
         (("tiny", [9], [1], [1]), "--seq 9: tiny reads at most 8 tokens"),
     ],
