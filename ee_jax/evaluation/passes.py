@@ -6,12 +6,13 @@ from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Real
 
 from ee_jax.data.batches import Batch
 from ee_jax.evaluation.programs import Programs
 from ee_jax.evaluation.timing import interleave_over, shapes, speedup
 from ee_jax.exits.rules import Limits
+from ee_jax.models.heads import prediction
 from ee_jax.models.parameters import Parameters
 from ee_jax.sharding import replicate, split_batch
 
@@ -45,16 +46,18 @@ class Passes:
 
     def answers(
         self, setting: int, examples: int, tick: Tick
-    ) -> tuple[Int[np.ndarray, " N"], Int[np.ndarray, " N"]]:
+    ) -> tuple[Int[np.ndarray, " N"], Real[np.ndarray, " N"]]:
         """The early-exit program's exit and prediction for every example, at one setting."""
-        exit_N, prediction_N = (np.zeros(examples, np.int32) for _ in range(2))
+        exit_N, said_N = np.zeros(examples, np.int32), np.zeros(examples)
+        kind = None
         for batch in self.batches:
             out = self.programs.exit(self._shared[setting], self._place(batch))
             rows = batch.index_B[batch.valid_B]
             exit_N[rows] = np.asarray(out.exit_B)[batch.valid_B]
-            prediction_N[rows] = np.asarray(out.logits_BC).argmax(-1)[batch.valid_B]
+            said_B = np.asarray(prediction(out.logits_BC))
+            said_N[rows], kind = said_B[batch.valid_B], said_B.dtype
             tick()
-        return exit_N, prediction_N
+        return exit_N, said_N.astype(kind)  # float64 holds classes and float32 exactly
 
     @cached_property
     def timed(self) -> list[tuple[Any, Any]]:

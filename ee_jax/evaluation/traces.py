@@ -11,7 +11,7 @@ from ee_jax.calibration.risks import squared_loss, zero_one_loss
 from ee_jax.calibration.scores import fit_temperature
 from ee_jax.calibration.trace import Trace
 from ee_jax.exits.confidence import confidences
-from ee_jax.models.heads import Answer
+from ee_jax.models.heads import Answer, prediction
 
 
 def fit_temperatures(answer: Answer, label_N: Int[np.ndarray, " N"]) -> Float[np.ndarray, " E"]:
@@ -34,20 +34,21 @@ def trace_of(
     losses are `risks.squared_loss`, in [0, 1].
     """
     confidence_EN = _confidences(confidence, answer, np.asarray(temperature_E, np.float32))
-    columns = {
-        "confidence_NE": np.asarray(confidence_EN).T,
-        "depth_E": np.asarray(layers, np.int32),
-        "label_N": label_N,
-    }
+    prediction_NE = np.asarray(prediction(answer.logits)).T
     if label_range is None:
-        prediction_NE = np.asarray(answer.logits).argmax(-1).T.astype(np.int32)
+        prediction_NE = prediction_NE.astype(np.int32)
         loss_NE = zero_one_loss(prediction_NE, label_N)
     else:
         header["label_range"] = list(label_range)
-        prediction_NE = np.asarray(answer.logits)[..., 0].T
         loss_NE = squared_loss(prediction_NE, label_N, label_range)
-    header = {"confidence": confidence, **header}
-    return Trace(**columns, prediction_NE=prediction_NE, loss_NE=loss_NE, header=header)
+    return Trace(
+        confidence_NE=np.asarray(confidence_EN).T,
+        loss_NE=loss_NE,
+        depth_E=np.asarray(layers, np.int32),
+        prediction_NE=prediction_NE,
+        label_N=label_N,
+        header={"confidence": confidence, **header},
+    )
 
 
 _confidences = jax.jit(confidences, static_argnums=0)

@@ -143,6 +143,15 @@ def test_a_run_chooses_for_tolerances_for_methods_at_levels_and_by_the_record(re
         assert choice["test_mean_depth"] == np.mean(1 + exit_N)
 
 
+@pytest.mark.parametrize("method", ["clopper_pearson", "conformal"])
+def test_methods_that_need_a_risk_of_0_or_1_are_refused_for_a_regression(method):
+    asked = Experiment("x", calibration=Calibration(methods=("ltt", method)))
+    calibrator = Calibrator(asked, LAYERS, accuracy)
+    calibrator.check(regression=False)
+    with pytest.raises(UserError, match=f"`calibration.methods` has {method}, which needs"):
+        calibrator.check(regression=True)
+
+
 def test_a_threshold_is_measured_once_with_all_its_labels():
     def chosen(label, threshold, threshold_E=None):
         return {"label": label, "threshold": threshold, "threshold_E": threshold_E}

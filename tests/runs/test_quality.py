@@ -1,4 +1,4 @@
-"""A run whose quality is not accuracy: Matthews correlation, from the data set to the page."""
+"""Runs whose quality is not accuracy: Matthews correlation, and correlations of numbers."""
 
 import json
 from dataclasses import replace
@@ -6,14 +6,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import pearsonr, spearmanr
 
 from ee_jax.calibration.outcomes import GRID
 from ee_jax.calibration.trace import Trace
-from ee_jax.config import Calibration, Data, Evaluation, Fit, Joint
+from ee_jax.config import Calibration, Data, Evaluation, Exits, Fit, Joint
 from ee_jax.data.registry import DATASETS
+from ee_jax.display import SILENT
 from ee_jax.evaluation.metrics import matthews
+from ee_jax.exits.forward import ForwardPass
 from ee_jax.report import comparison
+from ee_jax.runs.folder import RunFolder
+from ee_jax.runs.inputs import check, load_corpus, make_model
+from ee_jax.runs.judge import Judge
+from ee_jax.runs.measure import Measurer
 from ee_jax.runs.run import run
+from ee_jax.sharding import data_mesh
 from tests.runs.tiny_cola import write_files
 
 TOLERANCE = 0.1
@@ -97,3 +105,45 @@ def test_tables_and_page_name_the_metric(folder, results):
     assert "Matthews correlation, depth and speed" in page
     assert "ccuracy" not in page
     assert comparison([results]).cells()[0][2] == "Matthews x 100"
+
+
+def test_a_regression_is_judged_by_correlations(experiment, tmp_path):
+    """An untrained model; the label of a sentence is its number of tokens, from 4 to 8."""
+    of_numbers = replace(
+        experiment,
+        exits=Exits(confidence="saturation"),
+        calibration=Calibration((0.1,), ("ltt",), risk="gap", levels=(0.5,)),
+        evaluation=Evaluation(thresholds=(0.9, 1.0), batches=(2,), rounds=1),
+    )
+    corpus = load_corpus(of_numbers)
+    splits = {
+        name: replace(split, label_N=np.array([len(row) for row in split.rows], np.float32))
+        for name, split in corpus.splits.items()
+    }
+    metrics = ("pearson", "spearman")
+    corpus = replace(corpus, splits=splits, classes=(), metrics=metrics, label_range=(0, 8))
+    model, values = make_model(of_numbers, check(of_numbers), 1)
+    mesh, folder = data_mesh(1), RunFolder(tmp_path, of_numbers)
+    measurer = Measurer(of_numbers, model, splits["test"], metrics, mesh, SILENT)
+    forward = ForwardPass(model, mesh)
+    judge = Judge(of_numbers, model, corpus, forward, measurer, folder, SILENT)
+    found = judge.judge("joint", values)
+
+    trace = Trace.load(tmp_path / "joint" / "traces" / "test.npz")
+    assert trace.label_range == (0, 8)
+    assert trace.prediction_NE is not None
+    assert trace.label_N is not None
+    full_N, label_N = np.float64(trace.prediction_NE[:, -1]), np.float64(trace.label_N)
+    # The loop's answers are those of the full pass but for the order of sums in float32.
+    close = {"rel": 1e-4, "abs": 1e-6}
+    assert found["full_quality"] == pytest.approx(pearsonr(full_N, label_N)[0], **close)
+    last = found["points"][1]
+    assert (last["threshold"], last["mean_depth"]) == (1, 2)
+    assert last["metrics"]["pearson"] == last["quality"]
+    assert last["quality"] == pytest.approx(found["full_quality"], **close)
+    assert last["metrics"]["spearman"] == pytest.approx(spearmanr(full_N, label_N)[0], **close)
+    assert last["inconsistency"] == pytest.approx(0, abs=1e-9)
+    assert [(entry["ece"], entry["auroc"]) for entry in found["exits"]] == [(None, None)] * 2
+    empirical, ltt = found["calibrated"]
+    assert (empirical["risk"], ltt["risk"]) == ("quality", "gap")
+    assert 0 <= ltt["calibration_risk"] <= 1
