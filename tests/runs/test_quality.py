@@ -134,14 +134,17 @@ def test_a_regression_is_judged_by_correlations(experiment, tmp_path):
     assert trace.prediction_NE is not None
     assert trace.label_N is not None
     full_N, label_N = np.float64(trace.prediction_NE[:, -1]), np.float64(trace.label_N)
-    # The loop's answers are those of the full pass but for the order of sums in float32.
-    close = {"rel": 1e-4, "abs": 1e-6}
-    assert found["full_quality"] == pytest.approx(pearsonr(full_N, label_N)[0], **close)
+
+    def close(value):
+        """The loop's answers are those of the full pass but for the order of float32's sums."""
+        return pytest.approx(value, rel=1e-4, abs=1e-6)
+
+    assert found["full_quality"] == close(pearsonr(full_N, label_N)[0])
     last = found["points"][1]
     assert (last["threshold"], last["mean_depth"]) == (1, 2)
     assert last["metrics"]["pearson"] == last["quality"]
-    assert last["quality"] == pytest.approx(found["full_quality"], **close)
-    assert last["metrics"]["spearman"] == pytest.approx(spearmanr(full_N, label_N)[0], **close)
+    assert last["quality"] == close(found["full_quality"])
+    assert last["metrics"]["spearman"] == close(spearmanr(full_N, label_N)[0])
     assert last["inconsistency"] == pytest.approx(0, abs=1e-9)
     assert [(entry["ece"], entry["auroc"]) for entry in found["exits"]] == [(None, None)] * 2
     empirical, ltt = found["calibrated"]
