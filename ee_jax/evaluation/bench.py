@@ -68,12 +68,12 @@ class Bench:
         return Program(run)
 
     def batch(self, batch: int, seq: int) -> Tokens:
-        """Random tokens, none of them padding."""
+        """Random tokens, none of them padding, which is 0 or 1."""
         config = self.model.backbone.config
         if seq > config.max_length:
             raise UserError(
                 f"--seq {seq}: {self.name} reads at most {config.max_length} tokens"
             )
         draw = np.random.default_rng(SEED)
-        ids_BT = draw.integers(config.vocabulary, size=(batch, seq))
+        ids_BT = draw.integers(2, config.vocabulary, size=(batch, seq))
         return Tokens(jnp.asarray(ids_BT, jnp.int32), jnp.ones((batch, seq), bool))

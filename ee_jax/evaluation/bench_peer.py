@@ -74,7 +74,7 @@ def _torch_side(bench: Bench) -> Callable[[Tokens], Callable[[], Any]]:
     transformers.logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as folder:
         export_model(bind(bench.model, bench.values), Path(folder))
-        model = transformers.BertModel.from_pretrained(folder, add_pooling_layer=False).eval()
+        model = transformers.AutoModel.from_pretrained(folder, add_pooling_layer=False).eval()
 
     def side(tokens: Tokens) -> Callable[[], Any]:
         ids, mask = (torch.tensor(np.asarray(part)).long() for part in tokens[:2])

@@ -13,9 +13,9 @@ from ee_jax.models.heads import ExitDesign
 
 def block_flops(config: Architecture, time: int) -> int:
     """One block on one sequence of `time` tokens."""
-    kv_width = config.kv_heads * config.head_size
-    project = 2 * time * config.width * (2 * config.width + 2 * kv_width)
-    mix = 2 * 2 * time * time * config.width
+    inner, kv_inner = config.heads * config.head_size, config.kv_heads * config.head_size
+    project = 2 * time * config.width * (2 * inner + 2 * kv_inner)
+    mix = 2 * 2 * time * time * inner
     matrices = 3 if config.mlp == "gated" else 2
     return project + mix + matrices * 2 * time * config.width * config.hidden
 

@@ -12,7 +12,7 @@ from ee_jax.config import Experiment
 from ee_jax.data.batches import Batch, evaluation_batches
 from ee_jax.data.prepared import open_split, prepare
 from ee_jax.data.registry import builder_of
-from ee_jax.data.text import encode, load_tokenizer
+from ee_jax.data.text import check_vocabulary, encode, load_tokenizer
 from ee_jax.errors import UserError
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.exit_model import ExitModel
@@ -52,7 +52,9 @@ class Corpus:
 
 def check(experiment: Experiment) -> Architecture:
     """Everything that can be wrong with the config and the weights, before any long work."""
-    architecture = read_architecture(find_weights(experiment.model.weights))
+    folder = find_weights(experiment.model.weights)
+    architecture = read_architecture(folder)
+    check_vocabulary(load_tokenizer(folder), architecture.vocabulary, folder)
     layers = experiment.exits.resolve(architecture.blocks)
     for strategy in experiment.strategies:
         stages(strategy, len(layers))

@@ -38,6 +38,19 @@ def test_a_block_with_fewer_keys_and_a_gate():
     assert block_flops(LLAMA, 3) == attention + 3 * matmul(3, 4, 6)
 
 
+def test_a_block_whose_heads_are_not_the_width_cut_up():
+    # Heads of 5: queries and output are 10 wide, keys and values 5.
+    attention = 2 * matmul(3, 4, 10) + 2 * matmul(3, 4, 5) + 4 * matmul(3, 5, 3)
+    wide = replace(LLAMA, head_size=5)
+    assert block_flops(wide, 3) == attention + 3 * matmul(3, 4, 6)
+
+
+def test_a_shared_block_costs_each_time_it_runs():
+    shared = replace(BERT, shared=True)
+    assert exit_flops(shared, DESIGN, 3) == exit_flops(BERT, DESIGN, 3)
+    assert static_flops(shared, DESIGN, 3) == static_flops(BERT, DESIGN, 3)
+
+
 @pytest.mark.parametrize(
     ("head", "wanted"), [("linear", 40), ("shared", 40), ("pooler", 72), ("mlp", 72)]
 )

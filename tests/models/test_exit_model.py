@@ -112,7 +112,10 @@ def test_pool_by_hand():
     np.testing.assert_array_equal(pool(hidden_BTD, mask_BT, "first"), [[1, 2], [5, 5]])
 
 
-@pytest.mark.parametrize(("name", "pooling"), [("bert", "mean"), ("llama", "first")])
+@pytest.mark.parametrize(
+    ("name", "pooling"),
+    [("bert", "mean"), ("roberta", "first"), ("albert", "mean"), ("llama", "first")],
+)
 def test_every_way_through_the_model_is_the_same(name, pooling):
     """Features and answers, segments and heads, and the static programs."""
     model = make_model(name, "mlp", pooling=pooling)

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
 
 from ee_jax.config import Data, Exits, Fit, Frozen, Joint, Model
 from ee_jax.errors import UserError
@@ -65,15 +67,20 @@ def no_tokenizer(folder: Path) -> None:
     (folder / "tokenizer.json").unlink()
 
 
+def other_tokenizer(folder: Path) -> None:
+    Tokenizer(WordLevel({"word": 999})).save(str(folder / "tokenizer.json"))
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (no_config, "{}/config.json is missing"),
-        (other_config, "{}/model.safetensors does not fit its config.json"),
-        (other_family, "{}/config.json does not describe a model of ['bert', 'llama']"),
+        (other_config, "the weights in {} do not fit its config.json"),
+        (other_family, "{}/config.json does not describe a model of ['albert', 'bert', "),
         (cut_weights, "{}/model.safetensors cannot be read"),
         (no_weights, "{}/model.safetensors cannot be read"),
         (no_tokenizer, "no tokenizer.json in {}"),
+        (other_tokenizer, "tokenizer.json in {} has ids up to 999, but the weights"),
     ],
 )
 def test_broken_weights_are_told_apart(experiment, weights, tmp_path, damage, message):
