@@ -11,6 +11,11 @@ from ee_jax.models.architecture import Architecture
 from ee_jax.models.heads import ExitDesign
 
 
+def embedding_flops(config: Architecture, time: int) -> int:
+    """A factorised embedding's projection to D; looking tokens up costs none."""
+    return 2 * time * (config.embedding_width or 0) * config.width
+
+
 def block_flops(config: Architecture, time: int) -> int:
     """One block on one sequence of `time` tokens."""
     inner, kv_inner = config.heads * config.head_size, config.kv_heads * config.head_size
@@ -28,13 +33,16 @@ def head_flops(design: ExitDesign, width: int) -> int:
 
 def exit_flops(config: Architecture, design: ExitDesign, time: int) -> list[int]:
     """What an example costs that stops at each exit: its blocks, and every head on the way."""
-    block, head = block_flops(config, time), head_flops(design, config.width)
-    return [depth * block + (exit + 1) * head for exit, depth in enumerate(design.layers)]
+    start, block = embedding_flops(config, time), block_flops(config, time)
+    head = head_flops(design, config.width)
+    depths = enumerate(design.layers)
+    return [start + depth * block + (exit + 1) * head for exit, depth in depths]
 
 
 def static_flops(config: Architecture, design: ExitDesign, time: int) -> int:
     """What the static program costs an example: all blocks and the last head."""
-    return config.blocks * block_flops(config, time) + head_flops(design, config.width)
+    blocks = config.blocks * block_flops(config, time)
+    return embedding_flops(config, time) + blocks + head_flops(design, config.width)
 
 
 def flops_speedup(

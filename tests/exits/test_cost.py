@@ -51,6 +51,13 @@ def test_a_shared_block_costs_each_time_it_runs():
     assert static_flops(shared, DESIGN, 3) == static_flops(BERT, DESIGN, 3)
 
 
+def test_a_narrow_embedding_is_projected_once():
+    narrow = replace(BERT, embedding_width=2)
+    more = matmul(3, 2, 4)
+    assert exit_flops(narrow, DESIGN, 3) == [n + more for n in exit_flops(BERT, DESIGN, 3)]
+    assert static_flops(narrow, DESIGN, 3) == static_flops(BERT, DESIGN, 3) + more
+
+
 @pytest.mark.parametrize(
     ("head", "wanted"), [("linear", 40), ("shared", 40), ("pooler", 72), ("mlp", 72)]
 )

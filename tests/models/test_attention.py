@@ -1,5 +1,7 @@
 """Attention and rotary positions against their textbook forms."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -112,6 +114,27 @@ def test_rotation_is_that_of_complex_numbers():
     np.testing.assert_allclose(
         got, np.concatenate([wanted.real, wanted.imag], -1), rtol=0, atol=TOLERANCE
     )
+
+
+def test_linear_scaling_is_a_position_divided():
+    x, position_BT = random(B, T, N, H), jnp.arange(T)[None]
+    plain = rotate(x, position_BT, rope_frequencies(Rope(100.0), H))
+    scaled = rope_frequencies(Rope(100.0, "linear", factor=4.0), H)
+    got = rotate(x, 4 * position_BT, scaled)
+    np.testing.assert_allclose(got, plain, rtol=0, atol=TOLERANCE)
+
+
+def test_llama3_scaling_by_hand():
+    """Turns in `original_length` tokens: above 4 kept, below 1 divided, between 2.5 half."""
+    turns = np.array([8.0, 4.0, 2.5, 1.0, 0.5])
+    rope = Rope(16.0**5, "llama3", 8.0, 1.0, 4.0, original_length=1)
+    plain = rope_frequencies(Rope(rope.theta), 10)  # 1, 16^-1, ... 16^-4
+    for frequency, turn in zip(plain, turns, strict=True):
+        length = turn * 2 * np.pi / frequency
+        got = rope_frequencies(replace(rope, original_length=length), 10)
+        share = got[plain == frequency] / frequency
+        kept = {8.0: 1, 4.0: 1, 2.5: 0.5, 1.0: 0, 0.5: 0}[turn]
+        np.testing.assert_allclose(share, kept + (1 - kept) / 8, rtol=1e-6)
 
 
 def test_scores_of_rotated_vectors_know_only_the_distance():
