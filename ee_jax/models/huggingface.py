@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,11 +10,10 @@ from flax import nnx
 from ee_jax.errors import UserError
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.families import FAMILIES
+from ee_jax.models.families.family import Config, Tensors
 from ee_jax.models.files import read_tensors
 from ee_jax.models.parameters import Parameters, bind, parameters
 from ee_jax.models.transformer import Transformer
-
-Tensors = dict[str, Any]  # arrays by their checkpoint's names
 
 
 def read_architecture(folder: Path) -> Architecture:
@@ -34,7 +32,7 @@ def read_architecture(folder: Path) -> Architecture:
         ) from None
 
 
-def write_config(config: Architecture) -> dict[str, Any]:
+def write_config(config: Architecture) -> Config:
     """The architecture in the words of a Hugging Face `config.json`."""
     return {"model_type": config.family, **FAMILIES[config.family].write(config)}
 
@@ -43,43 +41,45 @@ def to_tensors(config: Architecture, values: Parameters) -> Tensors:
     """A model's parameters as tensors of a checkpoint of its family."""
     family = FAMILIES[config.family]
     names = family.names(config, values)
-    tensors = {
-        names[path]: np.asarray(value).T if path.endswith("kernel") else np.asarray(value)
-        for path, value in values.items()
-    }
-    packed = family.pack(tensors)
-    return {name: np.ascontiguousarray(tensor) for name, tensor in packed.items()}
+    tensors = {names[path]: _turned(path, np.asarray(value)) for path, value in values.items()}
+    return {name: np.ascontiguousarray(own) for name, own in family.pack(tensors).items()}
 
 
 def from_tensors(
     config: Architecture, wanted: Parameters, tensors: Tensors, where: Path
 ) -> Parameters:
-    """A checkpoint's tensors as parameters shaped as `wanted`.
+    """A checkpoint's tensors as parameters shaped as `wanted`, in fp32.
 
     Raises:
       UserError: some do not fit, and which; `where` is the folder they are from.
     """
     family = FAMILIES[config.family]
-    unpacked = family.unpack(tensors)
-    given = {name.removeprefix(family.prefix): tensor for name, tensor in unpacked.items()}
-    fitted, wrong = {}, []
-    for path, name in family.names(config, wanted).items():
-        name, shape = name.removeprefix(family.prefix), wanted[path].shape
-        tensor = given.get(name)
-        if tensor is not None and path.endswith("kernel"):
-            tensor = tensor.T
-        if tensor is None or tensor.shape != shape:
-            found = "missing" if tensor is None else f"{tensor.shape}, not {shape}"
-            wrong.append(f"{name} ({found})")
-        else:
-            fitted[path] = jnp.asarray(tensor, jnp.float32)
-    if wrong:
+    given = {family.bare(name): own for name, own in family.unpack(tensors).items()}
+    names = {path: family.bare(name) for path, name in family.names(config, wanted).items()}
+    values = {path: _turned(path, given[name]) for path, name in names.items() if name in given}
+    if wrong := _misfits(wanted, values, names):
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise UserError(
             f"the weights in {where} do not fit its config.json: {', '.join(wrong[:3])}{more}; "
             "take both from one model"
         )
-    return fitted
+    return {path: jnp.asarray(value, jnp.float32) for path, value in values.items()}
+
+
+def _turned(path: str, tensor: np.ndarray) -> np.ndarray:
+    """A kernel of ours is [inputs, outputs], theirs the other way round."""
+    return tensor.T if path.endswith("kernel") else tensor
+
+
+def _misfits(wanted: Parameters, values: Tensors, names: dict[str, str]) -> list[str]:
+    """The tensors that are missing or of another shape, each with what is wrong."""
+    wrong = []
+    for path, value in wanted.items():
+        if path not in values:
+            wrong.append(f"{names[path]} (missing)")
+        elif values[path].shape != value.shape:
+            wrong.append(f"{names[path]} ({values[path].shape}, not {value.shape})")
+    return wrong
 
 
 def load_backbone(folder: Path) -> Transformer:

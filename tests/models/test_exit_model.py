@@ -138,7 +138,7 @@ def test_the_heads_of_a_causal_backbone_read_normed_states():
     feature_EBD = model.features(golden_inputs("llama"))
     first_EBD = load_golden("llama")["hidden_LBTD"][list(LAYERS), :, 0]
     scale_D = np.asarray(parameters(model)["backbone.final_norm.scale"])
-    rms = np.sqrt((first_EBD**2).mean(-1, keepdims=True) + 1e-5)
+    rms = np.sqrt((first_EBD**2).mean(-1, keepdims=True) + model.backbone.config.norm_eps)
     np.testing.assert_allclose(feature_EBD, first_EBD / rms * scale_D, rtol=0, atol=1e-5)
 
 

@@ -37,6 +37,10 @@ class Family:
     unpack: Callable[[Tensors], Tensors] = _as_they_are
     pack: Callable[[Tensors], Tensors] = _as_they_are
 
+    def bare(self, name: str) -> str:
+        """The tensor's name as a backbone saved alone has it, without the prefix."""
+        return name.removeprefix(self.prefix)
+
     def names(self, config: Architecture, paths: Iterable[str]) -> dict[str, str]:
         """The tensor's name of each parameter at our dotted paths.
 

@@ -22,10 +22,13 @@ SIZES: dict[str, Any] = {
     "intermediate_size": 24,
     "max_position_embeddings": 40,
 }
+EPSILON = 1e-3  # large, so that a wrong one shows
+ENCODER = {**SIZES, "layer_norm_eps": EPSILON}
 WIDE = {"hidden_size": 32, "intermediate_size": 48}
 DECODER = {
+    **SIZES,
     "num_key_value_heads": 2,
-    "rms_norm_eps": 1e-5,
+    "rms_norm_eps": EPSILON,
     "tie_word_embeddings": False,
     "rope_parameters": {"rope_type": "default", "rope_theta": 1000.0},
 }
@@ -39,21 +42,29 @@ LLAMA3 = {
     "original_max_position_embeddings": 64,
 }
 LINEAR = {"rope_type": "linear", "rope_theta": 1000.0, "factor": 2.0}
-GPT2 = {"vocab_size": 64, "n_positions": 40, "n_embd": 16, "n_layer": 4, "n_head": 4}
+GPT2 = {
+    "vocab_size": 64,
+    "n_positions": 40,
+    "n_embd": 16,
+    "n_layer": 4,
+    "n_head": 4,
+    "layer_norm_epsilon": EPSILON,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+}
 
 # The class, and what its config has that is not its family's.
 MODELS: dict[str, tuple[Any, dict[str, Any]]] = {
-    "bert": (hf.BertModel, {**SIZES, **WIDE, "vocab_size": 99}),
+    "bert": (hf.BertModel, {**ENCODER, **WIDE, "vocab_size": 99}),
     "roberta": (
         hf.RobertaModel,
-        {**SIZES, "type_vocab_size": 1, "layer_norm_eps": 1e-5, "pad_token_id": 1},
+        {**ENCODER, "type_vocab_size": 1, "pad_token_id": 1},
     ),
-    "albert": (hf.AlbertModel, {**SIZES, "embedding_size": 12}),
-    "llama": (hf.LlamaForCausalLM, {**SIZES, **WIDE, **DECODER}),
+    "albert": (hf.AlbertModel, {**ENCODER, "embedding_size": 12}),
+    "llama": (hf.LlamaForCausalLM, {**DECODER, **WIDE}),
     "llama3": (
         hf.LlamaForCausalLM,
         {
-            **SIZES,
             **DECODER,
             "head_dim": 12,
             "max_position_embeddings": 256,
@@ -63,11 +74,11 @@ MODELS: dict[str, tuple[Any, dict[str, Any]]] = {
     ),
     "mistral": (
         hf.MistralForCausalLM,
-        {**SIZES, **DECODER, "sliding_window": 20, "rope_parameters": LINEAR},
+        {**DECODER, "sliding_window": 20, "rope_parameters": LINEAR},
     ),
-    "qwen2": (hf.Qwen2ForCausalLM, {**SIZES, **DECODER}),
-    "qwen3": (hf.Qwen3ForCausalLM, {**SIZES, **DECODER, "head_dim": 12}),
-    "gpt2": (hf.GPT2LMHeadModel, {**GPT2, "bos_token_id": 0, "eos_token_id": 0}),
+    "qwen2": (hf.Qwen2ForCausalLM, {**DECODER}),
+    "qwen3": (hf.Qwen3ForCausalLM, {**DECODER, "head_dim": 12}),
+    "gpt2": (hf.GPT2LMHeadModel, GPT2),
 }
 
 
