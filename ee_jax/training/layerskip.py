@@ -1,0 +1,110 @@
+"""LayerSkip (Elhoushi et al. 2024, arXiv:2404.16710, sec. 4.1): rates and weights over training.
+
+Layers of the paper count from 0: layer l is the (l+1)-th block. Everything is a function of the
+step and the number of steps, so the step in a checkpoint is all the state there is, and a run
+that was cut short goes on as if it had not been.
+"""
+
+from collections.abc import Sequence
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Bool, Float
+
+Step = ArrayLike  # a number, or a traced one
+
+
+def exponential_ramp(step: Step, steps: int) -> Float[Array, ""]:
+    """S(t) = e^(t ln 2 / (T - 1)) - 1: from 0 at the first step to 1 at the last."""
+    return jnp.exp2(jnp.asarray(step, jnp.float32) / max(steps - 1, 1)) - 1
+
+
+def drop_rates(blocks: int, peak: float, ramp: ArrayLike = 1.0) -> Float[Array, " L"]:
+    """How often each block is dropped: p = S(t) D(l) p_max.
+
+    D(l) = e^(l ln 2 / (L - 1)) - 1 grows from 0 at the first block to 1 at the last; `ramp` is
+    S(t), 1 where the rates stay as they are all through training.
+    """
+    growth_L = jnp.exp2(jnp.arange(blocks) / max(blocks - 1, 1)) - 1
+    return peak * jnp.asarray(ramp) * growth_L
+
+
+def kept_blocks(key: Array, rate_L: Float[Array, " L"], batch: int) -> Bool[Array, "L B"]:
+    """Which rows run which block: each row drops each block by its own draw."""
+    chex.assert_rank(rate_L, 1)
+    return ~jax.random.bernoulli(key, rate_L[:, None], (len(rate_L), batch))
+
+
+def early_exit_scale(
+    exit_layers: Sequence[int], blocks: int, e_scale: float
+) -> Float[np.ndarray, " E"]:
+    """e(l): the scale of each exit's loss before curriculum and normalisation.
+
+    e_scale * sum_{i=0..l} i for l < L - 1, and L - 1 + e_scale * sum_{i=0..L-2} i for the last.
+    """
+    layer_E = np.asarray(exit_layers) - 1.0
+    last = blocks - 1
+    scale_E = e_scale * layer_E * (layer_E + 1) / 2
+    return np.where(layer_E == last, last + e_scale * last * (last - 1) / 2, scale_E)
+
+
+def torchtune_sum_l(
+    exit_layers: Sequence[int], blocks: int, e_scale: float
+) -> Float[np.ndarray, " E"]:
+    """The weighting that torchtune's recipe calls LayerSkip's, which is another one.
+
+    w(l) = sum_{i=1..l+1} i, times e_scale at all exits but the last: at 32 blocks and an
+    e_scale of 0.1 the last layer has 49 % of the loss, where the paper gives it 14 %.
+    """
+    layer_E = np.asarray(exit_layers, float)
+    return _early_scaled(layer_E * (layer_E + 1) / 2, exit_layers, blocks, e_scale)
+
+
+def torchtune_linear_l(
+    exit_layers: Sequence[int], blocks: int, e_scale: float
+) -> Float[np.ndarray, " E"]:
+    """torchtune's linear weighting: w(l) = l + 1, times e_scale at all exits but the last."""
+    return _early_scaled(np.asarray(exit_layers, float), exit_layers, blocks, e_scale)
+
+
+def _early_scaled(
+    weight_E: Float[np.ndarray, " E"], exit_layers: Sequence[int], blocks: int, e_scale: float
+) -> Float[np.ndarray, " E"]:
+    return np.where(np.asarray(exit_layers) == blocks, weight_E, e_scale * weight_E)
+
+
+SCALES = {
+    "layerskip": early_exit_scale,
+    "torchtune_sum_l": torchtune_sum_l,
+    "torchtune_linear_l": torchtune_linear_l,
+}
+
+
+def rotational(exits: int, interval: int, step: Step) -> Bool[Array, " E"]:
+    """C_rot,R: every R-th early exit counts, at the next step those after them.
+
+    The last exit always counts: without it a step could leave the model's answer unattended.
+    """
+    number_E = jnp.arange(exits)
+    here_E = (number_E - jnp.asarray(step)) % interval == 0
+    return here_E | (number_E == exits - 1)
+
+
+def gradual(exits: int, step: Step, steps: int) -> Bool[Array, " E"]:
+    """C_grad: from the last exit down, one more every T / 2E steps.
+
+    So all have joined halfway through; the last counts from the first step.
+    """
+    below_E = exits - 1 - jnp.arange(exits)
+    return jnp.asarray(step) * (2 * exits) >= below_E * steps
+
+
+def curriculum_weights(
+    scale_E: Float[np.ndarray, " E"], counts_E: Bool[Array, " E"]
+) -> Float[Array, " E"]:
+    """e~(t, l) = C(t, l) e(l) / sum_l C(t, l) e(l), the weight of each exit's loss."""
+    chex.assert_equal_shape([scale_E, counts_E])
+    scaled_E = jnp.asarray(scale_E, jnp.float32) * counts_E
+    return scaled_E / scaled_E.sum()
