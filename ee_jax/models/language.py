@@ -1,15 +1,17 @@
 """A decoder-only language model that may answer after some of its blocks."""
 
+import itertools
 from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from ee_jax.models.heads import Answer
 from ee_jax.models.layers import make_norm
 from ee_jax.models.transformer import Transformer
+from ee_jax.tokens import Tokens
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,25 @@ class LanguageModel(nnx.Module):
         """What the projection and the learned confidence of exit number `exit` read."""
         own = exit < len(self.norms)
         return self.norms[exit](hidden) if own else self.backbone.norm(hidden)
+
+    def features(
+        self,
+        tokens: Tokens,
+        rate: float = 0.0,
+        key: Array | None = None,
+        kept_LB: Bool[Array, "L B"] | None = None,
+    ) -> Float[Array, "E B T D"]:
+        """What the projection reads at every exit, in one full forward pass.
+
+        With a key, dropout at `rate`; `kept_LB` says which rows run which blocks.
+        """
+        keys = (None, None) if key is None else jax.random.split(key)
+        state = self.backbone.embed(tokens, rate, keys[0])
+        features, bounds = [], (0, *self.design.layers)
+        for exit, (start, stop) in enumerate(itertools.pairwise(bounds)):
+            state = self.backbone.segment(state, start, stop, rate, keys[1], kept_LB)
+            features.append(self.feature(exit, state.hidden_BTD))
+        return jnp.stack(features)
 
     def logits(self, feature: Float[Array, "*B D"]) -> Float[Array, "*B V"]:
         """The projection to the vocabulary."""

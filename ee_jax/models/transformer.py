@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
@@ -72,14 +73,27 @@ class Transformer(nnx.Module):
         return State(dropout(self.embedding(tokens), rate, key), tokens.mask_BT)
 
     def segment(
-        self, state: State, start: int, stop: int, rate: float = 0.0, key: Array | None = None
+        self,
+        state: State,
+        start: int,
+        stop: int,
+        rate: float = 0.0,
+        key: Array | None = None,
+        kept_LB: Bool[Array, "L B"] | None = None,
     ) -> State:
-        """Runs the blocks `start` to `stop` (exclusive)."""
+        """Runs the blocks `start` to `stop` (exclusive); `kept_LB`: which rows run them.
+
+        A block that a row drops is computed all the same and its result thrown away: what runs
+        does not depend on the draw, so devices that share a model never wait for each other.
+        """
         hidden_BTD = state.hidden_BTD
         bias_BTS = attention_bias(state.mask_BT, self.config.causal)
         for index in range(start, stop):
             block_key = None if key is None else jax.random.fold_in(key, index)
-            hidden_BTD = self.block(index)(hidden_BTD, bias_BTS, rate, block_key)
+            after_BTD = self.block(index)(hidden_BTD, bias_BTS, rate, block_key)
+            if kept_LB is not None:
+                after_BTD = jnp.where(kept_LB[index, :, None, None], after_BTD, hidden_BTD)
+            hidden_BTD = after_BTD
         return State(hidden_BTD, state.mask_BT)
 
     def norm(self, hidden: Float[Array, "*B D"]) -> Float[Array, "*B D"]:

@@ -1,4 +1,4 @@
-"""LayerSkip (Elhoushi et al. 2024, arXiv:2404.16710, sec. 4.1): rates and weights over training.
+"""LayerSkip (Elhoushi et al. 2024, arXiv:2404.16710, sec. 4.1): rates and weights over time.
 
 Layers of the paper count from 0: layer l is the (l+1)-th block. Everything is a function of the
 step and the number of steps, so the step in a checkpoint is all the state there is, and a run
