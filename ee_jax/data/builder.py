@@ -71,6 +71,11 @@ class RowsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self.manual_dir = manual_dir
         super().__init__(**kwargs)
 
+    @classmethod
+    def source_of(cls, manual_dir: Path | None) -> str:
+        """`SOURCE`, and which files it was where they may be any."""
+        return cls.SOURCE
+
     def classes(self) -> list[str]:
         """Names of the classes, in the order of their labels."""
         raise NotImplementedError

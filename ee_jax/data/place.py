@@ -55,7 +55,7 @@ class Place:
             classes, source = tuple(record["classes"]), record["source"]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise self.broken(f"{_RECORD} cannot be read") from error
-        if source != self.kind.SOURCE:
+        if source.partition(", sha256 ")[0] != self.kind.SOURCE:
             raise self.broken(f"it was made from {source}, not from {self.kind.SOURCE}")
         return Prepared(self.folder, source, classes, splits)
 

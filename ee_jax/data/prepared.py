@@ -36,7 +36,8 @@ def prepare(
     """Builds data set `name` under `folder` (see `root_folder`) unless it is there already.
 
     A data set that is made from files which the user has to fetch finds them in `manual_dir`
-    (see `manual_folder`), which nothing reads once the data set is built.
+    (see `manual_folder`). Once it is built, nothing reads them, except to see that files which
+    may be any are still the same.
 
     Raises:
       UserError: no such data set, a folder that cannot be written, a broken data set, or files
@@ -52,7 +53,10 @@ def prepare(
     except OSError as error:
         mend = "make room or set EE_JAX_DATA to another folder"
         raise UserError(f"cannot build `{name}` in {place.folder} ({error}): {mend}") from error
-    return place.load()
+    prepared = place.load()
+    if manual_dir and prepared.source != place.kind.source_of(Path(manual_dir)):
+        raise place.broken(f"it was made from other files than those in {manual_dir}")
+    return prepared
 
 
 def open_split(name: str, split: str, folder: str | Path | None = None) -> Examples:
@@ -88,7 +92,8 @@ def _build(place: Place, files: Path | None) -> None:
         built = Path(builder.data_dir)
         _check(builder, built)
         classes = tuple(builder.classes())
-        write_down(Prepared(built, builder.SOURCE, classes, builder.written), built)
+        source = builder.source_of(files)
+        write_down(Prepared(built, source, classes, builder.written), built)
         try:
             built.rename(place.folder)
         except OSError:

@@ -18,6 +18,10 @@ DATASETS = {
     "glue/cola": "ee_jax.data.glue:Cola",
 }
 
+# Data sets of the user's own text, `text/NAME`: a function from NAME to a builder.
+TEXT = "text/"
+OWN_TEXT = "ee_jax.data.text_files:builder_of_text"
+
 
 def builder_of(name: str) -> "type[RowsBuilder]":
     """The builder class of data set `name`.
@@ -25,8 +29,10 @@ def builder_of(name: str) -> "type[RowsBuilder]":
     Raises:
       UserError: no such data set; says the nearest name.
     """
+    if name.startswith(TEXT):
+        return pkgutil.resolve_name(OWN_TEXT)(name.removeprefix(TEXT))
     if name not in DATASETS:
-        raise UserError(f"no data set `{name}`: {nearest(name, list(DATASETS))}")
+        raise UserError(f"no data set `{name}`: {nearest(name, [*DATASETS, TEXT + 'NAME'])}")
     return pkgutil.resolve_name(DATASETS[name])
 
 

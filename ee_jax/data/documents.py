@@ -1,0 +1,68 @@
+"""Plain text to documents, and documents to splits.
+
+A document is a run of whole paragraphs of `LEAST` characters or more: long enough that the rows
+of a language model lie inside one, short enough that many of them can be told apart into
+splits by their hashes. The documents of a file, joined, are the file.
+"""
+
+import hashlib
+import re
+
+LEAST = 4096  # characters
+# Of 100 hash values, how many go to each split.
+SHARES = {"validation": 5, "test": 5, "train": 90}
+# How the names of files say their split.
+SPLIT_NAMES = {
+    "train": "train",
+    "valid": "validation",
+    "validation": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+}
+
+
+def documents(text: str, least: int = LEAST) -> list[str]:
+    """The text cut after blank lines, at most one cut in `least` characters."""
+    found, start = [], 0
+    for match in re.finditer(r"\n[ \t]*\n\s*", text):
+        if match.end() - start >= least:
+            found.append(text[start : match.end()])
+            start = match.end()
+    return [part for part in (*found, text[start:]) if part.strip()]
+
+
+def split_of_name(name: str) -> str | None:
+    """The split that a file's name speaks of: `wiki.valid.txt` is of `validation`."""
+    words = re.split(r"[^a-z]+", name.lower())
+    found = {SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES}
+    return found.pop() if len(found) == 1 else None
+
+
+def split_of_hash(document: str) -> str:
+    """The split of a document: its hash decides, whatever else there is."""
+    point = int(hashlib.sha256(document.encode()).hexdigest(), 16) % sum(SHARES.values())
+    for split, share in SHARES.items():
+        if point < share:
+            return split
+        point -= share
+    raise AssertionError("unreachable")
+
+
+def splits_of(files: dict[str, str]) -> dict[str, list[tuple[str, int]]]:
+    """Document and number of its file, in order, for each split.
+
+    Where every file's name speaks of a split, and train and test are both there, names decide,
+    and a missing validation split is taken from train by hash. Else hashes decide.
+    """
+    named = {name: split_of_name(name) for name in files}
+    by_name = {"train", "test"} <= set(named.values()) and None not in named.values()
+    held_out = {"validation"} - set(named.values())
+    splits: dict[str, list[tuple[str, int]]] = {split: [] for split in SHARES}
+    for number, (name, text) in enumerate(files.items()):
+        for document in documents(text):
+            split = named[name] if by_name else None
+            if split is None or (split == "train" and split_of_hash(document) in held_out):
+                split = split_of_hash(document)
+            splits[split].append((document, number))
+    return splits
