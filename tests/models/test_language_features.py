@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from ee_jax.models.architecture import llama
+from ee_jax.models.families.llama import llama
 from ee_jax.models.language import LanguageDesign, LanguageModel
 from ee_jax.models.transformer import State, Transformer
 from ee_jax.tokens import Tokens

@@ -1,0 +1,22 @@
+"""EE-LLM (Chen et al. 2024, arXiv:2312.04916): exit weights that change over training."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float
+
+
+def warmed_up(
+    first_E: Float[ArrayLike, " E"],
+    last_E: Float[ArrayLike, " E"],
+    step: ArrayLike,
+    steps: int,
+    shape: str,
+) -> Float[Array, " E"]:
+    """w(t) = w0 + (w - w0) r, from `first_E` at the first step to `last_E` after the last.
+
+    With r = t / T `linear`, or (cos(pi (r + 1)) + 1) / 2 of it, `cosine`: slow at both ends.
+    """
+    share = jnp.asarray(step, jnp.float32) / steps
+    if shape == "cosine":
+        share = 0.5 * (jnp.cos(jnp.pi * (share + 1)) + 1)
+    first_E, last_E = jnp.asarray(first_E, jnp.float32), jnp.asarray(last_E, jnp.float32)
+    return first_E + (last_E - first_E) * share

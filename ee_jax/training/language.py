@@ -1,0 +1,92 @@
+"""The loss of a step of a language model: what learns, from what."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, ArrayLike, Bool, Float
+
+from ee_jax.config import Fit
+from ee_jax.models.language import LanguageModel
+from ee_jax.models.parameters import Parameters, bind
+from ee_jax.tokens import Tokens
+from ee_jax.training.language_losses import Said, mean_over_tokens, say
+from ee_jax.training.layerskip import kept_blocks
+
+Weights = Callable[[ArrayLike], Float[Array, " E"]]  # of the number of steps taken
+Rates = Callable[[ArrayLike], Float[Array, " L"]]
+
+
+@dataclass(frozen=True)
+class LanguageStage:
+    """One optimisation of a language model; what changes over time follows from the step."""
+
+    name: str
+    fit: Fit
+    weights: Weights  # of the exits' next-token losses
+    trains: Callable[[str], bool]  # a parameter's dotted path -> does it learn?
+    towards: Weights | None = None  # of their gaps to the last exit
+    temperature: float = 1.0  # of the gaps
+    drops: Rates | None = None  # how often each block is dropped
+    by_confidence: bool = False  # is a token's loss scaled by its exit's largest probability?
+
+
+def language_loss(model: LanguageModel, stage: LanguageStage, dropout: float) -> Callable:
+    """(trained, kept, step, key, inputs) -> (loss, loss_E), to be differentiated by the first.
+
+    The inputs are rows of T + 1 tokens, of which all but the first are predicted, and labels
+    that nothing reads.
+    """
+
+    def loss(
+        trained: Parameters, kept: Parameters, step: Array, key: Array, inputs: Any
+    ) -> tuple[Float[Array, ""], Float[Array, " E"]]:
+        bound, (rows, _) = bind(model, {**kept, **trained}), inputs
+        tokens = Tokens(rows.ids_BT[:, :-1], rows.mask_BT[:, :-1])
+        next_BT, counts_BT = rows.ids_BT[:, 1:], rows.mask_BT[:, 1:]
+        drop_key, key = jax.random.split(key)
+        kept_LB = None
+        if stage.drops is not None:
+            kept_LB = kept_blocks(drop_key, stage.drops(step), len(next_BT))
+        feature_EBTD = bound.features(tokens, dropout, key, kept_LB)
+        temperature = stage.temperature if stage.towards else None
+        said = say(bound.logits, feature_EBTD, next_BT, temperature)
+        loss_E = mean_over_tokens(said.loss_EBT, counts_BT)
+        value = _weighted(stage, step, said, counts_BT)
+        return value + _score_loss(bound, feature_EBTD, said, counts_BT), loss_E
+
+    return loss
+
+
+def _weighted(
+    stage: LanguageStage, step: Array, said: Said, counts_BT: Bool[Array, "B T"]
+) -> Float[Array, ""]:
+    scale_EBT = said.max_prob_EBT if stage.by_confidence else 1.0
+    loss_E = mean_over_tokens(scale_EBT * said.loss_EBT, counts_BT)
+    value = jnp.vdot(stage.weights(step), loss_E)
+    if stage.towards is not None and said.gap_EBT is not None:
+        gap_E = mean_over_tokens(said.gap_EBT, counts_BT)
+        value += jnp.vdot(stage.towards(step), gap_E)
+    return value
+
+
+def _score_loss(
+    model: LanguageModel,
+    feature_EBTD: Float[Array, "E B T D"],
+    said: Said,
+    counts_BT: Bool[Array, "B T"],
+) -> Float[Array, ""]:
+    """How badly learned confidences foretell that an exit predicts what the last does.
+
+    CALM's meta classifier (Schuster et al. 2022, sec. 3.5): cross-entropy, nats, over all exits
+    but the last, which has nothing to foretell. 0 in a model that learns no confidence.
+    """
+    if not model.scores:
+        return jnp.zeros(())
+    scores: Any = [model.score(exit, feature) for exit, feature in enumerate(feature_EBTD)]
+    right_EBT = (said.prediction_EBT == said.prediction_EBT[-1:]).astype(jnp.float32)
+    losses = optax.losses.sigmoid_binary_cross_entropy(jnp.stack(scores), right_EBT)
+    return mean_over_tokens(losses[:-1], counts_BT).mean()

@@ -1,0 +1,141 @@
+"""Strategies for language models, as one stage each."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Bool, Float
+
+from ee_jax.config import Frozen, Joint
+from ee_jax.config.language import LanguageStrategy, LayerSkip, Towards, WarmedUp
+from ee_jax.errors import UserError
+from ee_jax.models.language import LanguageDesign
+from ee_jax.training.ee_llm import warmed_up
+from ee_jax.training.language import LanguageStage, Weights
+from ee_jax.training.layerskip import (
+    SCALES,
+    curriculum_weights,
+    drop_rates,
+    exponential_ramp,
+    gradual,
+    rotational,
+)
+from ee_jax.training.losses import exit_weights
+
+Layers = tuple[int, ...]
+
+
+def always(weight_E: Float[np.ndarray, " E"]) -> Weights:
+    """The same weights at every step."""
+    return lambda step: jnp.asarray(weight_E, jnp.float32)
+
+
+def joint(strategy: Joint, layers: Layers, steps: int) -> LanguageStage:
+    """Everything learns from the weighted sum of all exits' losses."""
+    weight_E = exit_weights(strategy.weights, len(layers))
+    return LanguageStage("joint", strategy.fit, always(weight_E), everything)
+
+
+def frozen(strategy: Frozen, layers: Layers, steps: int) -> LanguageStage:
+    """Only what the early exits have of their own learns, from the text."""
+    return LanguageStage("exits", strategy.fit, always(_lower(layers)), of_an_exit)
+
+
+def towards(strategy: Towards, layers: Layers, steps: int) -> LanguageStage:
+    """Early exits learn the last exit's distribution; with the backbone, the last the text."""
+    exits = len(layers)
+    trains = everything if strategy.backbone else of_an_exit
+    last_E = np.eye(exits)[-1]
+    return LanguageStage(
+        "distill",
+        strategy.fit,
+        always(last_E if strategy.backbone else 0 * last_E),
+        trains,
+        towards=always(_lower(layers)),
+        temperature=strategy.temperature,
+    )
+
+
+def layerskip(strategy: LayerSkip, layers: Layers, steps: int) -> LanguageStage:
+    """Everything learns, with blocks dropped and early exits weighted by the curriculum."""
+    exits, blocks = len(layers), layers[-1]
+    scale_E = SCALES[strategy.weights](layers, blocks, strategy.e_scale)
+    counts = {
+        "none": lambda step: jnp.ones(exits, bool),
+        "rotational": lambda step: rotational(exits, strategy.interval, step),
+        "gradual": lambda step: gradual(exits, step, steps),
+    }
+    on: Callable[[ArrayLike], Bool[Array, " E"]] = counts[strategy.curriculum]
+
+    def weights(step: ArrayLike) -> Float[Array, " E"]:
+        return curriculum_weights(scale_E, on(step))
+
+    def drops(step: ArrayLike) -> Float[Array, " L"]:
+        ramp = exponential_ramp(step, steps) if strategy.ramp == "exponential" else 1.0
+        return drop_rates(blocks, strategy.p_max, ramp)
+
+    return LanguageStage("layerskip", strategy.fit, weights, everything, drops=drops)
+
+
+def ee_llm(strategy: WarmedUp, layers: Layers, steps: int) -> LanguageStage:
+    """Everything learns, with weights of early exits that go from `first` to `last`."""
+    if len(strategy.first) != len(layers) - 1:
+        raise UserError(
+            f"config field `strategies.first` must hold {len(layers) - 1} numbers, one an early "
+            f"exit, not {strategy.first}"
+        )
+    first_E, last_E = (np.array([*early, 1.0]) for early in (strategy.first, strategy.last))
+
+    def weights(step: ArrayLike) -> Float[Array, " E"]:
+        return warmed_up(first_E, last_E, step, steps, strategy.shape)
+
+    dynamic = strategy.by_confidence
+    return LanguageStage("ee_llm", strategy.fit, weights, everything, by_confidence=dynamic)
+
+
+def _lower(layers: Layers) -> Float[np.ndarray, " E"]:
+    """1 / (E - 1) for the early exits, 0 for the last."""
+    exits = len(layers)
+    return (np.arange(exits) < exits - 1) / max(exits - 1, 1)
+
+
+def everything(path: str) -> bool:
+    """True."""
+    return True
+
+
+def of_an_exit(path: str) -> bool:
+    """True for parameters that an exit has of its own: its norm, its learned confidence."""
+    return path.startswith(("norms.", "scores."))
+
+
+STRATEGIES: dict[type, Callable[[Any, Layers, int], LanguageStage]] = {
+    Joint: joint,
+    Frozen: frozen,
+    Towards: towards,
+    LayerSkip: layerskip,
+    WarmedUp: ee_llm,
+}
+
+
+def language_stage(
+    strategy: LanguageStrategy, design: LanguageDesign, steps: int
+) -> LanguageStage:
+    """The stage of a strategy that takes so many steps.
+
+    Raises:
+      UserError: the strategy needs what the exits do not have.
+    """
+    stage = STRATEGIES[type(strategy)](strategy, design.layers, steps)
+    own = design.own_norms or design.learned
+    if stage.trains is of_an_exit and not own:
+        raise UserError(
+            f"strategy `{strategy.name}` trains what exits have of their own, and these have "
+            "nothing: set exits.own_norms, or name `learned` in exits.confidences"
+        )
+    if len(design.layers) == 1 and not isinstance(strategy, Joint):
+        raise UserError(
+            f"strategy `{strategy.name}` needs an early exit: name two exits.layers"
+        )
+    return stage

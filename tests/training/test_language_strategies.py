@@ -1,0 +1,177 @@
+"""Strategies of language models: what learns, from what, and that the step is all state."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from ee_jax.config import Fit, Frozen, Joint
+from ee_jax.config.language import LayerSkip, Towards, WarmedUp
+from ee_jax.errors import UserError
+from ee_jax.models.families.llama import llama
+from ee_jax.models.language import LanguageDesign, LanguageModel
+from ee_jax.models.parameters import bind, parameters
+from ee_jax.models.transformer import Transformer
+from ee_jax.tokens import Tokens
+from ee_jax.training.ee_llm import warmed_up
+from ee_jax.training.language import language_loss
+from ee_jax.training.language_strategies import language_stage
+
+DESIGN = LanguageDesign((1, 2, 3), own_norms=True, learned=True)
+ROWS = Tokens(
+    jnp.asarray(np.arange(20, dtype=np.int32).reshape(4, 5) % 13),
+    jnp.asarray(np.arange(5) < np.array([[5], [5], [3], [2]])),
+)
+INPUTS = (ROWS, jnp.zeros(4))
+FIT = Fit(batch=4)
+
+
+@pytest.fixture(scope="module")
+def model() -> LanguageModel:
+    rngs = nnx.Rngs(0)
+    config = replace(llama(13, 8, 3, 2, 1, 16, 8), tied_output=True)
+    return LanguageModel(Transformer(config, rngs=rngs), DESIGN, rngs=rngs)
+
+
+def loss_of(model, stage):
+    """(step, key) -> the loss and those of the exits."""
+    loss, values = jax.jit(language_loss(model, stage, 0.0)), parameters(model)
+
+    def at(step=0, key=0):
+        value, loss_E = loss(values, {}, jnp.int32(step), jax.random.key(key), INPUTS)
+        return float(value), np.asarray(loss_E)
+
+    return at
+
+
+def gradient_of(model, stage):
+    loss = jax.jit(jax.grad(language_loss(model, stage, 0.0), has_aux=True))
+    return loss(parameters(model), {}, jnp.int32(0), jax.random.key(0), INPUTS)[0]
+
+
+def logits_of(model, values):
+    """All logits at once, the next tokens, and which of them count."""
+    bound = bind(model, values)
+    feature = bound.features(Tokens(ROWS.ids_BT[:, :-1], ROWS.mask_BT[:, :-1]))
+    return bound.logits(feature), feature
+
+
+def means(token_EBT):
+    counts_BT = np.asarray(ROWS.mask_BT[:, 1:], float)
+    return (token_EBT * counts_BT[None]).sum((1, 2)) / counts_BT.sum()
+
+
+def test_joint_is_the_weighted_sum_of_next_token_losses_and_the_scores(model):
+    stage = language_stage(Joint(weights=(1.0, 2.0, 5.0), fit=FIT), DESIGN, 10)
+    value, loss_E = loss_of(model, stage)()
+    logits, feature = logits_of(model, parameters(model))
+    log_p = jax.nn.log_softmax(logits)
+    picked = np.take_along_axis(
+        np.asarray(log_p), np.broadcast_to(ROWS.ids_BT[None, :, 1:, None], (3, 4, 4, 1)), -1
+    )
+    np.testing.assert_allclose(loss_E, means(-picked[..., 0]), rtol=1e-5)  # fp32 sums
+    right = np.asarray(logits.argmax(-1) == logits.argmax(-1)[-1:], float)
+    p = np.stack([jax.nn.sigmoid(model.score(exit, feature[exit])) for exit in range(3)])
+    scores = means(-right * np.log(p) - (1 - right) * np.log(1 - p))[:2].mean()
+    np.testing.assert_allclose(value, loss_E @ [1, 2, 5] / 8 + scores, rtol=1e-5)
+
+
+def test_a_score_shapes_nothing_but_itself(model):
+    def without_scores(values):
+        logits, _ = logits_of(model, values)
+        log_p = jax.nn.log_softmax(logits[-1])
+        next_BT1 = ROWS.ids_BT[:, 1:, None]
+        counts_BT = ROWS.mask_BT[:, 1:]
+        picked = jnp.take_along_axis(log_p, next_BT1, -1)[..., 0]
+        return -(picked * counts_BT).sum() / counts_BT.sum()
+
+    stage = language_stage(Joint(weights=(0.0, 0.0, 1.0), fit=FIT), DESIGN, 10)
+    gradient = gradient_of(model, stage)
+    expected = jax.jit(jax.grad(without_scores))(parameters(model))
+    for path, value in gradient.items():
+        if path.startswith("scores."):
+            assert path.startswith("scores.2.") or value.any()
+        else:
+            np.testing.assert_allclose(value, expected[path], rtol=1e-4, atol=1e-6)
+
+
+def test_towards_the_last_exit_the_last_learns_nothing(model):
+    stage = language_stage(Towards(temperature=2.0, fit=FIT), DESIGN, 10)
+    value, _ = loss_of(model, stage)()
+    logits, _ = logits_of(model, parameters(model))
+    log_p = np.asarray(jax.nn.log_softmax(logits / 2.0))
+    gap_E = means(4 * (np.exp(log_p[-1]) * (log_p[-1] - log_p)).sum(-1))
+    plain = language_stage(Joint(weights=(0.0, 0.0, 1.0), fit=FIT), DESIGN, 10)
+    at_last, loss_E = loss_of(model, plain)()
+    # Both hold the scores' loss too.
+    np.testing.assert_allclose(value, gap_E[:2].mean() + at_last - loss_E[-1], rtol=1e-4)
+    # The teacher is detached: the block after the last early exit gets no gradient.
+    gradient = gradient_of(model, stage)
+    late = [path for path in gradient if path.startswith("backbone.blocks.2.")]
+    assert late
+    assert not any(np.abs(gradient[path]).max() > 1e-7 for path in late)
+
+
+def test_what_learns():
+    everything = [Joint(), LayerSkip(), WarmedUp(first=(0.0, 0.0), last=(0.5, 0.5))]
+    for strategy in everything:
+        stage = language_stage(strategy, DESIGN, 10)
+        assert stage.trains("backbone.blocks.0.mlp.up.kernel")
+        assert stage.trains("norms.0.scale")
+    for strategy in (Frozen(), Towards()):
+        stage = language_stage(strategy, DESIGN, 10)
+        assert not stage.trains("backbone.final_norm.scale")
+        assert not stage.trains("output.kernel")
+        assert stage.trains("scores.1.kernel")
+
+
+def test_layerskip_follows_the_step_alone(model):
+    strategy = LayerSkip(p_max=0.5, ramp="exponential", interval=2, fit=FIT)
+    stage = language_stage(strategy, DESIGN, 9)
+    again = language_stage(strategy, DESIGN, 9)
+    # The last exit has 2 + 0.2, the second 0.2, the first nothing.
+    np.testing.assert_allclose(stage.weights(0), [0, 0, 1], atol=1e-6)
+    np.testing.assert_allclose(stage.weights(1), [0, 0.2 / 2.4, 2.2 / 2.4], rtol=1e-5)
+    assert stage.drops is not None
+    np.testing.assert_allclose(stage.drops(8), 0.5 * np.array([0, 0.414214, 1]), rtol=1e-5)
+    assert not stage.drops(0).any()
+    one, other = loss_of(model, stage), loss_of(model, again)
+    assert one(7, 3)[0] == other(7, 3)[0]
+    assert one(7, 4)[0] != one(7, 3)[0]
+    # Nothing is dropped at the first step of the ramp.
+    np.testing.assert_array_equal(one(0, 4)[1], one(0, 3)[1])
+
+
+def test_ee_llm_warms_up():
+    first_E, last_E = [0.0, 0.1, 1.0], [0.5, 0.3, 1.0]
+    for shape, share in (("linear", 0.25), ("cosine", 0.146447)):  # (1 - cos 45 degrees) / 2
+        weight_E = warmed_up(first_E, last_E, 2, 8, shape)
+        expected = [0.5 * share, 0.1 + 0.2 * share, 1.0]
+        np.testing.assert_allclose(weight_E, expected, rtol=1e-5)
+        np.testing.assert_allclose(warmed_up(first_E, last_E, 8, 8, shape), last_E, rtol=1e-6)
+
+
+def test_ee_llm_scales_a_token_by_its_probability(model):
+    strategy = WarmedUp(first=(1.0, 1.0), last=(1.0, 1.0), by_confidence=True, fit=FIT)
+    value, _ = loss_of(model, language_stage(strategy, DESIGN, 10))()
+    plain = replace(strategy, by_confidence=False)
+    plain, _ = loss_of(model, language_stage(plain, DESIGN, 10))()
+    logits, _ = logits_of(model, parameters(model))
+    log_p = np.asarray(jax.nn.log_softmax(logits))
+    index = np.broadcast_to(ROWS.ids_BT[None, :, 1:, None], (3, 4, 4, 1))
+    loss = -np.take_along_axis(log_p, index, -1)[..., 0]
+    expected = means(np.exp(log_p).max(-1) * loss).sum() - means(loss).sum()
+    np.testing.assert_allclose(value - plain, expected, rtol=1e-3)  # a difference
+
+
+def test_strategies_that_do_not_fit_the_exits():
+    nothing = LanguageDesign((1, 2, 3))
+    with pytest.raises(UserError, match=r"have nothing: set exits\.own_norms"):
+        language_stage(Towards(), nothing, 10)
+    with pytest.raises(UserError, match="must hold 2 numbers"):
+        language_stage(WarmedUp(), nothing, 10)
+    with pytest.raises(UserError, match="needs an early exit"):
+        language_stage(LayerSkip(), LanguageDesign((3,)), 10)
