@@ -23,13 +23,14 @@ from ee_jax.models.huggingface import (
     to_tensors,
     write_config,
 )
+from ee_jax.models.language import LanguageDesign, LanguageModel
 from ee_jax.models.parameters import bind, parameters
 from ee_jax.models.transformer import Transformer
 
 EXITS = "exits.json"
 
 
-def export_model(model: ExitModel, folder: Path, **notes: Any) -> None:
+def export_model(model: ExitModel | LanguageModel, folder: Path, **notes: Any) -> None:
     """Writes `config.json`, `model.safetensors` and `exits.json` with `notes` beside it.
 
     The weights come last and in one move: a folder that has them is whole.
@@ -45,13 +46,15 @@ def export_model(model: ExitModel, folder: Path, **notes: Any) -> None:
     os.replace(part, folder / WEIGHTS)
 
 
-def read_exits(folder: Path) -> dict[str, Any]:
-    """The content of `exits.json`, its `design` as an `ExitDesign`."""
+def read_exits(
+    folder: Path, kind: type[ExitDesign] | type[LanguageDesign] = ExitDesign
+) -> dict[str, Any]:
+    """The content of `exits.json`, its `design` as a `kind`."""
     path = folder / EXITS
     try:
         given = json.loads(path.read_text())
         design = {**given["design"], "layers": tuple(given["design"]["layers"])}
-        return {**given, "design": ExitDesign(**design)}
+        return {**given, "design": kind(**design)}
     except FileNotFoundError:
         raise UserError(f"{path} is missing: only an exported model has exits") from None
     except (ValueError, KeyError, TypeError) as error:

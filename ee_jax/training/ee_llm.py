@@ -1,12 +1,14 @@
 """EE-LLM (Chen et al. 2024, arXiv:2312.04916): exit weights that change over training."""
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 
 def warmed_up(
-    first_E: Float[ArrayLike, " E"],
-    last_E: Float[ArrayLike, " E"],
+    first_E: Sequence[float],
+    last_E: Sequence[float],
     step: ArrayLike,
     steps: int,
     shape: str,
@@ -18,5 +20,5 @@ def warmed_up(
     share = jnp.asarray(step, jnp.float32) / steps
     if shape == "cosine":
         share = 0.5 * (jnp.cos(jnp.pi * (share + 1)) + 1)
-    first_E, last_E = jnp.asarray(first_E, jnp.float32), jnp.asarray(last_E, jnp.float32)
-    return first_E + (last_E - first_E) * share
+    start_E, end_E = jnp.asarray(first_E, jnp.float32), jnp.asarray(last_E, jnp.float32)
+    return start_E + (end_E - start_E) * share

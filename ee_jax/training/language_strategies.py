@@ -82,10 +82,10 @@ def ee_llm(strategy: WarmedUp, layers: Layers, steps: int) -> LanguageStage:
     """Everything learns, with weights of early exits that go from `first` to `last`."""
     if len(strategy.first) != len(layers) - 1:
         raise UserError(
-            f"config field `strategies.first` must hold {len(layers) - 1} numbers, one an early "
-            f"exit, not {strategy.first}"
+            f"config field `strategies.first` must hold a number for each of the "
+            f"{len(layers) - 1} early exits, not {strategy.first}"
         )
-    first_E, last_E = (np.array([*early, 1.0]) for early in (strategy.first, strategy.last))
+    first_E, last_E = (*strategy.first, 1.0), (*strategy.last, 1.0)
 
     def weights(step: ArrayLike) -> Float[Array, " E"]:
         return warmed_up(first_E, last_E, step, steps, strategy.shape)

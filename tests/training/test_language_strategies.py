@@ -171,7 +171,7 @@ def test_strategies_that_do_not_fit_the_exits():
     nothing = LanguageDesign((1, 2, 3))
     with pytest.raises(UserError, match=r"have nothing: set exits\.own_norms"):
         language_stage(Towards(), nothing, 10)
-    with pytest.raises(UserError, match="must hold 2 numbers"):
+    with pytest.raises(UserError, match="each of the 2 early exits"):
         language_stage(WarmedUp(), nothing, 10)
     with pytest.raises(UserError, match="needs an early exit"):
         language_stage(LayerSkip(), LanguageDesign((3,)), 10)

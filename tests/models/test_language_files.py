@@ -1,0 +1,59 @@
+"""Language models to disk and back, and exits added to one that has none."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from flax import nnx
+
+from ee_jax.errors import UserError
+from ee_jax.models.export import export_model
+from ee_jax.models.families.llama import llama
+from ee_jax.models.language import LanguageDesign, LanguageModel
+from ee_jax.models.language_files import add_exits, import_language, read_language, shapes_of
+from ee_jax.models.parameters import bind, parameters
+from ee_jax.models.presets import PRESETS
+from ee_jax.models.transformer import Transformer
+
+CONFIG = llama(13, 8, 2, 2, 1, 16, 8)
+DESIGN = LanguageDesign((1, 2), own_norms=True, learned=True)
+
+
+def make(config, design) -> LanguageModel:
+    rngs = nnx.Rngs(0)
+    return LanguageModel(Transformer(config, rngs=rngs), design, rngs=rngs)
+
+
+def test_a_folder_gives_back_every_bit(tmp_path):
+    for tied in (True, False):
+        model = make(replace(CONFIG, tied_output=tied), DESIGN)
+        export_model(model, tmp_path / str(tied))
+        again = import_language(tmp_path / str(tied))
+        assert again.design == DESIGN
+        assert again.backbone.config == model.backbone.config
+        values, back = parameters(model), parameters(again)
+        assert values.keys() == back.keys()
+        for path, value in values.items():
+            assert np.asarray(value).tobytes() == np.asarray(back[path]).tobytes()
+
+
+def test_exits_start_from_the_final_norm_and_undecided(tmp_path):
+    plain = make(CONFIG, LanguageDesign((2,)))
+    scale = 2 * plain.backbone.final_norm.scale.get_value()
+    plain = bind(plain, parameters(plain) | {"backbone.final_norm.scale": scale})
+    export_model(plain, tmp_path)
+    config, values = read_language(str(tmp_path))
+    with_exits = add_exits(config, values, DESIGN)
+    assert values.items() <= with_exits.items()
+    np.testing.assert_array_equal(with_exits["norms.0.scale"], scale)
+    assert not with_exits["scores.0.kernel"].any()
+    bind(shapes_of(config, DESIGN), with_exits)
+
+
+def test_what_does_not_fit_is_refused(tmp_path):
+    with pytest.raises(UserError, match="bert is no language model"):
+        shapes_of(PRESETS["bert-base"], DESIGN)
+    with pytest.raises(UserError, match="after block 3, but the model has 2"):
+        shapes_of(CONFIG, LanguageDesign((1, 3)))
+    with pytest.raises(UserError, match="no weights in"):
+        read_language(str(tmp_path / "nothing"))
