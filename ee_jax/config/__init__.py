@@ -1,29 +1,39 @@
 """Experiments as frozen dataclasses: validation, loading, overrides, hash."""
 
 from ee_jax.config.experiment import Experiment, config_hash, to_dict
-from ee_jax.config.parts import (
-    Calibration,
-    Data,
-    Evaluation,
-    Exits,
+from ee_jax.config.parts import Calibration, Data, Evaluation, Exits, Model
+from ee_jax.config.strategies import (
+    Alternating,
+    Distill,
     Fit,
     Frozen,
+    GradientEquilibrium,
     Joint,
-    Model,
+    Learned,
+    Mixed,
+    SelfDistill,
     Strategy,
+    TwoStage,
 )
 
 __all__ = [
+    "Alternating",
     "Calibration",
     "Data",
+    "Distill",
     "Evaluation",
     "Exits",
     "Experiment",
     "Fit",
     "Frozen",
+    "GradientEquilibrium",
     "Joint",
+    "Learned",
+    "Mixed",
     "Model",
+    "SelfDistill",
     "Strategy",
+    "TwoStage",
     "config_hash",
     "to_dict",
 ]

@@ -4,21 +4,13 @@ import dataclasses
 import hashlib
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
-from ee_jax.config.parts import (
-    Calibration,
-    Data,
-    Evaluation,
-    Exits,
-    Frozen,
-    Joint,
-    Model,
-    Strategy,
-    check,
-    check_types,
-)
+from ee_jax.config.checks import check, check_types
+from ee_jax.config.parts import Calibration, Data, Evaluation, Exits, Model
+from ee_jax.config.strategies import Frozen, Joint, Staged, Strategy
 
 
 @dataclass(frozen=True)
@@ -42,9 +34,11 @@ class Experiment:
         check(once, "strategies", f"must have different names, not {names}")
         plain = all(name.replace("-", "_").isidentifier() for name in names)
         check(plain, "strategies", f"must have names that can name a folder, not {names}")
-        two_stages = any(isinstance(s, Frozen) and s.first_stage for s in self.strategies)
-        apart = not (two_stages and self.exits.head == "shared")
-        check(apart, "exits.head", "`shared` has no last head of its own for a `first_stage`")
+        shared = self.exits.head == "shared"
+        for strategy in self.strategies:
+            apart = not (shared and isinstance(strategy, Staged))
+            what = f"`shared` has no last head of its own for strategy `{strategy.name}`"
+            check(apart, "exits.head", what)
         ok = 0 <= self.checkpoint_seconds < math.inf
         check(ok, "checkpoint_seconds", f"must be >= 0, not {self.checkpoint_seconds}")
 
@@ -53,7 +47,7 @@ def to_dict(experiment: Experiment) -> dict[str, Any]:
     """The experiment as JSON types; a strategy carries its `kind`."""
     plain = dataclasses.asdict(experiment)
     for entry, strategy in zip(plain["strategies"], experiment.strategies, strict=True):
-        entry["kind"] = type(strategy).__name__.lower()
+        entry["kind"] = re.sub(r"\B([A-Z])", r"_\1", type(strategy).__name__).lower()
     return json.loads(json.dumps(plain))
 
 

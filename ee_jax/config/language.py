@@ -4,7 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from ee_jax.config.parts import Confidence, Fit, Frozen, Joint, check, check_types, is_rising
+from ee_jax.config.checks import check, check_types, is_rising
+from ee_jax.config.parts import Confidence
+from ee_jax.config.strategies import Fit, Frozen, Joint
 
 Policy = Literal["propagate", "copy", "recompute"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import tyro
 
-from ee_jax.config import parts
+from ee_jax.config import parts, strategies
 from ee_jax.config.experiment import Experiment
 from ee_jax.errors import UserError
 
@@ -52,7 +52,8 @@ def _what(error: Exception) -> str:
     """One line; the nearest valid field, where a part was given one that it does not have."""
     pattern = r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'"
     found = re.match(pattern, str(error))
-    if found and (cls := {"Experiment": Experiment, **vars(parts)}.get(found[1])):
+    known = {"Experiment": Experiment, **vars(parts), **vars(strategies)}
+    if found and (cls := known.get(found[1])):
         names = [field.name for field in dataclasses.fields(cls)]
         return f"{found[1]} has no field `{found[2]}`; {_nearest(found[2], names)}"
     line = " ".join(str(error).split())

@@ -1,46 +1,21 @@
 """The parts of an experiment: frozen dataclasses that check themselves."""
 
-import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-import typeguard
+from ee_jax.config.checks import check, check_types, is_rising
+from ee_jax.config.strategies import Learned
 
-from ee_jax.errors import UserError
-
-Confidence = Literal["max_prob", "margin", "entropy", "saturation", "learned"]
+Confidence = Literal[
+    "max_prob", "margin", "entropy", "saturation", "patience", "voting", "learned"
+]
 HeadKind = Literal["linear", "pooler", "mlp", "shared"]
 Pooling = Literal["first", "mean"]
-WeightScheme = Literal["uniform", "linear", "geometric"]
 Method = Literal[
     "ltt", "ltt_hoeffding", "clopper_pearson", "ucb", "crc", "conformal", "conformal_per_exit"
 ]
 Risk = Literal["consistency", "gap"]
-
-
-def check(ok: bool, field: str, what: str) -> None:
-    """Raises the one-line error of a bad `field` unless `ok`."""
-    if not ok:
-        raise UserError(f"config field `{field}` {what}")
-
-
-def check_types(part: Any, prefix: str = "") -> None:
-    """Raises the one-line error of the first field whose value is not of its type."""
-    for field in dataclasses.fields(part):
-        value = getattr(part, field.name)
-        try:
-            typeguard.check_type(value, field.type)
-        except typeguard.TypeCheckError:
-            plain = field.type.__name__ if isinstance(field.type, type) else str(field.type)
-            wanted = plain.replace("typing.", "").replace(f"{__name__}.", "")
-            given = " ".join(repr(value).split())
-            check(False, f"{prefix}{field.name}", f"must be {wanted}, not {given:.60}")
-
-
-def is_rising(values: tuple[int, ...]) -> bool:
-    """True for positive numbers in strictly rising order."""
-    return bool(values) and all(a < b for a, b in zip((0, *values), values, strict=False))
 
 
 @dataclass(frozen=True)
@@ -79,6 +54,8 @@ class Exits:
     head: HeadKind = "linear"
     pooling: Pooling = "mean"  # how a head reads a sequence
     confidence: Confidence = "max_prob"
+    learned: Learned = Learned()  # how the scores of the confidence `learned` learn
+    tolerance: float = 0.1  # in a regression, answers that are closer count as the same
     min_depth: int = 1  # blocks that always run
     patience: int = 0  # exits in a row that must answer like the one before them
 
@@ -88,6 +65,13 @@ class Exits:
         check(ok, "exits.layers", f"must rise, e.g. (2, 4, 6), not {self.layers}")
         check(self.min_depth >= 1, "exits.min_depth", f"must be >= 1, not {self.min_depth}")
         check(self.patience >= 0, "exits.patience", f"must be >= 0, not {self.patience}")
+        ok = 0 < self.tolerance < math.inf
+        check(ok, "exits.tolerance", f"must be positive and finite, not {self.tolerance}")
+
+    @property
+    def scores(self) -> Learned | None:
+        """How scores learn, where the confidence needs any."""
+        return self.learned if self.confidence == "learned" else None
 
     def resolve(self, blocks: int) -> tuple[int, ...]:
         """The exit layers on a backbone of `blocks` blocks; the last is `blocks`."""
@@ -97,60 +81,6 @@ class Exits:
         deep = f"must be at most the backbone's {blocks} blocks, not {self.min_depth}"
         check(self.min_depth <= blocks, "exits.min_depth", deep)
         return layers
-
-
-@dataclass(frozen=True)
-class Fit:
-    """One stage of training: AdamW, linear warm-up, then linear decay to zero."""
-
-    epochs: float = 3.0
-    batch: int = 32  # examples a step, over all devices
-    learning_rate: float = 5e-5  # of the backbone
-    head_learning_rate: float = 1e-3  # of the exit heads, which start from nothing
-    warmup: float = 0.1  # share of the steps
-    weight_decay: float = 0.01  # on matrices, not on biases and norms
-    clip: float = 1.0  # global norm of the gradient of what is trained
-
-    def __post_init__(self) -> None:
-        check_types(self, "fit.")
-        for name in ("epochs", "batch", "learning_rate", "head_learning_rate", "clip"):
-            value = getattr(self, name)
-            ok = 0 < value < math.inf
-            check(ok, f"fit.{name}", f"must be positive and finite, not {value}")
-        check(0 <= self.warmup < 1, "fit.warmup", f"must be in [0, 1), not {self.warmup}")
-        ok = 0 <= self.weight_decay < math.inf
-        check(ok, "fit.weight_decay", f"must be >= 0 and finite, not {self.weight_decay}")
-
-
-@dataclass(frozen=True)
-class Joint:
-    """Backbone and all exits together, on a weighted sum of the exits' losses."""
-
-    name: str = "joint"
-    weights: WeightScheme | tuple[float, ...] = "linear"
-    fit: Fit = Fit()
-
-    def __post_init__(self) -> None:
-        check_types(self, "joint.")
-
-
-@dataclass(frozen=True)
-class Frozen:
-    """Only the heads learn; the backbone's weights do not change.
-
-    `first_stage` (DeeBERT) fine-tunes backbone and last head first; without it the backbone
-    stays as it came.
-    """
-
-    name: str = "frozen"
-    first_stage: Fit | None = None
-    fit: Fit = Fit(epochs=40.0, head_learning_rate=2e-3)
-
-    def __post_init__(self) -> None:
-        check_types(self, "frozen.")
-
-
-Strategy = Joint | Frozen
 
 
 @dataclass(frozen=True)

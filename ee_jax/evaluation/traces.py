@@ -26,14 +26,18 @@ def trace_of(
     confidence: str,
     temperature_E: Float[np.ndarray, " E"],
     label_range: tuple[float, float] | None = None,
+    *,
+    tolerance: float = 0.1,
     **header: Any,
 ) -> Trace:
     """The trace of all exits' answers, with confidences after the temperatures.
 
     Losses are 0 or 1. A regression has one logit, the answer itself, and a `label_range`; its
-    losses are `risks.squared_loss`, in [0, 1].
+    losses are `risks.squared_loss`, in [0, 1]. `tolerance` is that of `exits`, for the
+    confidence `patience` in a regression.
     """
-    confidence_EN = _confidences(confidence, answer, np.asarray(temperature_E, np.float32))
+    cool_E = np.asarray(temperature_E, np.float32)
+    confidence_EN = _confidences(confidence, answer, cool_E, tolerance)
     prediction_NE = np.asarray(prediction(answer.logits)).T
     if label_range is None:
         prediction_NE = prediction_NE.astype(np.int32)

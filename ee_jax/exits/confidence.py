@@ -1,19 +1,23 @@
 """Confidences: how sure an exit is of its answer; in [0, 1], larger is surer.
 
-Each is a function of one example, to be batched with `jax.vmap`. None exceeds 1, so that a
-threshold of 1 never stops, whatever is rounded.
+None exceeds 1, so that a threshold of 1 never stops, whatever is rounded. The scores of one
+answer are plain functions; a `Confidence` makes each of them, and those that follow an example
+from exit to exit, a pair of functions of one example, to be batched with `jax.vmap`.
 """
 
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
-from ee_jax.models.heads import Answer
+from ee_jax.exits.streaks import Streak, extend_streak, no_streak
+from ee_jax.models.heads import Answer, prediction
 
 Scalar = Float[Array, ""]
+Memory = Any  # a pytree: what a confidence remembers of the exits before
 
 
 def max_prob(logits_C: Float[Array, " C"]) -> Scalar:
@@ -59,28 +63,109 @@ def learned(score: Scalar) -> Scalar:
     return jax.nn.sigmoid(score)
 
 
+class Confidence(NamedTuple):
+    """`init(answer)` makes one example's memory; `step(answer, memory)` a score and a memory.
+
+    `init` may read only the shapes of the answer.
+    """
+
+    init: Callable[[Answer], Memory]
+    step: Callable[[Answer, Memory], tuple[Scalar, Memory]]
+
+
+def memoryless(measure: Callable[[Answer], Scalar]) -> Confidence:
+    """The confidence that reads nothing but the answer itself."""
+    return Confidence(lambda answer: (), lambda answer, memory: (measure(answer), memory))
+
+
+def saturating() -> Confidence:
+    """`saturation`, against what the head of the exit before read."""
+
+    def init(answer: Answer) -> Memory:
+        feature_D = _given(answer.feature)
+        return jnp.zeros(feature_D.shape, feature_D.dtype)
+
+    def step(answer: Answer, previous_D: Memory) -> tuple[Scalar, Memory]:
+        feature_D = _given(answer.feature)
+        return saturation(feature_D, previous_D), feature_D
+
+    return Confidence(init, step)
+
+
+def patience(exits: int, tolerance: ArrayLike) -> Confidence:
+    """The streak of equal answers that ends here / E (PABEE, Zhou et al. 2020, sec. 3.2).
+
+    The streak counts the exits in a row that answered like the exit before them, E - 1 at
+    most; in a regression two answers are the same where they are closer than `tolerance`.
+    """
+
+    def init(answer: Answer) -> Streak:
+        return no_streak(jax.eval_shape(prediction, answer.logits))
+
+    def step(answer: Answer, streak: Streak) -> tuple[Scalar, Streak]:
+        streak = extend_streak(streak, prediction(answer.logits), tolerance)
+        return streak.length / exits, streak
+
+    return Confidence(init, step)
+
+
+def voting(exits: int) -> Confidence:
+    """The exits so far that gave this exit's answer, itself among them, / E.
+
+    After the voting of Sun et al. 2021 (arXiv:2105.13792), where all internal classifiers so
+    far decide together whether to stop and what to answer; their formula was not at hand. Here
+    votes are counted plainly, and the answer is the exit's own: whoever stops before the last
+    exit at a threshold of a half or more answers like most exits so far.
+    """
+
+    def init(answer: Answer) -> Memory:
+        return jnp.zeros(answer.logits.shape, jnp.int32)
+
+    def step(answer: Answer, votes_C: Memory) -> tuple[Scalar, Memory]:
+        chosen = answer.logits.argmax(-1)
+        votes_C = votes_C + jax.nn.one_hot(chosen, votes_C.size, dtype=jnp.int32)
+        return votes_C[chosen] / exits, votes_C
+
+    return Confidence(init, step)
+
+
 def _given(part: Array | None) -> Array:
     assert part is not None, "this confidence reads a part that the head's Answer lacks"
     return part
 
 
-Measure = Callable[[Answer, Float[Array, " D"]], Scalar]
-
-# From an answer, and what the head of the exit before read, to a confidence.
-CONFIDENCES: dict[str, Measure] = {
-    "max_prob": lambda answer, previous: max_prob(answer.logits),
-    "margin": lambda answer, previous: margin(answer.logits),
-    "entropy": lambda answer, previous: entropy(answer.logits),
-    "saturation": lambda answer, previous: saturation(_given(answer.feature), previous),
-    "learned": lambda answer, previous: learned(_given(answer.score)),
+# From the number of exits, and when two answers of a regression are the same.
+CONFIDENCES: dict[str, Callable[[int, ArrayLike], Confidence]] = {
+    "max_prob": lambda exits, tolerance: memoryless(lambda a: max_prob(a.logits)),
+    "margin": lambda exits, tolerance: memoryless(lambda a: margin(a.logits)),
+    "entropy": lambda exits, tolerance: memoryless(lambda a: entropy(a.logits)),
+    "saturation": lambda exits, tolerance: saturating(),
+    "patience": patience,
+    "voting": lambda exits, tolerance: voting(exits),
+    "learned": lambda exits, tolerance: memoryless(lambda a: learned(_given(a.score))),
 }
 
 
+def no_memory(confidence: Confidence, answer: Answer) -> Memory:
+    """The memories of a batch before the first exit; B leads, reads only shapes."""
+    one = jax.tree.map(lambda part: jax.ShapeDtypeStruct(part.shape[1:], part.dtype), answer)
+    batch = answer.logits.shape[:1]
+    return jax.tree.map(
+        lambda part: jnp.broadcast_to(part, batch + part.shape), confidence.init(one)
+    )
+
+
 def confidences(
-    kind: str, answer: Answer, temperature_E: Float[Array, " E"]
+    kind: str, answer: Answer, temperature_E: Float[Array, " E"], tolerance: ArrayLike = 0.1
 ) -> Float[Array, "E N"]:
     """The confidences of all exits of a full forward pass; [E, N] leads every array."""
-    answer = answer._replace(logits=answer.logits / temperature_E[:, None, None])
-    feature_END = _given(answer.feature)
-    previous_END = jnp.concatenate([jnp.zeros_like(feature_END[:1]), feature_END[:-1]])
-    return jax.vmap(jax.vmap(CONFIDENCES[kind]))(answer, previous_END)
+    cooled = answer._replace(logits=answer.logits / temperature_E[:, None, None])
+    confidence = CONFIDENCES[kind](len(answer.logits), tolerance)
+    step = jax.vmap(confidence.step)
+
+    def at(memory: Memory, answer: Answer) -> tuple[Memory, Array]:
+        confidence_N, memory = step(answer, memory)
+        return memory, confidence_N
+
+    first = jax.tree.map(lambda part: part[0], cooled)
+    return jax.lax.scan(at, no_memory(confidence, first), cooled)[1]

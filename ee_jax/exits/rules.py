@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import chex
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Bool, Float, Int
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, Num
 
-from ee_jax.exits.confidence import CONFIDENCES
-from ee_jax.models.heads import Answer
+from ee_jax.exits.confidence import CONFIDENCES, Memory, no_memory
+from ee_jax.exits.streaks import Streak, extend_streak, no_streak
+from ee_jax.models.heads import Answer, prediction
 
 RuleState = Any  # a pytree in which B leads every array
 
@@ -37,24 +38,6 @@ class Rule(NamedTuple):
     step: Callable[[Array, Answer, RuleState], tuple[Verdict, RuleState]]
 
 
-class Streak(NamedTuple):
-    """The answer before this one, and for how many exits it has been the same."""
-
-    prediction_B: Int[Array, " B"]
-    length_B: Int[Array, " B"]
-
-
-def no_streak(batch: int) -> Streak:
-    """The streak before the first exit."""
-    return Streak(jnp.full(batch, -1, jnp.int32), jnp.zeros(batch, jnp.int32))
-
-
-def extend_streak(streak: Streak, prediction_B: Int[Array, " B"]) -> Streak:
-    """Counts the exits in a row that answered like the exit before them (PABEE, sec. 3.2)."""
-    same_B = streak.prediction_B == prediction_B
-    return Streak(prediction_B, jnp.where(same_B, streak.length_B + 1, 0))
-
-
 class Limits(NamedTuple):
     """When a confident example may stop."""
 
@@ -63,6 +46,7 @@ class Limits(NamedTuple):
     temperature_E: Float[Array, " E"]  # divides the logits before the confidence is taken
     min_depth: Int[Array, ""]
     patience: Int[Array, ""]
+    tolerance: Float[Array, ""]  # in a regression, answers that are closer are the same
 
 
 def may_stop(
@@ -80,6 +64,7 @@ def make_limits(
     temperature: ArrayLike = 1.0,
     min_depth: int = 1,
     patience: int = 0,
+    tolerance: float = 0.1,
 ) -> Limits:
     """Limits from one threshold and temperature an exit, or one for all."""
     exits = (len(exit_layers),)
@@ -87,27 +72,26 @@ def make_limits(
     temperature_E = jnp.broadcast_to(jnp.asarray(temperature, jnp.float32), exits)
     depth_E = jnp.asarray(exit_layers, jnp.int32)
     least, streak = jnp.int32(min_depth), jnp.int32(patience)
-    return Limits(threshold_E, depth_E, temperature_E, least, streak)
+    near = jnp.float32(tolerance)
+    return Limits(threshold_E, depth_E, temperature_E, least, streak, near)
 
 
 def threshold_rule(confidence: str, limits: Limits) -> Rule:
     """Stops where `confidence` is above the threshold, within `limits`."""
-    measure = jax.vmap(CONFIDENCES[confidence])
-    needs_previous = confidence == "saturation"
+    made = CONFIDENCES[confidence](len(limits.threshold_E), limits.tolerance)
+    measure = jax.vmap(made.step)
 
-    def init(answer: Answer) -> tuple[Streak, Array]:
-        batch = answer.logits.shape[0]
-        width = answer.feature.shape[-1] if needs_previous and answer.feature is not None else 0
-        return no_streak(batch), jnp.zeros((batch, width))
+    def init(answer: Answer) -> tuple[Streak, Memory]:
+        streak = no_streak(jax.eval_shape(prediction, answer.logits))
+        return streak, no_memory(made, answer)
 
     def step(exit: Array, answer: Answer, state: RuleState) -> tuple[Verdict, RuleState]:
-        streak, previous_BD = state
+        streak, memory = state
         cooled = answer._replace(logits=answer.logits / limits.temperature_E[exit])
-        confidence_B = measure(cooled, previous_BD)
-        streak = extend_streak(streak, answer.logits.argmax(-1).astype(jnp.int32))
-        stop_B = may_stop(limits, exit, confidence_B, streak.length_B)
-        feature_BD = answer.feature if needs_previous else previous_BD
-        return Verdict(stop_B, confidence_B), (streak, feature_BD)
+        confidence_B, memory = measure(cooled, memory)
+        streak = extend_streak(streak, prediction(answer.logits), limits.tolerance)
+        stop_B = may_stop(limits, exit, confidence_B, streak.length)
+        return Verdict(stop_B, confidence_B), (streak, memory)
 
     return Rule(init, step)
 
@@ -134,22 +118,20 @@ def forced_rule(confidence: str, depth_B: Int[Array, " B"], exit_layers: Sequenc
 
 
 def first_exit(
-    limits: Limits, confidence_EN: Float[Array, "E N"], prediction_EN: Int[Array, "E N"]
+    limits: Limits, confidence_EN: Float[Array, "E N"], prediction_EN: Num[Array, "E N"]
 ) -> Int[Array, " N"]:
     """Where each example of a trace stops: the number of its exit; the last always answers.
 
     The same decisions as the compiled loop's, without the model.
     """
     chex.assert_equal_shape([confidence_EN, prediction_EN])
-    exits, examples = confidence_EN.shape
 
     def step(streak: Streak, at: tuple[Array, Array, Array]) -> tuple[Streak, Array]:
         exit, confidence_N, prediction_N = at
-        streak = extend_streak(streak, prediction_N)
-        return streak, may_stop(limits, exit, confidence_N, streak.length_B)
+        streak = extend_streak(streak, prediction_N, limits.tolerance)
+        return streak, may_stop(limits, exit, confidence_N, streak.length)
 
-    numbers = jnp.arange(exits)
-    _, stop_EN = jax.lax.scan(
-        step, no_streak(examples), (numbers, confidence_EN, prediction_EN)
-    )
+    numbers = jnp.arange(len(confidence_EN))
+    columns = (numbers, confidence_EN, prediction_EN)
+    _, stop_EN = jax.lax.scan(step, no_streak(prediction_EN[0]), columns)
     return stop_EN.at[-1].set(True).argmax(0)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from ee_jax.models.gradients import scale_gradient
 from ee_jax.models.heads import Answer, ExitDesign, ExitHeads, pool
 from ee_jax.models.transformer import State, Transformer
 from ee_jax.tokens import Tokens
@@ -32,14 +33,24 @@ class ExitModel(nnx.Module):
         tokens: Tokens,
         rate: float = 0.0,
         key: Array | None = None,
+        equilibrium: bool = False,
     ) -> Float[Array, "E B D"]:
-        """What the heads read at every exit, in one full forward pass."""
+        """What the heads read at every exit, in one full forward pass.
+
+        With `equilibrium` a segment's gradient is the mean of those of the exits after it, not
+        their sum (Li et al. 2019; ElasticBERT, Liu et al. 2022): scaled by 1 / (E - e) below
+        exit e = 0, 1, ..., and by E - e - 1 above it.
+        """
         keys = (None, None) if key is None else jax.random.split(key)
         state = self.backbone.embed(tokens, rate, keys[0])
-        features = []
-        for exit in range(len(self.design.layers)):
+        features, exits = [], len(self.design.layers)
+        for exit in range(exits):
             state = self.backbone.segment(state, *self._segment(exit), rate, keys[1])
+            if equilibrium:
+                state = _scaled(state, 1 / (exits - exit))
             features.append(self.feature(state))
+            if equilibrium:
+                state = _scaled(state, exits - exit - 1)
         return jnp.stack(features)
 
     def answers(self, feature_EBD: Float[Array, "E B D"]) -> Answer:
@@ -62,6 +73,10 @@ class ExitModel(nnx.Module):
             return lambda state: self.exits(exit, self.feature(state))
 
         return [answer(exit) for exit in range(len(self.design.layers))]
+
+
+def _scaled(state: State, scale: float) -> State:
+    return state._replace(hidden_BTD=scale_gradient(scale, state.hidden_BTD))
 
 
 def static_logits(

@@ -16,10 +16,11 @@ class ExitDesign:
     """Where a model may stop and what answers there."""
 
     layers: tuple[int, ...]  # blocks run at each exit, the last is L
-    classes: int  # C
+    classes: int  # C; 1: a regression
     head: str = "linear"  # a name in HEADS
     pooling: str = "mean"  # "mean" or "first"
     learned: bool = False  # with a learned confidence
+    shared_score: bool = False  # one learned confidence for all exits
 
 
 class Answer(NamedTuple):
@@ -102,14 +103,17 @@ HEADS = {"linear": Linear, "pooler": Pooler, "mlp": TwoLayer, "shared": Normed}
 
 
 class ExitHeads(nnx.Module):
-    """A head for each exit, or one for all (`shared`), and their learned confidence."""
+    """A head for each exit, or one for all (`shared`), and their learned confidence.
+
+    A score is linear in what the head reads, as BERxiT's LTE is (Xin et al. 2021).
+    """
 
     def __init__(self, design: ExitDesign, width: int, *, rngs: nnx.Rngs):
         exits = len(design.layers)
         made = range(1 if design.head == "shared" else exits)
         make = HEADS[design.head]
         self.heads = nnx.List([make(width, design.classes, rngs=rngs) for _ in made])
-        scores = range(exits if design.learned else 0)
+        scores = range((1 if design.shared_score else exits) if design.learned else 0)
         self.scores = nnx.List([nnx.Linear(width, 1, rngs=rngs) for _ in scores])
 
     def __call__(self, exit: int, feature: Float[Array, "*B D"]) -> Answer:
@@ -118,5 +122,5 @@ class ExitHeads(nnx.Module):
         if not self.scores:
             return Answer(logits, feature)
         # The confidence learns to judge the answers; it does not shape them.
-        score = self.scores[exit](jax.lax.stop_gradient(feature))
+        score = self.scores[min(exit, len(self.scores) - 1)](jax.lax.stop_gradient(feature))
         return Answer(logits, feature, score[..., 0])

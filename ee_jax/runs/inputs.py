@@ -57,7 +57,7 @@ def check(experiment: Experiment) -> Architecture:
     check_vocabulary(load_tokenizer(folder), architecture.vocabulary, folder)
     layers = experiment.exits.resolve(architecture.blocks)
     for strategy in experiment.strategies:
-        stages(strategy, len(layers))
+        stages(strategy, len(layers), experiment.exits.scores)
     if experiment.data.lengths[-1] > architecture.max_length:
         raise UserError(
             f"config field `data.lengths` ends at {experiment.data.lengths[-1]}, but "
@@ -92,9 +92,10 @@ def make_model(
 ) -> tuple[ExitModel, Parameters]:
     """The model as shapes only, and its parameters before training."""
     exits = experiment.exits
-    learned = exits.confidence == "learned"
+    learned = exits.scores is not None
+    shared = learned and exits.learned.shared
     layers = exits.resolve(architecture.blocks)
-    design = ExitDesign(layers, classes, exits.head, exits.pooling, learned)
+    design = ExitDesign(layers, classes, exits.head, exits.pooling, learned, shared)
     backbone = load_backbone(find_weights(experiment.model.weights))
     model = ExitModel(backbone, design, rngs=nnx.Rngs(experiment.seed))
     values = parameters(model)

@@ -90,6 +90,7 @@ class Judge:
             self.experiment.exits.confidence,
             temperature_E,
             self.corpus.label_range,
+            tolerance=self.experiment.exits.tolerance,
             data=self.corpus.record["name"],
             split=split,
             model=name,

@@ -92,7 +92,8 @@ class Measurer:
     def _limits(self, setting: Setting, temperature_E: np.ndarray) -> Limits:
         exits, layers = self.experiment.exits, self.model.design.layers
         threshold = np.asarray(setting.threshold)
-        return make_limits(threshold, layers, temperature_E, exits.min_depth, exits.patience)
+        more = exits.min_depth, exits.patience, exits.tolerance
+        return make_limits(threshold, layers, temperature_E, *more)
 
     def _compile(self, passes: dict[int, Passes]) -> None:
         before = sum(self.compile_seconds.values())

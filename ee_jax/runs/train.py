@@ -76,7 +76,9 @@ class Trainer:
         clock = _clock(saved["seconds"] if saved else 0.0)
         metrics = MetricsFile(folder / "metrics.jsonl", keep=saved["number"] if saved else 0)
         before = 0  # steps of earlier stages
-        for number, stage in enumerate(stages(strategy, len(self.model.design.layers))):
+        scores = self.experiment.exits.scores
+        todo = stages(strategy, len(self.model.design.layers), scores)
+        for number, stage in enumerate(todo):
             if not saved or number >= saved["stage"]:
                 so_far = (number, before, clock)
                 work = StageRun(self, strategy.name, stage, *so_far, saves, metrics)

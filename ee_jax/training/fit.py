@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Float, Int32
+from jaxtyping import Float, Int32, Num
 
 from ee_jax.compilation import Program
 from ee_jax.data.batches import Batch, training_batches
@@ -35,7 +35,7 @@ class Examples:
     """What a stage learns from: token rows, or what a frozen backbone made of them."""
 
     rows: Sequence[Int32[np.ndarray, " T"]]
-    label_N: Int32[np.ndarray, " N"]
+    label_N: Num[np.ndarray, " N"]  # classes, or in a regression numbers
     lengths: tuple[int, ...]  # static lengths (buckets)
     feature_END: Float[np.ndarray, "E N D"] | None = None
 

@@ -1,25 +1,40 @@
-"""Losses of many exits, and how they are weighted against each other."""
+"""Losses of many exits, and how they are weighted against each other.
 
+E leads every array of an `Answer` here. A target is a class, or in a regression (heads of one
+output) a number.
+"""
+
+from collections.abc import Callable
+from typing import Literal
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Float, Num
 
 from ee_jax.errors import UserError
 from ee_jax.models.heads import Answer
 
+Target = Num[Array, " B"]
+# From the answers of all exits, the target and the weight of each exit to a number.
+Loss = Callable[[Answer, Target, Float[Array, " E"]], Float[Array, ""]]
 
-def exit_weights(scheme: str | tuple[float, ...], exits: int) -> np.ndarray:
+
+def exit_weights(scheme: str | tuple[float, ...], exits: int, stride: int = 1) -> np.ndarray:
     """The weight of each exit's loss; they sum to 1.
 
-    `uniform` 1/E; `linear` i / sum i, as in CALM and PABEE; `geometric` 2^(i-1) / (2^E - 1);
-    or E numbers of one's own, divided by their sum.
+    `uniform` 1 / E, up to scale the plain sum of BERxiT and DeeBERT; AdamW knows no scale,
+    unless the gradient is clipped. `linear` i / sum i, as in CALM and PABEE. `geometric`
+    2^(i-1) / (2^E - 1). `strided` 1, 1 + k, 1 + 2k, ... (t5x) over their sum, k the stride.
+    Or E numbers of one's own, over their sum.
     """
     number_E = np.arange(1, exits + 1)
     schemes = {
         "uniform": np.ones(exits),
         "linear": number_E.astype(float),
         "geometric": 2.0 ** (number_E - 1),
+        "strided": 1.0 + stride * (number_E - 1),
     }
     weight_E = schemes[scheme] if isinstance(scheme, str) else np.asarray(scheme, float)
     if len(weight_E) != exits or not (weight_E.min() >= 0 and 0 < weight_E.sum() < np.inf):
@@ -30,37 +45,79 @@ def exit_weights(scheme: str | tuple[float, ...], exits: int) -> np.ndarray:
     return weight_E / weight_E.sum()
 
 
-def exit_losses(
-    logits_EBC: Float[Array, "E B C"], label_B: Int[Array, " B"]
-) -> Float[Array, " E"]:
-    """The mean cross-entropy of each exit, in nats."""
-    label_EB = jnp.broadcast_to(label_B, logits_EBC.shape[:2])
+def exit_losses(logits_EBC: Float[Array, "E B C"], target_B: Target) -> Float[Array, " E"]:
+    """The mean cross-entropy of each exit, in nats; the mean squared error of a regression."""
+    target_EB = jnp.broadcast_to(target_B, logits_EBC.shape[:2])
+    if logits_EBC.shape[-1] == 1:
+        return jnp.square(logits_EBC[..., 0] - target_EB).mean(1)
     cross_entropy = optax.losses.softmax_cross_entropy_with_integer_labels
-    return cross_entropy(logits_EBC, label_EB).mean(1)
+    return cross_entropy(logits_EBC, target_EB).mean(1)
 
 
-def learned_loss(
-    score_EB: Float[Array, "E B"], right_EB: Bool[Array, "E B"]
+def weighted_loss(
+    answer: Answer, target_B: Target, weight_E: Float[Array, " E"]
+) -> Float[Array, ""]:
+    """sum_i w_i L_i (Kaya et al. 2019; CALM eq. 3)."""
+    return jnp.vdot(weight_E, exit_losses(answer.logits, target_B))
+
+
+Direction = Literal["paper", "code"]
+
+
+def distillation_losses(
+    logits_EBC: Float[Array, "E B C"], temperature: float, direction: Direction
 ) -> Float[Array, " E"]:
-    """How badly each exit's learned confidence foretells that its answer is right, in nats.
+    """How far each exit's distribution is from the last exit's, in nats; 0 for the last.
 
-    Binary cross-entropy, as CALM's meta classifier (Schuster et al. 2022, sec. 3.5); here the
-    target is the label rather than the last exit's answer.
+    FastBERT (Liu et al. 2020). Its eq. 5 is KL(student || teacher), `paper`; its released code
+    computes KL(teacher || student), `code`. Both distributions are softmax(logits / T), and the
+    loss is multiplied by T^2, which keeps the size of its gradient (Hinton et al. 2015); the
+    paper's T is 1. The teacher learns nothing from it.
     """
-    return optax.losses.sigmoid_binary_cross_entropy(score_EB, right_EB).mean(1)
+    student_EBC = jax.nn.log_softmax(logits_EBC / temperature)
+    teacher_EBC = jax.lax.stop_gradient(jnp.broadcast_to(student_EBC[-1], student_EBC.shape))
+    kl = optax.losses.kl_divergence_with_log_targets  # (log q, log p) -> KL(p || q)
+    if direction == "paper":
+        divergence_EB = kl(teacher_EBC, student_EBC)
+    else:
+        divergence_EB = kl(student_EBC, teacher_EBC)
+    # The last exit is its own teacher: a gradient of its KL would be noise.
+    return temperature**2 * divergence_EB.mean(1).at[-1].set(0.0)
 
 
-def multi_exit_loss(
-    answer: Answer, label_B: Int[Array, " B"], weight_E: Float[Array, " E"]
-) -> tuple[Float[Array, ""], Float[Array, " E"]]:
-    """The weighted loss (E leads the answer's arrays), and each exit's cross-entropy.
+def distill_loss(temperature: float, direction: Direction) -> Loss:
+    """FastBERT's second stage: the weighted sum of the lower exits' distillation losses."""
 
-    L = sum_i w_i L_i / sum_i w_i (Kaya et al. 2019; CALM eq. 3). A learned confidence adds its
-    own loss, whose gradient reaches nothing but itself.
+    def loss(answer: Answer, target_B: Target, weight_E: Array) -> Array:
+        return jnp.vdot(weight_E, distillation_losses(answer.logits, temperature, direction))
+
+    return loss
+
+
+def self_distill_loss(temperature: float, direction: Literal["paper", "code"]) -> Loss:
+    """BERxiT's self-distillation (Xin et al. 2021): all exits' losses and, for each lower exit,
+    the cross-entropy of its distribution against the last exit's.
+
+    As distillation is written (`paper`, Hinton et al. 2015) the logits are divided by T, and
+    the mean over the batch is multiplied by T^2. BERxiT's released code (`code`) divides the
+    probabilities by T, those in the logarithm too, and sums over the batch.
     """
-    loss_E = exit_losses(answer.logits, label_B)
-    loss = jnp.vdot(weight_E, loss_E)
-    if answer.score is not None:
-        right_EB = answer.logits.argmax(-1) == label_B[None]
-        loss += learned_loss(answer.score, right_EB).mean()
-    return loss, loss_E
+    soft = {"paper": _soft_cross_entropy, "code": _soft_cross_entropy_of_code}[direction]
+
+    def loss(answer: Answer, target_B: Target, weight_E: Array) -> Array:
+        lower_E = soft(answer.logits, temperature).at[-1].set(0.0)
+        return jnp.vdot(weight_E, exit_losses(answer.logits, target_B) + lower_E)
+
+    return loss
+
+
+def _soft_cross_entropy(logits_EBC: Array, temperature: float) -> Array:
+    student_EBC = jax.nn.log_softmax(logits_EBC / temperature)
+    teacher_1BC = jax.lax.stop_gradient(jnp.exp(student_EBC[-1:]))
+    return -(temperature**2) * jnp.sum(teacher_1BC * student_EBC, -1).mean(1)
+
+
+def _soft_cross_entropy_of_code(logits_EBC: Array, temperature: float) -> Array:
+    student_EBC = jax.nn.log_softmax(logits_EBC) - jnp.log(temperature)
+    teacher_1BC = jax.lax.stop_gradient(jax.nn.softmax(logits_EBC[-1:])) / temperature
+    return -(temperature**2) * jnp.sum(teacher_1BC * student_EBC, (-2, -1))

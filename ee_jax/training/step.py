@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from ee_jax.config import Fit
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.parameters import Parameters, bind
-from ee_jax.training.losses import multi_exit_loss
+from ee_jax.training.losses import exit_losses
 from ee_jax.training.strategies import Stage
 
 
@@ -88,23 +88,29 @@ def make_step(
 ) -> Callable[[Learner, Parameters, Array, Any], tuple[Learner, Metrics]]:
     """A step: (learner, kept parameters, key, inputs) -> (learner, metrics).
 
-    The inputs are tokens and label_B where the backbone learns, and otherwise
-    feature_EBD, which the heads read, and label_B.
+    The inputs are tokens and target_B where the backbone learns, and otherwise
+    feature_EBD, which the heads read, and target_B.
     """
 
-    def loss(trained: Parameters, kept: Parameters, key: Array, inputs: Any) -> Any:
+    def loss(trained: Parameters, kept: Parameters, taken: Array, key: Array, inputs: Any):
         bound = bind(model, {**kept, **trained})
         if stage.backbone:
-            tokens, label_B = inputs
-            feature_EBD = bound.features(tokens, dropout, key)
+            tokens, target_B = inputs
+            feature_EBD = bound.features(tokens, dropout, key, stage.equilibrium)
         else:
-            feature_EBD, label_B = inputs
-        return multi_exit_loss(bound.answers(feature_EBD), label_B, jnp.asarray(stage.weight_E))
+            feature_EBD, target_B = inputs
+        answer = bound.answers(feature_EBD)
+        value = stage.loss(answer, target_B, stage.weights(taken))
+        if stage.scores is not None:
+            value += stage.scores(answer, target_B)
+        return value, exit_losses(answer.logits, target_B)
 
     def step(learner: Learner, kept: Parameters, key: Array, inputs: Any) -> Any:
         key = jax.random.fold_in(key, learner.step)
         value_and_gradient = jax.value_and_grad(loss, has_aux=True)
-        (value, loss_E), gradient = value_and_gradient(learner.values, kept, key, inputs)
+        (value, loss_E), gradient = value_and_gradient(
+            learner.values, kept, learner.step, key, inputs
+        )
         update, state = optimizer.update(gradient, learner.optimizer, learner.values)
         values: Any = optax.apply_updates(learner.values, update)
         metrics = Metrics(value, loss_E, optax.tree.norm(gradient))

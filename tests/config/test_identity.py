@@ -13,8 +13,11 @@ from ee_jax.config import (
     Experiment,
     Fit,
     Frozen,
+    GradientEquilibrium,
     Joint,
+    Learned,
     Model,
+    TwoStage,
     config_hash,
     to_dict,
 )
@@ -32,7 +35,8 @@ BASE = Experiment("x")
         {"model": Model(dropout=0.2)},
         {"exits": Exits(patience=1)},
         {"strategies": (Joint(fit=Fit(learning_rate=6e-5)), Frozen())},
-        {"strategies": (Joint(), Frozen(first_stage=Fit()))},
+        {"strategies": (Joint(), TwoStage())},
+        {"exits": Exits(learned=Learned("consistent"))},
         {"strategies": (Frozen(), Joint())},
         {"calibration": Calibration(tolerances=(0.02,))},
         {"evaluation": Evaluation(rounds=4)},
@@ -55,9 +59,9 @@ def test_the_hash_is_twelve_hex_digits_and_always_the_same():
 
 
 def test_a_strategy_is_known_by_its_kind_and_all_is_json():
-    plain = to_dict(replace(BASE, strategies=(Joint("a"), Frozen("b"))))
+    plain = to_dict(replace(BASE, strategies=(Joint("a"), GradientEquilibrium("b"))))
     assert [(s["name"], s["kind"]) for s in plain["strategies"]] == [
         ("a", "joint"),
-        ("b", "frozen"),
+        ("b", "gradient_equilibrium"),
     ]
     assert json.loads(json.dumps(plain)) == plain

@@ -10,7 +10,7 @@ from ee_jax.config.load import load
 from ee_jax.errors import UserError
 
 QUICKSTART = Path(__file__).parents[2] / "configs" / "quickstart.py"
-HEAD = """from ee_jax.config import Calibration, Exits, Experiment, Fit, Frozen, Joint
+HEAD = """from ee_jax.config import *
 
 
 def get_config():
@@ -56,9 +56,13 @@ def test_the_quickstart_loads_and_its_card_names_the_command():
             "Fit has no field `epoch`; did you mean `epochs`?",
         ),
         (
+            'Experiment("x", strategies=(TwoStage(first_stage=Fit()),))',
+            "TwoStage has no field `first_stage`; did you mean `first`?",
+        ),
+        (
             "Experiment(exits=Exits(zzz=1))",
             "Exits has no field `zzz`; its fields are layers, head, pooling, confidence, "
-            "min_depth, patience",
+            "learned, tolerance, min_depth, patience",
         ),
     ],
 )
@@ -80,9 +84,12 @@ def test_an_unknown_field_is_answered_with_the_nearest(config, returned, message
         ('Experiment("x", calibration=Calibration(tolerances=0.1))',
          "`calibration.tolerances` must be tuple[float, ...], not 0.1"),
         ('Experiment("x", strategies=("joint",))',
-         "`strategies` must be tuple[Joint | Frozen, ...], not ('joint',)"),
-        ('Experiment("x", strategies=(Frozen(first_stage=True),))',
-         "`frozen.first_stage` must be Fit | None, not True"),
+         "`strategies` must be tuple[Joint | Frozen | Alternating | GradientEquilibrium | "
+         "SelfDistill | TwoStage | Mixed | Distill, ...], not ('joint',)"),
+        ('Experiment("x", strategies=(TwoStage(first=True),))',
+         "`two_stage.first` must be Fit, not True"),
+        ('Experiment("x", exits=Exits(learned=Learned(fit=3)))',
+         "`learned.fit` must be Fit | None, not 3"),
         ('Experiment("x", exits=Exits(head="lineer"))',
          "`exits.head` must be Literal['linear', 'pooler', 'mlp', 'shared'], not 'lineer'"),
     ],

@@ -4,11 +4,22 @@ import dataclasses
 
 import pytest
 
-from ee_jax.config import Data, Evaluation, Exits, Experiment, Fit, Frozen, Joint, config_hash
+from ee_jax.config import (
+    Data,
+    Distill,
+    Evaluation,
+    Exits,
+    Experiment,
+    Fit,
+    Joint,
+    Learned,
+    TwoStage,
+    config_hash,
+)
 from ee_jax.config.load import override
 from ee_jax.errors import UserError
 
-BASE = Experiment("x", strategies=(Joint(fit=Fit(2.0)), Frozen(first_stage=Fit(1.0))))
+BASE = Experiment("x", strategies=(Joint(fit=Fit(2.0)), TwoStage(first=Fit(1.0))))
 
 
 def fit_of(number: int, **changes) -> dict:
@@ -34,12 +45,24 @@ def fit_of(number: int, **changes) -> dict:
         ("--strategies.1.fit.learning_rate 1e-4", fit_of(1, learning_rate=1e-4)),
         ("--strategies.0.weights 1 2",
          {"strategies": (Joint(weights=(1.0, 2.0), fit=Fit(2.0)), BASE.strategies[1])}),
-        ("--strategies.1.first-stage.batch 8",
-         {"strategies": (BASE.strategies[0], Frozen(first_stage=Fit(1.0, batch=8)))}),
+        ("--strategies.1.first.batch 8",
+         {"strategies": (BASE.strategies[0], TwoStage(first=Fit(1.0, batch=8)))}),
+        ("--strategies.0.weights strided --strategies.0.stride 2",
+         {"strategies": (Joint(weights="strided", stride=2, fit=Fit(2.0)),
+                         BASE.strategies[1])}),
+        ("--exits.confidence patience --exits.learned.target consistent",
+         {"exits": Exits(confidence="patience", learned=Learned("consistent"))}),
     ],
 )  # fmt: skip
 def test_a_field_at_any_depth_is_changed(overrides, changes):
     assert override(BASE, overrides.split()) == dataclasses.replace(BASE, **changes)
+
+
+def test_a_field_of_any_strategy_is_changed():
+    base = dataclasses.replace(BASE, strategies=(Distill(),))
+    words = "--strategies.0.direction code --strategies.0.temperature 2"
+    changed = Distill(direction="code", temperature=2.0)
+    assert override(base, words.split()).strategies == (changed,)
 
 
 def test_without_overrides_nothing_changes():

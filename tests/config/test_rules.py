@@ -7,13 +7,15 @@ import pytest
 from ee_jax.config import (
     Calibration,
     Data,
+    Distill,
     Evaluation,
     Exits,
     Experiment,
     Fit,
-    Frozen,
     Joint,
     Model,
+    SelfDistill,
+    TwoStage,
 )
 from ee_jax.errors import UserError
 
@@ -57,8 +59,12 @@ from ee_jax.errors import UserError
          "exits.min_depth` must be at most the backbone's 3 blocks, not 4"),
         (lambda: Experiment("x", checkpoint_seconds=-1.0), "checkpoint_seconds` must be >= 0"),
         (lambda: Experiment("x", exits=Exits(head="shared"),
-                            strategies=(Frozen(first_stage=Fit()),)),
-         "exits.head` `shared` has no last head of its own for a `first_stage`"),
+                            strategies=(Joint(), TwoStage("deebert"))),
+         "exits.head` `shared` has no last head of its own for strategy `deebert`"),
+        (lambda: Exits(tolerance=0.0), "exits.tolerance` must be positive and finite, not 0.0"),
+        (lambda: Joint(stride=-1), "joint.stride` must be >= 0, not -1"),
+        (lambda: Distill(temperature=0.0), "distill.temperature` must be positive and finite"),
+        (lambda: SelfDistill(temperature=math.inf), "self_distill.temperature` must be"),
     ],
 )  # fmt: skip
 def test_a_broken_rule_names_the_field_and_the_value(make, message):

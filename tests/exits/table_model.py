@@ -77,6 +77,13 @@ def textbook_confidence(kind, table, exit, example):
         return 1 + (p * np.log(p)).sum() / np.log(len(p))
     if kind == "learned":
         return 1 / (1 + np.exp(-float(table.score_EN[exit, example])))
+    answers = table.logits_ENC[: exit + 1, example].argmax(-1).tolist()
+    if kind == "voting":
+        return answers.count(answers[-1]) / len(table.logits_ENC)
+    if kind == "patience":
+        changes = [e for e in range(exit) if answers[e] != answers[-1]]
+        start = changes[-1] + 1 if changes else 0
+        return (exit - start) / len(table.logits_ENC)
     assert kind == "saturation"
     if exit == 0:
         return 0.0

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from ee_jax.exits.confidence import confidences
 from ee_jax.exits.rules import first_exit, forced_rule, make_limits, threshold_rule
-from ee_jax.models.heads import Answer
+from ee_jax.models.heads import Answer, prediction
 from tests.exits.table_model import plain_exit
 
 LAYERS = (1, 2, 4, 7, 8, 9)
@@ -114,6 +115,41 @@ def test_a_rule_step_by_step(confidence):
     for verdict, wanted in zip((first, second), by_hand[confidence], strict=True):
         np.testing.assert_allclose(verdict.confidence_B, wanted, rtol=0, atol=1e-6)
         assert verdict.stop_B.tolist() == [wanted[0] > 0.6, False]
+
+
+# Answers of three examples at four exits: numbers of a regression, and classes.
+NUMBERS_EN1 = np.array([[0, 1, 0], [1, 1, 1], [1.05, 0, 2], [0, 1, 2]])[..., None]
+CLASSES_ENC = np.eye(3)[np.array([[0, 1, 0], [0, 1, 1], [1, 1, 0], [2, 2, 2]])]
+
+
+@pytest.mark.parametrize(
+    ("kind", "logits", "exits"),
+    [("patience", NUMBERS_EN1, [2, 1, 3]), ("voting", CLASSES_ENC, [1, 1, 2])],
+)
+def test_a_rule_follows_an_example_through_the_loop_as_through_its_trace(kind, logits, exits):
+    answer = Answer(jnp.asarray(logits, jnp.float32))
+    limits = make_limits(0.2 if kind == "patience" else 0.4, (1, 2, 3, 4))
+    rule = threshold_rule(kind, limits)
+    one = jax.tree.map(lambda part: part[0], answer)
+    state, stops, found = rule.init(one), [], []
+    for exit in range(4):
+        here = jax.tree.map(lambda part, exit=exit: part[exit], answer)
+        verdict, state = rule.step(jnp.int32(exit), here, state)
+        stops.append(verdict.stop_B | (exit == 3))
+        found.append(verdict.confidence_B)
+    assert np.argmax(stops, axis=0).tolist() == exits
+    traced_EN = confidences(kind, answer, jnp.ones(4))
+    np.testing.assert_array_equal(found, traced_EN)
+    assert first_exit_(limits, traced_EN, prediction(answer.logits)).tolist() == exits
+
+
+def test_patience_as_a_condition_of_a_regression():
+    """The streak of near numbers, beside a confidence that is always above its threshold."""
+    number_EN = jnp.array([[0.0, 0.0], [0.05, 1.0], [0.1, 1.05], [0.1, 1.05]])
+    sure_EN = jnp.ones((4, 2))
+    for patience, exits in ((1, [1, 2]), (2, [2, 3])):
+        limits = make_limits(0.5, (1, 2, 3, 4), patience=patience)
+        assert first_exit_(limits, sure_EN, number_EN).tolist() == exits
 
 
 def test_forced_stops_at_the_first_exit_that_is_deep_enough():

@@ -39,8 +39,9 @@ def test_a_folder_gives_back_every_bit(tmp_path):
 
 def test_exits_start_from_the_final_norm_and_undecided(tmp_path):
     plain = make(CONFIG, LanguageDesign((2,)))
-    scale = 2 * plain.backbone.final_norm.scale.get_value()
-    plain = bind(plain, parameters(plain) | {"backbone.final_norm.scale": scale})
+    values = parameters(plain)
+    scale = 2 * values["backbone.final_norm.scale"]
+    plain = bind(plain, values | {"backbone.final_norm.scale": scale})
     export_model(plain, tmp_path)
     config, values = read_language(str(tmp_path))
     with_exits = add_exits(config, values, DESIGN)

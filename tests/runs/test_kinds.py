@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from ee_jax.calibration.trace import Trace
-from ee_jax.config import Evaluation, Exits, Fit, Frozen, Joint
+from ee_jax.config import Evaluation, Exits, Fit, Frozen, Joint, TwoStage
 from ee_jax.models.export import read_exits
 from ee_jax.runs.run import run
 
@@ -17,7 +17,7 @@ KINDS = [
     (Exits(head="pooler", pooling="first", confidence="margin"), Joint(fit=FIT)),
     (Exits(layers=(1, 2), head="mlp", confidence="entropy", patience=1), Frozen(fit=FIT)),
     (Exits(head="shared", confidence="saturation"), Frozen(fit=FIT)),
-    (Exits(head="linear", confidence="learned", min_depth=2), Frozen(first_stage=FIT, fit=FIT)),
+    (Exits(head="linear", confidence="learned", min_depth=2), TwoStage(first=FIT, fit=FIT)),
 ]
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from ee_jax.config import Evaluation, Exits, Fit, Frozen
+from ee_jax.config import Evaluation, Exits, Fit, TwoStage
 from ee_jax.display import Display
 from ee_jax.runs import train
 from ee_jax.runs.run import run
@@ -51,15 +51,15 @@ def test_stopped_in_and_between_stages(experiment, tmp_path, monkeypatch):
     monkeypatch.setattr(train, "time", clock)
     two_stages = replace(
         experiment,
-        strategies=(Frozen("deebert", first_stage=FIT, fit=FIT),),
+        strategies=(TwoStage("deebert", first=FIT, fit=FIT),),
         exits=Exits(confidence="learned"),
         evaluation=Evaluation(thresholds=(1.0,), batches=(2,), rounds=1),
         checkpoint_seconds=0.0,
     )
     whole = run(two_stages, tmp_path / "whole", Stopping(clock))
     stops = [
-        ("deebert: first_stage", 3),
-        ("deebert: first_stage", 6),  # the last: the stage is over, and the next not begun
+        ("deebert: first", 3),
+        ("deebert: first", 6),  # the last: the stage is over, and the next not begun
         ("deebert: features", 1),
         ("deebert: heads", 4),
         ("deebert: trace of test", 1),

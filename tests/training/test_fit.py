@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ee_jax.calibration.scores import auroc
-from ee_jax.config import Fit, Frozen, Joint
+from ee_jax.config import Fit, Frozen, Joint, Learned
 from ee_jax.errors import UserError
 from ee_jax.models.parameters import bind
 from ee_jax.training.fit import Examples, StageFit, steps_of
@@ -79,7 +79,9 @@ def test_a_learned_confidence_finds_out_which_answers_are_right(make_fit, model,
     feature_END[:, np.arange(32), label_N] = np.where(tells_N, 3.0, 0.0)
     feature_END[:, :, 4] = tells_N
     examples = Examples([np.zeros(1, np.int32)] * 32, label_N, (8,), feature_END)
-    fit = make_fit(heads(epochs=40.0, head_learning_rate=0.1))
+    fit_of = replace(FIT, epochs=40.0, head_learning_rate=0.1)
+    (stage,) = stages(Frozen(fit=fit_of), exits=2, learned=Learned())
+    fit = make_fit(stage)
     *_, last = fit.run(*fit.start(values), examples, seed=0)
     answer = bind(model, values | last.learner.values).answers(jnp.asarray(feature_END))
     right_EN = np.asarray(answer.logits).argmax(-1) == label_N

@@ -1,18 +1,28 @@
 """What a stage changes and what it keeps, bit for bit."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from ee_jax.config import Fit, Frozen, Joint
+from ee_jax.config import (
+    Alternating,
+    Fit,
+    Frozen,
+    GradientEquilibrium,
+    Joint,
+    Learned,
+    TwoStage,
+)
 from ee_jax.models.parameters import bind
 from ee_jax.tokens import Tokens
 from ee_jax.training.fit import StageFit
 from ee_jax.training.losses import exit_losses
 from ee_jax.training.step import make_optimizer, make_step, partition, start_learner
-from ee_jax.training.strategies import is_head, stages
+from ee_jax.training.strategies import is_head, is_score, stages
 
 FIT = Fit(epochs=3.0, batch=8, learning_rate=1e-3, head_learning_rate=1e-2)
 TOKENS_BT = np.arange(24, dtype=np.int32).reshape(3, 8) % 20
@@ -38,26 +48,32 @@ def run_stage(model, stage, values, read, mesh):
 
 def test_a_frozen_backbone_keeps_every_bit(model, values, features, mesh):
     assert any(np.signbit(v[v == 0]).any() for v in map(np.asarray, values.values()))
-    (stage,) = stages(Frozen(fit=FIT), exits=2)
+    (stage,) = stages(Frozen(fit=FIT), exits=2, learned=Learned())
     after = run_stage(model, stage, values, features, mesh)
     assert changed(values, after) == {path for path in values if is_head(path)}
 
 
-def test_deebert_changes_backbone_and_last_head_then_the_lower_heads(
+def test_deebert_changes_backbone_and_last_head_then_the_lower_heads_and_then_the_scores(
     model, values, examples, features, mesh
 ):
-    first, second = stages(Frozen(first_stage=FIT, fit=FIT), exits=2)
+    learned = Learned("consistent", "balanced", fit=FIT)
+    first, second, third = stages(TwoStage(first=FIT, fit=FIT), exits=2, learned=learned)
     backbone = {path for path in values if not is_head(path)}
-    last = {path for path in values if path.startswith(("exits.heads.1", "exits.scores.1"))}
+    last, scores = (
+        {path for path in values if path.startswith(start)}
+        for start in ("exits.heads.1", "exits.scores")
+    )
     tuned = run_stage(model, first, values, examples, mesh)
     assert changed(values, tuned) == backbone | last
-    after = run_stage(model, second, tuned, features, mesh)
-    assert changed(tuned, after) == {*values} - backbone - last
+    headed = run_stage(model, second, tuned, features, mesh)
+    assert changed(tuned, headed) == {*values} - backbone - last - scores
+    after = run_stage(model, third, headed, features, mesh)
+    assert {"exits.scores.0.kernel", "exits.scores.0.bias"} <= changed(headed, after) <= scores
 
 
 @pytest.mark.parametrize("strategy", [Joint(fit=FIT), Frozen(fit=FIT)])
 def test_the_optimizer_keeps_two_moments_of_what_learns_and_nothing_else(values, strategy):
-    (stage,) = stages(strategy, exits=2)
+    (stage,) = stages(strategy, exits=2, learned=Learned())
     trained, kept = partition(values, stage)
     state = start_learner(trained, make_optimizer(FIT, 9)).optimizer
     moments = sum(leaf.size for leaf in jax.tree.leaves(state) if leaf.dtype == jnp.float32)
@@ -97,6 +113,53 @@ def test_weights_on_the_last_exit_give_the_gradient_of_its_plain_loss(model, val
     np.testing.assert_allclose(metrics.loss_E, loss_E, rtol=1e-6)
     norm = np.sqrt(sum(float((g**2).sum()) for g in gradient.values()))
     np.testing.assert_allclose(metrics.gradient_norm, norm, rtol=1e-5)
+
+
+def test_equilibrium_makes_a_segments_gradient_the_mean_over_the_exits_after_it(model, values):
+    """Block 0 lies before both exits, block 1 before the last alone; heads are as they were."""
+
+    @jax.jit
+    def of_exit(values, exit):
+        bound = bind(model, values)
+        return exit_losses(bound.answers(bound.features(BATCH[0])).logits, BATCH[1])[exit]
+
+    each = [jax.grad(of_exit)(values, exit) for exit in range(2)]
+    (stage,) = stages(GradientEquilibrium(), exits=2)
+    learner, metrics = one_step(model, stage, values, dropout=0.0)(seed=0)
+    # The sum of all losses, as without.
+    assert metrics.loss == pytest.approx(float(metrics.loss_E.sum()), rel=1e-6)
+    for path in values.keys() - {path for path in values if is_score(path)}:
+        after = 1 if is_head(path) or "blocks.1" in path else 2
+        mean = (each[0][path] + each[1][path]) / after
+        # fp32, programs that add in another order, and parameters of size 1.
+        gradient = values[path] - learner.values[path]
+        np.testing.assert_allclose(gradient, mean, rtol=1e-4, atol=1e-6)
+
+
+def test_alternation_trains_the_last_head_alone_and_then_all(model, values):
+    (stage,) = stages(Alternating(), exits=2)
+    step = one_step(model, stage, values, dropout=0.0)
+    kernel = "exits.heads.0.out.kernel"
+    for taken, lower_learns in enumerate([False, True, False]):
+        learner, metrics = step(seed=0, number=taken)
+        assert bool((learner.values[kernel] != values[kernel]).any()) == lower_learns
+        wanted = metrics.loss_E.sum() if lower_learns else metrics.loss_E[-1]
+        assert metrics.loss == pytest.approx(float(wanted), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    "learned", [Learned(), Learned("correct", "squared"), Learned("consistent", "geometric")]
+)
+def test_no_gradient_of_a_learned_confidence_reaches_what_it_judges(model, values, learned):
+    (joint,) = stages(Joint(), exits=2, learned=learned)
+    alone = replace(joint, weights=lambda step: jnp.zeros(2))
+    learner, metrics = one_step(model, alone, values, dropout=0.0)(seed=0)
+    assert metrics.loss > 0
+    touched = changed(values, learner.values)
+    assert "exits.scores.0.kernel" in touched
+    # -0.0 - 0.0 is 0.0 with plain descent: compare numbers, not bits.
+    for path in touched - {path for path in values if is_score(path)}:
+        np.testing.assert_array_equal(values[path], learner.values[path])
 
 
 def test_dropout_follows_the_key_and_the_step(model, values):

@@ -1,0 +1,37 @@
+"""Streaks: for how many exits in a row the answer has stayed the same."""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Bool, Int, Num
+
+
+class Streak(NamedTuple):
+    """The answer before this one, and for how many exits it has been the same."""
+
+    prediction: Num[Array, "*B"]  # classes, or in a regression numbers
+    length: Int[Array, "*B"]
+
+
+def no_streak(prediction: Any) -> Streak:
+    """The streak before the first exit; reads shape and type of a prediction."""
+    shape, dtype = prediction.shape, prediction.dtype
+    none = jnp.nan if jnp.issubdtype(dtype, jnp.floating) else -1  # like no answer
+    return Streak(jnp.full(shape, none, dtype), jnp.zeros(shape, jnp.int32))
+
+
+def extend_streak(
+    streak: Streak, prediction: Num[Array, "*B"], tolerance: ArrayLike = 0.1
+) -> Streak:
+    """Counts the exits in a row that answered like the exit before them (PABEE, sec. 3.2)."""
+    same = agree(streak.prediction, prediction, tolerance)
+    return Streak(prediction, jnp.where(same, streak.length + 1, 0))
+
+
+def agree(
+    before: Num[Array, "*B"], now: Num[Array, "*B"], tolerance: ArrayLike
+) -> Bool[Array, "*B"]:
+    """The same class; in a regression |y_i - y_(i-1)| < tolerance (PABEE, sec. 3.2)."""
+    if jnp.issubdtype(now.dtype, jnp.floating):
+        return jnp.abs(now - before) < tolerance
+    return now == before
