@@ -18,7 +18,7 @@ from ee_jax.report.tables import exit_table, speed_table
 
 def page(results: Results) -> str:
     """The HTML text: finding, table, figures, calibration, and how it was measured."""
-    return _template().render(
+    return template("page").render(
         results=results,
         quality=metrics.name(results["quality"]),
         headline=headline(results),
@@ -29,17 +29,18 @@ def page(results: Results) -> str:
         speed=speed_table(results),
         exits=exit_table(results),
         calibrated=calibration_table(results),
-        quality_depth=_inline(quality_depth(results), "quality-depth"),
-        exit_depths=_inline(exit_depths(results), "exit-depths"),
+        quality_depth=inline(quality_depth(results), "quality-depth"),
+        exit_depths=inline(exit_depths(results), "exit-depths"),
     )
 
 
-def _inline(figure: Figure, name: str) -> Markup:
-    """Matplotlib escapes the text that it draws, so its SVG goes in as it is."""
+def inline(figure: Figure, name: str) -> Markup:
+    """The figure as SVG in a page; Matplotlib escapes the text that it draws."""
     return Markup(svg(figure, name))
 
 
-def _template() -> jinja2.Template:
+def template(name: str) -> jinja2.Template:
+    """A page's template: `base` holds its style, `parts` its tables."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("ee_jax.report", "."),
         autoescape=True,
@@ -47,4 +48,4 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html.jinja")
+    return environment.get_template(f"{name}.html.jinja")

@@ -1,0 +1,27 @@
+"""The page of a study: one HTML file that needs nothing else."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from ee_jax.report.page import inline, template
+from ee_jax.report.render import Table
+
+
+def study_page(
+    title: str,
+    headline: str,
+    tables: Mapping[str, Table],
+    figure: Figure | None,
+    failed: Sequence[str],
+    facts: Mapping[str, str],
+) -> str:
+    """The HTML text: finding, failures, figure, tables under their headings, what was run."""
+    return template("study").render(
+        title=title,
+        headline=headline,
+        tables=tables,
+        figure=figure and inline(figure, "study"),
+        failed=failed,
+        facts=facts,
+    )
