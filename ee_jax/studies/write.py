@@ -1,0 +1,103 @@
+"""The files of a study: its tables, its figure, its page, and all of them as JSON."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ee_jax
+from ee_jax.report.figures import save
+from ee_jax.report.render import Table, to_csv, to_markdown
+from ee_jax.report.study_figure import study_figure
+from ee_jax.report.study_page import study_page
+from ee_jax.studies.beside import Beside
+from ee_jax.studies.beside_table import beside_table
+from ee_jax.studies.headline import headline
+from ee_jax.studies.outcome import Swept
+from ee_jax.studies.paper import load_paper
+from ee_jax.studies.side_by_side import side_by_side
+from ee_jax.studies.study import Study
+
+HEADINGS = {"paper": "The paper's numbers, and ours", "strategies": "Strategies side by side"}
+Tables = Mapping[str, Table]  # by the name of their file
+
+
+def tables(study: Study, weights: str, swept: Swept) -> Tables:
+    """Ours beside the paper's, if the study has one, and our strategies side by side."""
+    ours = {"strategies": side_by_side(f"{study.title}: strategies side by side", swept)}
+    if study.paper is None:
+        return ours
+    return {
+        "paper": beside_table(Beside(study, load_paper(study.paper), weights, swept))
+    } | ours
+
+
+def write(
+    study: Study, weights: str, swept: Swept, tables: Tables, command: str, folder: Path
+) -> dict[str, Any]:
+    """Writes everything into the folder; returns what `study.json` holds."""
+    content = _content(study, weights, swept, tables, command)
+    by_task = {task: [run.results for run in swept.of(task).finished] for task in swept.tasks}
+    done = {task: results for task, results in by_task.items() if results}
+    figure = study_figure(done) if done else None
+    texts = {f"{name}.md": to_markdown(table) for name, table in tables.items()}
+    texts |= {f"{name}.csv": to_csv(table) for name, table in tables.items()}
+    texts["study.json"] = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    texts["report.html"] = study_page(
+        study.title,
+        content["headline"],
+        {HEADINGS[name]: table for name, table in tables.items()},
+        figure,
+        swept.said(),
+        _facts(content),
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    if figure is not None:
+        save(figure, folder / "study.png")
+    return content
+
+
+def _content(
+    study: Study, weights: str, swept: Swept, tables: Tables, command: str
+) -> dict[str, Any]:
+    runs = swept.finished
+    return {
+        "study": study.name,
+        "headline": headline(tables),
+        "command": command,
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "ee_jax": ee_jax.__version__,
+        "weights": weights,
+        "devices": list(dict.fromkeys(run.results["device"] for run in runs)),
+        "runs": [
+            {
+                "task": run.task,
+                "seed": run.seed,
+                "config_hash": run.results["config_hash"],
+                "data": run.results["data"]["version"],
+                "seconds": run.results["seconds"]["total"],
+            }
+            for run in runs
+        ],
+        "failed": [vars(run) for run in swept.failed],
+        "tables": {n: {"rows": t.rows, "notes": t.notes} for n, t in tables.items()},
+    }
+
+
+def _facts(content: Mapping[str, Any]) -> dict[str, str]:
+    """What the page says of the runs."""
+    runs = [
+        f"{run['task']}, seed {run['seed']} ({run['seconds']:.0f} s, {run['config_hash']})"
+        for run in content["runs"]
+    ]
+    return {
+        "command": content["command"],
+        "date": content["date"],
+        "weights": content["weights"],
+        "devices": "; ".join(content["devices"]) or "none",
+        "runs": "; ".join(runs) or "none",
+        "version": content["ee_jax"],
+    }

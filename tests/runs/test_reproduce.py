@@ -1,0 +1,140 @@
+"""`ee-jax reproduce` on a tiny study: what is written, read back, refused, survives failure."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ee_jax.cli import main
+from ee_jax.config import config_hash
+from ee_jax.studies.study import STUDIES
+from tests.runs.test_command import refused
+
+
+@pytest.fixture(scope="module", autouse=True)
+def study(data):
+    """Makes the study known, and where its data are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(STUDIES, "tiny", "tests.runs.tiny_study:STUDY")
+        patch.setenv("EE_JAX_DATA", str(data))
+        yield
+
+
+def reproduce(*arguments: object) -> int | str | None:
+    """The exit status; None is that of success."""
+    try:
+        main(["reproduce", "tiny", *map(str, arguments)])
+    except SystemExit as left:
+        return left.code
+
+
+@pytest.fixture(scope="module")
+def swept(experiment, weights, finished, tmp_path_factory) -> Path:
+    """The folder of a sweep of two finished seeds, of a task that failed in both."""
+    folder = tmp_path_factory.mktemp("studies") / "tiny"
+    for seed, name in enumerate(("seed_0", "seed_1")):
+        run = Path(shutil.copytree(finished, folder / "sentences" / name))
+        owner = json.loads((run / "config.json").read_text())
+        owner["hash"] = config_hash(replace(experiment, seed=seed))
+        (run / "config.json").write_text(json.dumps(owner))
+    lower_quality(folder / "sentences" / "seed_1" / "results.json")
+    line = ["--backbone", weights, "--seeds", "0,1", "--output", folder]
+    assert reproduce(*line) == 1
+    return folder
+
+
+def lower_quality(path: Path) -> None:
+    """The second seed is the first, 0.1 worse at full depth."""
+    results = json.loads(path.read_text())
+    results["strategies"]["joint"]["full_quality"] -= 0.1
+    path.write_text(json.dumps(results))
+
+
+def test_the_others_finish_and_the_failure_is_told(swept):
+    study = json.loads((swept / "study.json").read_text())
+    assert [(run["task"], run["seed"]) for run in study["runs"]] == [
+        ("sentences", 0),
+        ("sentences", 1),
+    ]
+    assert [(run["task"], run["seed"]) for run in study["failed"]] == [
+        ("missing", 0),
+        ("missing", 1),
+    ]
+    reason = study["failed"][0]["reason"]
+    assert reason.startswith("no data set `missing`: ")
+    assert f"Failed: missing, seed 0: {reason}" in (swept / "strategies.md").read_text()
+    assert "no data set `missing`" in (swept / "report.html").read_text()
+
+
+def test_the_table_is_of_both_strategies_and_seeds(swept):
+    rows = json.loads((swept / "study.json").read_text())["tables"]["strategies"]["rows"]
+    assert [row["strategy"] for row in rows] == ["joint", "frozen"]
+    first = json.loads((swept / "sentences" / "seed_0" / "results.json").read_text())
+    full = first["strategies"]["joint"]["full_quality"]
+    assert rows[0]["full"] == pytest.approx(100 * (full - 0.05))
+    assert rows[0]["full_low"] == pytest.approx(100 * (full - 0.1))
+    assert rows[0]["seeds"] == 2
+    assert 0 < rows[1]["full_p"] <= 1
+
+
+def test_the_files(swept):
+    names = {path.name for path in swept.iterdir() if path.is_file()}
+    assert names == {
+        "report.html", "strategies.csv", "strategies.md", "study.json", "study.png",
+    }  # fmt: skip
+
+
+def test_a_second_sweep_reads_back_what_is_finished(swept, weights, capsys):
+    before = (swept / "sentences" / "seed_0" / "results.json").stat().st_mtime_ns
+    line = ["--backbone", weights, "--output", swept, "--tasks", "sentences", "--json"]
+    assert reproduce(*line) is None
+    out, err = capsys.readouterr()
+    assert "is finished: reading it back" in " ".join(err.split())
+    assert [run["seed"] for run in json.loads(out)["runs"]] == [0]
+    assert (swept / "sentences" / "seed_0" / "results.json").stat().st_mtime_ns == before
+
+
+def test_an_error_that_is_nobodys_fault_is_a_failure_too(
+    weights, tmp_path, monkeypatch, capsys
+):
+    def broken(*_):
+        raise MemoryError("too\nlarge")
+
+    monkeypatch.setattr("ee_jax.studies.sweep.run", broken)
+    line = ["--backbone", weights, "--output", tmp_path, "--tasks", "sentences", "--json"]
+    assert reproduce(*line) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out)["failed"][0]["reason"] == "MemoryError: too large"
+    assert "Traceback" in err
+    assert "0 of 1 runs finished" in err
+
+
+def test_missing_weights_are_told_in_the_table_not_before_it(tmp_path, capsys):
+    assert reproduce("--backbone", "/nowhere", "--output", tmp_path, "--json") == 1
+    failed = json.loads(capsys.readouterr().out)["failed"]
+    assert [run["task"] for run in failed] == ["sentences", "missing"]
+    assert all(run["reason"].startswith("no weights in '/nowhere'") for run in failed)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("debert --backbone x", "ee-jax: no study `debert`: did you mean `deebert`?\n"),
+        ("zzz --backbone x", "ee-jax: no study `zzz`: there is joint_vs_frozen, deebert, "),
+        ("deebert --backbone x --tasks sst2,sst",
+         "ee-jax: no task `sst` in the study deebert: did you mean `sst2`?\n"),
+        ("deebert --backbone x --tasks zzz", "ee-jax: no task `zzz` in the study deebert: "),
+        ("deebert", "ee-jax: the following arguments are required: --backbone; see `ee-jax "),
+        ("deebert --backbone x --seeds 1,-2", "ee-jax: argument --seeds: '1,-2' are no whole"),
+        ("deebert --backbone x --evaluation.ruonds 1",
+         "ee-jax: Unrecognized options: --evaluation.ruonds, 1; did you mean --ev"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line_before_anything_is_run(
+    line, message, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert refused(capsys, "reproduce", *line.split()).startswith(message)
+    assert list(tmp_path.iterdir()) == []

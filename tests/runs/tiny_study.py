@@ -1,0 +1,22 @@
+"""A study of the tiny data set, and of a task whose data set nobody has."""
+
+from dataclasses import replace
+
+from ee_jax.config import Calibration, Data, Evaluation, Experiment, Fit, Frozen, Joint, Model
+from ee_jax.studies.study import Study
+
+
+def experiment(task: str, weights: str) -> Experiment:
+    """Two blocks, an exit after each, trained by both strategies."""
+    fit = Fit(epochs=6.0, batch=16, learning_rate=1e-3, head_learning_rate=1e-2)
+    return Experiment(
+        "tiny",
+        data=Data(task, lengths=(8,)),
+        model=Model(weights),
+        strategies=(Joint(fit=fit), Frozen(fit=replace(fit, head_learning_rate=5e-2))),
+        calibration=Calibration(tolerances=(0.05,)),
+        evaluation=Evaluation(thresholds=(0.4, 0.6, 1.0), rounds=1),
+    )
+
+
+STUDY = Study("tiny", "Tiny", ("sentences", "missing"), experiment)

@@ -1,0 +1,122 @@
+"""Areas, tests and the table of strategies, on runs made by hand."""
+
+import pytest
+
+from ee_jax.report.render import to_markdown
+from ee_jax.report.text import MINUS
+from ee_jax.studies.contest import against, areas
+from ee_jax.studies.headline import headline
+from ee_jax.studies.outcome import Failed, Swept
+from ee_jax.studies.side_by_side import side_by_side
+from tests.studies.small_runs import LABEL, POINTS, finished, strategy, trace
+
+# At threshold 0.7 the surer half stops at the first exit.
+SURE = [0.8, 0.8, 0.6, 0.6]
+RIGHT, WRONG_EARLY, WRONG = [0, 0], [1, 0], [1, 1]
+
+
+def contest(seed=0, shift=-0.1, joint=None, frozen=None):
+    joint = trace([RIGHT] * 4, SURE) if joint is None else joint
+    frozen = trace([WRONG, WRONG, WRONG, RIGHT], SURE) if frozen is None else frozen
+    traces = {"joint": joint, "frozen": frozen}
+    return finished(seed=seed, traces=traces, joint=strategy(), frozen=strategy(shift=shift))
+
+
+def test_areas_by_hand():
+    """(0.70 + 0.86) / 2, (0.86 + 0.89) / 2, (0.89 + 0.90) / 2 over depths 1 to 4."""
+    reach, area = areas([contest()])
+    assert reach == (1, 4)
+    assert area["joint"] == pytest.approx((0.78 + 0.875 + 0.895) / 3)
+    assert area["frozen"] == pytest.approx((0.78 + 0.875 + 0.895) / 3 - 0.1)
+
+
+def test_areas_only_where_every_curve_goes():
+    run = contest()
+    run.results["strategies"]["frozen"]["curve"].pop()  # its shallowest point: depth 1
+    reach, area = areas([run])
+    assert reach == (2, 4)
+    assert area["joint"] == pytest.approx((0.875 + 0.895) / 2)
+
+
+def test_one_exit_has_no_area():
+    points = POINTS[:1]
+    run = finished(joint=strategy(points), frozen=strategy(points))
+    assert areas([run])[1] == {"joint": None, "frozen": None}
+
+
+def test_full_models_are_tested_in_pairs():
+    """Three of four are wrong only in the second: 2 x 1/8, as in McNemar's test."""
+    found = against([contest()], "frozen", "joint")
+    assert found == (0.75, 0.25)
+    assert against([contest()], "joint", "frozen") == (-0.75, 0.25)
+
+
+def test_what_calibration_chose_is_tested_where_it_stops():
+    """The first two stop early: joint is wrong there alone, and frozen nowhere."""
+    joint = trace([WRONG_EARLY, WRONG_EARLY, WRONG_EARLY, RIGHT], SURE)
+    run = contest(joint=joint, frozen=trace([RIGHT] * 4, SURE))
+    assert against([run], "joint", "frozen", LABEL) == (0.5, 0.5)  # 2 x 1/4
+    assert against([run], "joint", "frozen").mean == 0
+
+
+def test_seeds_are_averaged_before_examples_are_paired():
+    """Losses 1 and 0 on the same example make 1/2; two such examples: p = 2 x 1/4."""
+    once = contest(frozen=trace([WRONG, WRONG, RIGHT, RIGHT], SURE))
+    never = contest(seed=1, frozen=trace([RIGHT] * 4, SURE))
+    assert against([once, never], "frozen", "joint") == (0.25, 0.5)
+
+
+def test_no_test_without_traces_or_without_a_choice():
+    assert against([finished(a=strategy(), b=strategy())], "a", "b") is None
+    assert against([contest()], "joint", "frozen", "ltt 2 %") is None
+
+
+def test_a_row_for_each_task_and_strategy():
+    swept = Swept((contest(), contest(seed=1, shift=-0.2)), (Failed("cola", 0, "no data"),))
+    table = side_by_side("x", swept)
+    joint, frozen = table.rows
+    assert (joint["full"], joint["seeds"], joint["full_p"]) == (90, 2, None)
+    assert frozen["full"] == pytest.approx(75)
+    assert (frozen["full_low"], frozen["full_high"]) == (pytest.approx(70), pytest.approx(80))
+    assert (frozen["full_better"], frozen["full_p"]) == (-75, 0.25)
+    assert joint["chosen"] == pytest.approx(86)
+    assert joint["chosen_difference"] == pytest.approx(-4)
+    assert (joint["chosen_depth"], joint["measured_speedup_b1"]) == (2, 2)
+    text = to_markdown(table)
+    assert f"{MINUS}75.0 (0.250)" in text
+    assert "Failed: cola, seed 0: no data" in text
+    assert "2.00/4" in text
+
+
+def test_p_is_never_shown_as_nothing():
+    many = [0.8] * 40
+    run = contest(joint=trace([RIGHT] * 40, many), frozen=trace([WRONG] * 40, many))
+    assert f"{MINUS}100.0 (under 0.001)" in to_markdown(side_by_side("x", Swept((run,))))
+
+
+def test_an_empty_sweep_has_an_empty_table():
+    table = side_by_side("x", Swept((), (Failed("sst2", 0, "no weights"),)))
+    assert table.rows == ()
+    assert headline({"strategies": table}) == "No run has finished."
+
+
+def test_the_headline_names_every_full_model():
+    table = side_by_side("x", Swept((contest(),)))
+    said = "sst2: accuracy at full depth joint 90.0, frozen 80.0."
+    assert headline({"strategies": table}) == said
+
+
+@pytest.mark.parametrize(
+    ("gaps", "said"),
+    [
+        ([], "None of the paper's 2 cells has a number of ours beside it."),
+        ([-1.0, 0.5], "2 of the paper's 2 cells have a number of ours beside them, "
+         f"from {MINUS}1.0 to +0.5 points from theirs."),
+    ],
+)  # fmt: skip
+def test_the_headline_beside_a_paper(gaps, said):
+    rows = [{"source": "table 1", "against_paper": gap} for gap in [*gaps, None, None][:2]]
+    ours_alone = {"source": None, "against_paper": None}
+    table = side_by_side("x", Swept())
+    paper = type(table)("x", (), (*rows, ours_alone))
+    assert headline({"paper": paper, "strategies": table}) == said
