@@ -46,6 +46,7 @@ def reproduce(arguments: Namespace) -> None:
     check_tasks(study, tasks)
     from ee_jax.display import Display, print_result
     from ee_jax.report.render import to_terminal
+    from ee_jax.studies.beside_table import brief
     from ee_jax.studies.sweep import Plan, sweep
     from ee_jax.studies.write import tables, write
 
@@ -64,8 +65,8 @@ def reproduce(arguments: Namespace) -> None:
     if arguments.json:
         print(json.dumps(content))
     else:
-        for table in made.values():
-            print_result(to_terminal(table))
+        for name, table in made.items():
+            print_result(to_terminal(brief(table) if name == "paper" else table))
         print(f"{plan.output / 'report.html'} shows the whole study.")
     if swept.failed:
         done, all_runs = len(swept.finished), len(swept.finished) + len(swept.failed)

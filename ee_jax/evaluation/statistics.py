@@ -70,13 +70,14 @@ def bootstrap_interval(
 ) -> Interval:
     """Where `metric(*columns_N)` lies when N examples are drawn again with replacement.
 
+    A metric with an argument `axis` gets all draws at once.
     `method` is `percentile` or `BCa`, which corrects for bias and acceleration (Efron 1987,
     J. Am. Stat. Assoc. 82:171) and falls back to percentiles where every draw gives the same.
     """
     chex.assert_equal_shape(columns_N)
 
     def bootstrap(method: str, **more: Any) -> Any:
-        options = {"paired": True, "vectorized": False, "confidence_level": level}
+        options = {"paired": True, "confidence_level": level}
         return scipy.stats.bootstrap(columns_N, metric, method=method, **options, **more)
 
     with warnings.catch_warnings(), np.errstate(invalid="ignore"):

@@ -1,6 +1,6 @@
 """The page of a study: one HTML file that needs nothing else."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
@@ -13,15 +13,13 @@ def study_page(
     headline: str,
     tables: Mapping[str, Table],
     figure: Figure | None,
-    failed: Sequence[str],
     facts: Mapping[str, str],
 ) -> str:
-    """The HTML text: finding, failures, figure, tables under their headings, what was run."""
+    """The HTML text: finding, figure, tables under their headings, what was run."""
     return template("study").render(
         title=title,
         headline=headline,
         tables=tables,
         figure=figure and inline(figure, "study"),
-        failed=failed,
         facts=facts,
     )

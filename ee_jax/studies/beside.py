@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ee_jax.studies.ours import Setting, settings
+from ee_jax.evaluation.statistics import Interval
+from ee_jax.studies.ours import Setting, interval, settings
 from ee_jax.studies.outcome import Swept
 from ee_jax.studies.paper import FULL, Cell, Paper
 from ee_jax.studies.study import Study
@@ -18,6 +19,7 @@ PAPERS = (
     "task", "metric", "backbone", "method", "setting", "source", "evidence", "split",
     "hardware", "saving",
 )  # fmt: skip
+FAILED = "failed, for the reason below"
 BOTH = ("value", "difference", "saved")  # in percent and points, as papers print them
 NO_PAPER: dict[str, Any] = dict.fromkeys((*PAPERS, *(f"paper_{key}" for key in BOTH)))
 NOT_RUN: dict[str, Any] = {
@@ -58,7 +60,7 @@ class Beside:
         picked = pick(cell, settings(runs, strategy, cell.metric, cell.saving))
         if picked is None or picked.quality is None:
             return row | NOT_RUN | {"not_run": "no setting of ours has these numbers"}
-        row |= of_setting(picked)
+        row |= of_setting(picked, interval(runs, strategy, picked, cell.metric))
         gap = points(row["our_value"], row["paper_value"])
         return row | {"against_paper": gap, "differs": self._differs(cell)}
 
@@ -73,7 +75,7 @@ class Beside:
             return f"no weights of {cell.backbone} given"
         if not swept.tasks:
             return "task not asked for"
-        return "" if swept.finished else f"failed: {swept.failed[0].reason}"
+        return "" if swept.finished else FAILED
 
     def _differs(self, cell: Cell) -> list[str]:
         swept = self.swept.of(cell.task)
@@ -93,13 +95,13 @@ class Beside:
         """Every setting of every strategy, or why there is none."""
         start, swept = NO_PAPER | {"task": task}, self.swept.of(task)
         if not swept.finished:
-            return [start | NOT_RUN | {"not_run": f"failed: {swept.failed[0].reason}"}]
+            return [start | NOT_RUN | {"not_run": FAILED}]
         results = swept.finished[0].results
         found = {name: settings(swept.finished, name) for name in results["strategies"]}
         return [
             start
             | {"metric": results["quality"], "method": strategy, "setting": _name(setting)}
-            | of_setting(setting)
+            | of_setting(setting, interval(swept.finished, strategy, setting))
             | {"against_paper": None, "differs": ["not in the paper"]}
             for strategy, each in found.items()
             for setting in each
@@ -136,9 +138,9 @@ def of_paper(paper: Paper, cell: Cell) -> dict[str, Any]:
     }
 
 
-def of_setting(setting: Setting) -> dict[str, Any]:
-    """A row's part of ours."""
-    low, high = setting.interval or (None, None)
+def of_setting(setting: Setting, interval: Interval | None) -> dict[str, Any]:
+    """A row's part of ours; the interval is of the quality."""
+    low, high = interval or (None, None)
     return {
         "threshold": setting.threshold,
         "our_value": percent(setting.quality),
@@ -146,7 +148,7 @@ def of_setting(setting: Setting) -> dict[str, Any]:
         "our_saved": percent(setting.saved),
         "low": percent(low),
         "high": percent(high),
-        "seeds": setting.seeds,
+        "seeds": len(setting.quality_S),
         "not_run": "",
     }
 

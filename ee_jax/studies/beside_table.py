@@ -8,21 +8,28 @@ EVIDENCE = {"read": "", "second-hand": " (second-hand)", "from memory": " (from 
 
 
 def beside_table(beside: Beside) -> Table:
-    """Cell by cell: the paper's value, ours, the difference, its interval, what differs."""
+    """Cell by cell: the paper's value, ours, the difference, its interval, what differs.
+
+    Cells that have a number of ours come first.
+    """
+    rows = sorted(beside.rows(), key=lambda row: bool(row["not_run"]))
     title = f"{beside.study.title}: the paper's numbers, and ours"
-    return Table(title, _columns(), tuple(beside.rows()), tuple(_notes(beside)))
+    return Table(title, _columns(), tuple(rows), tuple(_notes(beside)))
+
+
+def brief(table: Table) -> Table:
+    """What was run, as narrow as a terminal; the whole table says what differs, too."""
+    rows = tuple(row for row in table.rows if not row["not_run"])
+    cell = Column("cell", lambda row: f"{row['method']}, {row['setting']}", is_text=True)
+    left = f"{len(table.rows) - len(rows)} more rows were not run: the whole table says why."
+    return Table(table.title, (TASK, cell, *VALUES), rows, (*table.notes, left))
 
 
 def _columns() -> tuple[Column, ...]:
     return (
-        Column("task", lambda row: row["task"], is_text=True),
-        Column("backbone", lambda row: row["backbone"] or text.DASH, is_text=True),
-        Column("method", lambda row: row["method"] or text.DASH, is_text=True),
-        Column("setting", lambda row: row["setting"] or text.DASH, is_text=True),
-        Column("metric", _metric, is_text=True),
-        Column("paper", _paper),
-        Column("ours", _ours),
-        Column("ours - paper", lambda row: text.points(row["against_paper"])),
+        TASK,
+        Column("cell", _cell, is_text=True),
+        *VALUES,
         Column("seeds", lambda row: str(row["seeds"] or text.DASH)),
         Column("95 % interval", _interval),
         Column("what differs", _said, is_text=True),
@@ -30,7 +37,11 @@ def _columns() -> tuple[Column, ...]:
 
 
 def _metric(row: Row) -> str:
-    return "not stated" if row["metric"] is None else metrics.short(row["metric"])
+    return "metric not stated" if row["metric"] is None else metrics.short(row["metric"])
+
+
+def _cell(row: Row) -> str:
+    return ", ".join(row[key] for key in ("backbone", "method", "setting") if row[key])
 
 
 def _paper(row: Row) -> str:
@@ -39,15 +50,24 @@ def _paper(row: Row) -> str:
 
 
 def _ours(row: Row) -> str:
-    return _numbers(row["our_value"], row["our_difference"], row["our_saved"])
+    saved = None if row["threshold"] == 1 else row["our_saved"]
+    return _numbers(row["our_value"], row["our_difference"], saved)
 
 
 def _numbers(value: float | None, difference: float | None, saved: float | None) -> str:
-    """`93.0 (-0.6, saves 40 %)`: the quality, what it loses, and what it saves."""
+    """The quality and, in brackets, what it loses and what it costs: 93.0 (-0.6, -40 %)."""
     shown = text.number(value, 1)
     if saved is None:
         return shown
-    return f"{shown} ({text.points(difference)}, saves {text.number(saved, 0)} %)"
+    return f"{shown} ({text.points(difference)}, {text.number(-saved, 0)} %)"
+
+
+TASK = Column("task", lambda row: f"{row['task']}, {_metric(row)}", is_text=True)
+VALUES = (
+    Column("paper", _paper),
+    Column("ours", _ours),
+    Column("ours - paper", lambda row: text.points(row["against_paper"])),
+)
 
 
 def _interval(row: Row) -> str:
@@ -67,8 +87,9 @@ def _notes(beside: Beside) -> list[str]:
     return [
         f"Paper: {beside.paper.title} ({beside.paper.where}, {beside.paper.url}).",
         *beside.paper.notes,
-        f"Ours: {beside.weights}{on}. In brackets: points against the full model, and the cost "
-        "saved. Of our settings the one that saves most nearly as much stands beside a cell.",
+        f"Ours: {beside.weights}{on}. Beside a cell stands the setting of ours that saves most "
+        "nearly as much.",
+        "In brackets: points against the full model, and cost against it.",
         "Interval: bootstrap of ours, over the seeds; of a single one, over the test examples.",
         *beside.study.notes,
         *beside.swept.said(),

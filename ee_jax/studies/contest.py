@@ -43,7 +43,7 @@ def strategies(runs: Sequence[Finished]) -> list[str]:
 
 
 def chosen(run: Finished, strategy: str, label: str | None) -> Point | None:
-    """The point at the threshold that a calibration chose; for `None` there is none."""
+    """The point at the threshold that a calibration chose, by its label."""
     points = run.results["strategies"][strategy]["points"]
     return next((point for point in points if label in point["calibrated_for"]), None)
 

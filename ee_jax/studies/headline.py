@@ -5,13 +5,18 @@ from itertools import groupby
 
 from ee_jax.report import metrics, text
 from ee_jax.report.render import Row, Table
+from ee_jax.studies.outcome import Swept
 
 
-def headline(tables: Mapping[str, Table]) -> str:
-    """How far ours are from the paper's; without a paper, each task's full models."""
+def headline(tables: Mapping[str, Table], swept: Swept) -> str:
+    """How far ours are from the paper's, or each task's full models; and what failed."""
+    runs, failed = len(swept.finished) + len(swept.failed), len(swept.failed)
     if "paper" in tables:
-        return _against_paper(tables["paper"].rows)
-    return _strategies(tables["strategies"].rows) or "No run has finished."
+        found = _against_paper(tables["paper"].rows)
+    else:
+        found = _strategies(tables["strategies"].rows)
+    lost = f"{failed} of {runs} run{'s' * (runs > 1)} failed." if failed else ""
+    return " ".join(filter(None, (found, lost)))
 
 
 def _against_paper(rows: Sequence[Row]) -> str:
@@ -32,6 +37,6 @@ def _strategies(rows: Sequence[Row]) -> str:
     sentences = []
     for task, of_task in groupby(rows, key=lambda row: row["task"]):
         found = list(of_task)
-        each = ", ".join(f"{row['strategy']} {text.number(row['full'], 1)}" for row in found)
+        each = ", ".join(f"{row['strategy']} {text.number(row['quality'], 1)}" for row in found)
         sentences.append(f"{task}: {metrics.name(found[0]['metric'])} at full depth {each}.")
     return " ".join(sentences)

@@ -24,11 +24,14 @@ class Setting(NamedTuple):
     """A threshold over the seeds, as means; None for what a run could not compute."""
 
     threshold: float
-    quality: float | None
+    quality_S: tuple[float | None, ...]
     difference: float | None  # from the strategy's own full model
     saved: float | None  # share of the full model's cost
-    interval: Interval | None  # of the quality
-    seeds: int
+
+    @property
+    def quality(self) -> float | None:
+        """Over the seeds."""
+        return mean(self.quality_S)
 
 
 def settings(
@@ -61,15 +64,20 @@ def _setting(
     metric: str | None,
     speedup: str,
 ) -> Setting:
-    quality_S = [_quality(point, metric) for point in points]
+    quality_S = tuple(_quality(point, metric) for point in points)
     full_S = [_full(run.results, strategy, metric) for run in runs]
     saved_S = [
         None if point.get(speedup) is None else 1 - 1 / point[speedup] for point in points
     ]
     threshold, full, quality = points[0]["threshold"], mean(full_S), mean(quality_S)
     difference = None if full is None or quality is None else quality - full
-    sure = interval(runs, quality_S, strategy, threshold, metric)
-    return Setting(threshold, quality, difference, mean(saved_S), sure, len(runs))
+    return Setting(threshold, quality_S, difference, mean(saved_S))
+
+
+def full_model(runs: Sequence[Finished], strategy: str) -> Setting:
+    """The full model as a setting, judged by the task's main metric."""
+    full_S = tuple(run.results["strategies"][strategy]["full_quality"] for run in runs)
+    return Setting(1.0, full_S, 0.0, 0.0)
 
 
 def _quality(point: Mapping, metric: str | None) -> float | None:
@@ -91,18 +99,15 @@ def mean(value_S: Sequence[float | None]) -> float | None:
 
 
 def interval(
-    runs: Sequence[Finished],
-    quality_S: Sequence[float | None],
-    strategy: str,
-    threshold: float,
-    metric: str | None = None,
+    runs: Sequence[Finished], strategy: str, setting: Setting, metric: str | None = None
 ) -> Interval | None:
-    """The bootstrap interval over the seeds, or over the test examples of a single one.
+    """The bootstrap interval of a setting's quality, over the seeds.
 
-    None where a quality is unknown, or the one run has no trace.
+    Of a single seed it is over the examples of its test trace. None where a quality is unknown,
+    or the one run has no trace.
     """
-    known = [value for value in quality_S if is_known(value)]
-    if len(known) < len(quality_S):
+    known = [value for value in setting.quality_S if is_known(value)]
+    if len(known) < len(runs):
         return None
     if len(runs) > 1:
         return seed_interval(known)
@@ -111,7 +116,7 @@ def interval(
         return None
     exits, of = results["config"]["exits"], METRICS[metric or results["quality"]]
     rule = exits["min_depth"], exits["patience"]
-    prediction_N = predictions(trace, np.array([threshold]), *rule)[0]
+    prediction_N = predictions(trace, np.array([setting.threshold]), *rule)[0]
     return bootstrap_interval(
         of, prediction_N, trace.label_N, method="percentile", resamples=999
     )

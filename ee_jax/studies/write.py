@@ -16,16 +16,23 @@ from ee_jax.studies.beside_table import beside_table
 from ee_jax.studies.headline import headline
 from ee_jax.studies.outcome import Swept
 from ee_jax.studies.paper import load_paper
-from ee_jax.studies.side_by_side import side_by_side
+from ee_jax.studies.side_by_side import chosen_table, full_table
 from ee_jax.studies.study import Study
 
-HEADINGS = {"paper": "The paper's numbers, and ours", "strategies": "Strategies side by side"}
+HEADINGS = {
+    "paper": "The paper's numbers, and ours",
+    "strategies": "Full models side by side",
+    "calibrated": "Calibrated exits side by side",
+}
 Tables = Mapping[str, Table]  # by the name of their file
 
 
 def tables(study: Study, weights: str, swept: Swept) -> Tables:
     """Ours beside the paper's, if the study has one, and our strategies side by side."""
-    ours = {"strategies": side_by_side(f"{study.title}: strategies side by side", swept)}
+    ours = {
+        "strategies": full_table(f"{study.title}: full models side by side", swept),
+        "calibrated": chosen_table(f"{study.title}: calibrated exits side by side", swept),
+    }
     if study.paper is None:
         return ours
     return {
@@ -49,7 +56,6 @@ def write(
         content["headline"],
         {HEADINGS[name]: table for name, table in tables.items()},
         figure,
-        swept.said(),
         _facts(content),
     )
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,7 +72,7 @@ def _content(
     runs = swept.finished
     return {
         "study": study.name,
-        "headline": headline(tables),
+        "headline": headline(tables, swept),
         "command": command,
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "ee_jax": ee_jax.__version__,

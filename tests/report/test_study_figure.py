@@ -16,9 +16,8 @@ def timed(results):
 
 
 def lines(axes):
-    return {
-        line.get_color(): line.get_xydata() for line in axes.lines if line.get_marker() == "o"
-    }
+    drawn = [line for line in axes.lines if line.get_marker() == "o"]
+    return {line.get_color(): np.asarray(line.get_xydata()) for line in drawn}
 
 
 def test_a_row_for_each_task_and_two_panels(timed):
@@ -42,7 +41,9 @@ def test_several_seeds_are_drawn_with_their_mean(timed):
         point["quality"] -= 0.1
     _, right = study_figure({"sst2": [timed, other]}).axes
     assert lines(right)["C0"][:, 1] == pytest.approx([65.0, 77.2, 78.0])
-    thin = [line for line in right.lines if line.get_color() == "C0" and line.get_lw() == 0.8]
+    thin = [
+        line for line in right.lines if line.get_color() == "C0" and line.get_linewidth() == 0.8
+    ]
     assert len(thin) == 2
 
 

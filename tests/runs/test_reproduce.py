@@ -73,17 +73,18 @@ def test_the_table_is_of_both_strategies_and_seeds(swept):
     assert [row["strategy"] for row in rows] == ["joint", "frozen"]
     first = json.loads((swept / "sentences" / "seed_0" / "results.json").read_text())
     full = first["strategies"]["joint"]["full_quality"]
-    assert rows[0]["full"] == pytest.approx(100 * (full - 0.05))
-    assert rows[0]["full_low"] == pytest.approx(100 * (full - 0.1))
+    assert rows[0]["quality"] == pytest.approx(100 * (full - 0.05))
+    assert rows[0]["low"] == pytest.approx(100 * (full - 0.1))
     assert rows[0]["seeds"] == 2
-    assert 0 < rows[1]["full_p"] <= 1
+    assert 0 < rows[1]["p"] <= 1
 
 
 def test_the_files(swept):
     names = {path.name for path in swept.iterdir() if path.is_file()}
-    assert names == {
-        "report.html", "strategies.csv", "strategies.md", "study.json", "study.png",
-    }  # fmt: skip
+    tables = {
+        f"{name}.{kind}" for name in ("strategies", "calibrated") for kind in ("md", "csv")
+    }
+    assert names == tables | {"report.html", "study.json", "study.png"}
 
 
 def test_a_second_sweep_reads_back_what_is_finished(swept, weights, capsys):
