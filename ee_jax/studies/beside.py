@@ -84,7 +84,7 @@ class Beside:
             "backbone": matching_backbone(self.weights, self.paper) != cell.backbone,
             "hardware": cell.saved_share is not None
             and cell.saving in ("wall clock", "not stated"),
-            f"dev for {cell.split}": cell.split != "dev",
+            f"dev, not {cell.split}": cell.split != "dev",
             "metric not stated": cell.metric is None,
             "speed-up of what not stated": bool(cell.speedup) and cell.saving == "not stated",
             f"{lost} of {seeds + lost} seeds failed": lost > 0,
@@ -102,7 +102,7 @@ class Beside:
             start
             | {"metric": results["quality"], "method": strategy, "setting": _name(setting)}
             | of_setting(setting, interval(swept.finished, strategy, setting))
-            | {"against_paper": None, "differs": ["not in the paper"]}
+            | {"against_paper": None, "differs": []}
             for strategy, each in found.items()
             for setting in each
         ]

@@ -1,5 +1,7 @@
 """The table of a paper's cells and ours."""
 
+from dataclasses import replace
+
 from ee_jax.report import metrics, text
 from ee_jax.report.render import Column, Row, Table
 from ee_jax.studies.beside import Beside
@@ -8,32 +10,35 @@ EVIDENCE = {"read": "", "second-hand": " (second-hand)", "from memory": " (from 
 
 
 def beside_table(beside: Beside) -> Table:
-    """Cell by cell: the paper's value, ours, the difference, its interval, what differs.
-
-    Cells that have a number of ours come first.
-    """
-    rows = sorted(beside.rows(), key=lambda row: bool(row["not_run"]))
+    """Cell by cell: the paper's value, ours, the difference, its interval, what differs."""
+    rows = tuple(row for row in beside.rows() if not row["not_run"])
+    columns = (
+        *START,
+        *VALUES,
+        Column("95 % interval (seeds)", _interval),
+        Column("what differs", lambda row: ", ".join(row["differs"]), is_text=True),
+    )
     title = f"{beside.study.title}: the paper's numbers, and ours"
-    return Table(title, _columns(), tuple(rows), tuple(_notes(beside)))
+    return Table(title, columns, rows, tuple(_notes(beside)))
+
+
+def not_run_table(beside: Beside) -> Table:
+    """The paper's cells that have no number of ours beside them, and why."""
+    rows = tuple(row for row in beside.rows() if row["not_run"])
+    columns = (
+        START[0],
+        Column("backbone", lambda row: row["backbone"] or text.DASH, is_text=True),
+        START[1],
+        VALUES[0],
+        Column("why there is none of ours", lambda row: row["not_run"], is_text=True),
+    )
+    notes = tuple(beside.swept.said())
+    return Table(f"{beside.study.title}: cells that were not run", columns, rows, notes)
 
 
 def brief(table: Table) -> Table:
-    """What was run, as narrow as a terminal; the whole table says what differs, too."""
-    rows = tuple(row for row in table.rows if not row["not_run"])
-    cell = Column("cell", lambda row: f"{row['method']}, {row['setting']}", is_text=True)
-    left = f"{len(table.rows) - len(rows)} more rows were not run: the whole table says why."
-    return Table(table.title, (TASK, cell, *VALUES), rows, (*table.notes, left))
-
-
-def _columns() -> tuple[Column, ...]:
-    return (
-        TASK,
-        Column("cell", _cell, is_text=True),
-        *VALUES,
-        Column("seeds", lambda row: str(row["seeds"] or text.DASH)),
-        Column("95 % interval", _interval),
-        Column("what differs", _said, is_text=True),
-    )
+    """The table as narrow as a terminal: without intervals, and what differs."""
+    return replace(table, columns=(*START, *VALUES))
 
 
 def _metric(row: Row) -> str:
@@ -41,7 +46,7 @@ def _metric(row: Row) -> str:
 
 
 def _cell(row: Row) -> str:
-    return ", ".join(row[key] for key in ("backbone", "method", "setting") if row[key])
+    return ", ".join(row[key] for key in ("method", "setting") if row[key]) or text.DASH
 
 
 def _paper(row: Row) -> str:
@@ -62,7 +67,10 @@ def _numbers(value: float | None, difference: float | None, saved: float | None)
     return f"{shown} ({text.points(difference)}, {text.number(-saved, 0)} %)"
 
 
-TASK = Column("task", lambda row: f"{row['task']}, {_metric(row)}", is_text=True)
+START = (
+    Column("task", lambda row: f"{row['task']}, {_metric(row)}", is_text=True),
+    Column("cell", _cell, is_text=True),
+)
 VALUES = (
     Column("paper", _paper),
     Column("ours", _ours),
@@ -72,12 +80,9 @@ VALUES = (
 
 def _interval(row: Row) -> str:
     if row["low"] is None:
-        return text.DASH
-    return f"{text.number(row['low'], 1)} to {text.number(row['high'], 1)}"
-
-
-def _said(row: Row) -> str:
-    return f"not run: {row['not_run']}" if row["not_run"] else ", ".join(row["differs"])
+        return f"{text.DASH} ({row['seeds']})"
+    shown = f"{text.number(row['low'], 1)} to {text.number(row['high'], 1)}"
+    return f"{shown} ({row['seeds']})"
 
 
 def _notes(beside: Beside) -> list[str]:
@@ -87,8 +92,8 @@ def _notes(beside: Beside) -> list[str]:
     return [
         f"Paper: {beside.paper.title} ({beside.paper.where}, {beside.paper.url}).",
         *beside.paper.notes,
-        f"Ours: {beside.weights}{on}. Beside a cell stands the setting of ours that saves most "
-        "nearly as much.",
+        f"Ours: {beside.weights}{on}, beside the paper's {beside.backbone}.",
+        "Beside a cell stands the setting of ours that saves most nearly as much.",
         "In brackets: points against the full model, and cost against it.",
         "Interval: bootstrap of ours, over the seeds; of a single one, over the test examples.",
         *beside.study.notes,

@@ -12,7 +12,7 @@ def headline(tables: Mapping[str, Table], swept: Swept) -> str:
     """How far ours are from the paper's, or each task's full models; and what failed."""
     runs, failed = len(swept.finished) + len(swept.failed), len(swept.failed)
     if "paper" in tables:
-        found = _against_paper(tables["paper"].rows)
+        found = _against_paper([*tables["paper"].rows, *tables["not_run"].rows])
     else:
         found = _strategies(tables["strategies"].rows)
     lost = f"{failed} of {runs} run{'s' * (runs > 1)} failed." if failed else ""

@@ -2,6 +2,7 @@
 
 import traceback
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 from ee_jax.calibration.trace import Trace
@@ -27,28 +28,24 @@ class Plan:
     overrides: tuple[str, ...] = ()  # `--field value` pairs, for every experiment
 
 
-def experiments(study: Study, plan: Plan) -> dict[tuple[str, int], Experiment]:
-    """The experiment of every task and seed; one that is no valid config raises UserError."""
-    found = {}
-    for task in plan.tasks:
-        planned = override(study.experiment(task, plan.weights), plan.overrides)
-        data = replace(planned.data, manual_dir=plan.manual_dir or planned.data.manual_dir)
-        for seed in plan.seeds:
-            found[task, seed] = replace(planned, seed=seed, data=data)
-    return found
-
-
 def sweep(study: Study, plan: Plan, display: Display = SILENT) -> Swept:
     """Runs whatever has not finished, into `<output>/<task>/seed_<seed>`.
 
     A run that fails leaves its reason and the others go on; a second sweep tries it again.
+
+    Raises:
+        UserError: an override that is none, before anything is run.
     """
+    planned = {task: _planned(study, plan, task) for task in plan.tasks}
     finished, failed = [], []
-    for (task, seed), experiment in experiments(study, plan).items():
+    for task, seed in product(plan.tasks, plan.seeds):
         display.say(f"{study.name}: {task}, seed {seed}")
         folder = plan.output / task / f"seed_{seed}"
         try:
-            results = run(experiment, folder, display)
+            experiment = planned[task]
+            if isinstance(experiment, UserError):
+                raise experiment
+            results = run(replace(experiment, seed=seed), folder, display)
             finished.append(Finished(task, seed, results, _traces(folder, results)))
         except Exception as error:  # whatever it is, the other runs go on
             if not isinstance(error, UserError):
@@ -56,6 +53,17 @@ def sweep(study: Study, plan: Plan, display: Display = SILENT) -> Swept:
             failed.append(Failed(task, seed, _reason(error)))
             display.say(f"  failed: {failed[-1].reason}")
     return Swept(tuple(finished), tuple(failed))
+
+
+def _planned(study: Study, plan: Plan, task: str) -> Experiment | UserError:
+    """The experiment of a task; or what is wrong with the weights, if it needs to know them."""
+    try:
+        experiment = study.experiment(task, plan.weights)
+    except UserError as error:
+        return error
+    experiment = override(experiment, plan.overrides)
+    folder = plan.manual_dir or experiment.data.manual_dir
+    return replace(experiment, data=replace(experiment.data, manual_dir=folder))
 
 
 def _traces(folder: Path, results: Results) -> dict[str, Trace]:

@@ -12,7 +12,7 @@ from ee_jax.report.render import Table, to_csv, to_markdown
 from ee_jax.report.study_figure import study_figure
 from ee_jax.report.study_page import study_page
 from ee_jax.studies.beside import Beside
-from ee_jax.studies.beside_table import beside_table
+from ee_jax.studies.beside_table import beside_table, not_run_table
 from ee_jax.studies.headline import headline
 from ee_jax.studies.outcome import Swept
 from ee_jax.studies.paper import load_paper
@@ -23,8 +23,9 @@ HEADINGS = {
     "paper": "The paper's numbers, and ours",
     "strategies": "Full models side by side",
     "calibrated": "Calibrated exits side by side",
+    "not_run": "Cells that were not run",
 }
-Tables = Mapping[str, Table]  # by the name of their file
+Tables = dict[str, Table]  # by the name of their file
 
 
 def tables(study: Study, weights: str, swept: Swept) -> Tables:
@@ -35,9 +36,8 @@ def tables(study: Study, weights: str, swept: Swept) -> Tables:
     }
     if study.paper is None:
         return ours
-    return {
-        "paper": beside_table(Beside(study, load_paper(study.paper), weights, swept))
-    } | ours
+    beside = Beside(study, load_paper(study.paper), weights, swept)
+    return {"paper": beside_table(beside), **ours, "not_run": not_run_table(beside)}
 
 
 def write(

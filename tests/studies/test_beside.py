@@ -5,7 +5,7 @@ import pytest
 from ee_jax.report.render import to_csv, to_markdown
 from ee_jax.report.text import DASH, MINUS
 from ee_jax.studies.beside import Beside, matching_backbone
-from ee_jax.studies.beside_table import beside_table
+from ee_jax.studies.beside_table import beside_table, brief, not_run_table
 from ee_jax.studies.deebert import STUDY
 from ee_jax.studies.fastbert import STUDY as FASTBERT
 from ee_jax.studies.outcome import Failed, Swept
@@ -48,7 +48,7 @@ def test_the_setting_that_saves_most_nearly_as_much_stands_beside_a_cell():
 def test_the_full_model_stands_beside_the_baseline():
     row = row_of(rows_of(Swept((finished(),))), "sst2", "baseline", "full")
     assert (row["threshold"], row["our_value"], row["against_paper"]) == (1, 90, -3.6)
-    assert row["differs"] == ["backbone", "dev for test server"]
+    assert row["differs"] == ["backbone", "dev, not test server"]
 
 
 def test_a_cells_own_metric_is_compared():
@@ -121,7 +121,7 @@ def test_tasks_that_the_paper_does_not_have_come_last():
     ]  # fmt: skip
     assert added[1]["our_value"] == 89
     assert added[1]["our_saved"] == 25  # of depth: 3 blocks of 4
-    assert all(row["differs"] == ["not in the paper"] for row in added)
+    assert all(row["paper_value"] is None for row in added)
 
 
 @pytest.mark.parametrize(
@@ -138,18 +138,32 @@ def test_backbones_by_name(weights, found):
     assert matching_backbone(weights, DEEBERT) == found
 
 
-def test_the_table_shows_both_and_marks_evidence():
+def test_the_table_shows_both_numbers_and_what_differs():
     text = to_markdown(beside_table(Beside(STUDY, DEEBERT, "some-minilm", SWEPT)))
     line = next(line for line in text.splitlines() if "threshold 2 of 3" in line)
     assert f"93.0 ({MINUS}0.6, {MINUS}40 %)" in line
     assert f"86.0 ({MINUS}4.0, {MINUS}50 %)" in line
-    assert "backbone, hardware, dev for test server" in line
-    assert "not run: not part of this study" in text
-    fastbert = Beside(FASTBERT, load_paper("fastbert"), "x", Swept())
-    assert f"92.5 ({DASH}, {MINUS}91 %) (from memory)" in to_markdown(beside_table(fastbert))
+    assert "backbone, hardware, dev, not test server" in line
+
+
+def test_what_was_not_run_is_a_table_that_marks_evidence():
+    table = not_run_table(Beside(STUDY, DEEBERT, "some-minilm", SWEPT))
+    assert len(table.rows) == len(DEEBERT.cells) - 4 + 1  # SST-2's four; CoLA failed
+    text = to_markdown(table)
+    assert "| not part of this study" in text
+    assert "Failed: cola, seed 0: no weights in 'x'" in text
+    fastbert = not_run_table(Beside(FASTBERT, load_paper("fastbert"), "x", Swept()))
+    assert f"92.5 ({DASH}, {MINUS}91 %) (from memory)" in to_markdown(fastbert)
+
+
+def test_a_terminal_gets_fewer_columns():
+    table = beside_table(Beside(STUDY, DEEBERT, "x", SWEPT))
+    assert [column.heading for column in brief(table).columns] == [
+        "task", "cell", "paper", "ours", "ours - paper",
+    ]  # fmt: skip
 
 
 def test_the_raw_rows_are_csv():
     lines = to_csv(beside_table(Beside(STUDY, DEEBERT, "x", SWEPT))).splitlines()
     assert lines[0].startswith("task,metric,backbone,method,setting,source,evidence,split")
-    assert len(lines) == 1 + len(DEEBERT.cells) + 1
+    assert len(lines) == 1 + 4

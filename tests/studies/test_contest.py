@@ -134,4 +134,6 @@ def test_the_headline_names_every_full_model():
 def test_the_headline_beside_a_paper(gaps, said):
     rows = [{"source": "table 1", "against_paper": gap} for gap in gaps]
     ours_alone = {"source": None, "against_paper": None}
-    assert headline({"paper": Table("x", (), (*rows, ours_alone))}, Swept()) == said
+    paper = Table("x", (), (*[row for row in rows if row["against_paper"]], ours_alone))
+    not_run = Table("x", (), tuple(row for row in rows if not row["against_paper"]))
+    assert headline({"paper": paper, "not_run": not_run}, Swept()) == said
