@@ -7,9 +7,8 @@ Rule:      stop where H < S nats, for the 13 S that the released scripts sweep.
 Command:   ee-jax reproduce deebert --backbone DIR --tasks sst2 --manual-dir DIR
 """
 
-import math
-
-from ee_jax.config import Calibration, Evaluation, Exits, Experiment, Fit, Frozen, Model
+from ee_jax.config import Calibration, Evaluation, Exits, Experiment, Fit, Model, TwoStage
+from ee_jax.exits.thresholds import entropy_threshold
 from ee_jax.studies.glue import CLASSIFICATION, TASKS, glue_data
 from ee_jax.studies.paper import BASELINE
 from ee_jax.studies.study import Study
@@ -26,15 +25,15 @@ def experiment(task: str, weights: str) -> Experiment:
         data=glue_data(task),
         model=Model(weights),
         exits=Exits(head="pooler", pooling="first", confidence="entropy"),
-        strategies=(Frozen("two_stage", first_stage=stage, fit=stage),),
+        strategies=(TwoStage(first=stage, fit=stage),),
         calibration=Calibration(temperature=False),
         evaluation=Evaluation(thresholds=thresholds(TASKS[task].classes), rounds=1),
     )
 
 
 def thresholds(classes: int) -> tuple[float, ...]:
-    """H < S is 1 - H / log C > 1 - S / log C, which is the confidence and its threshold."""
-    return tuple(max(0.0, 1 - nats / math.log(classes)) for nats in NATS)
+    """Those of S = 0, which never stops, to 0.7."""
+    return tuple(entropy_threshold(nats, classes) for nats in NATS)
 
 
 STUDY = Study(
