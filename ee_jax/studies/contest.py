@@ -19,14 +19,20 @@ Curve = tuple[Float[np.ndarray, " P"], Float[np.ndarray, " P"]]  # depths and qu
 Losses = Float[np.ndarray, " N"]
 
 
-def areas(runs: Sequence[Finished]) -> tuple[tuple[float, float], dict[str, float | None]]:
-    """The depths that all strategies' and seeds' curves reach, and the mean areas there."""
+def areas(
+    runs: Sequence[Finished],
+) -> tuple[tuple[float, float] | None, dict[str, float | None]]:
+    """The depths that all strategies' and seeds' curves reach, and the mean areas there.
+
+    None where a curve has no quality that is known, or is of one exit alone.
+    """
     curves = {name: [_curve(run.results, name) for run in runs] for name in strategies(runs)}
     every = [depth_P for each in curves.values() for depth_P, _ in each]
-    low, high = max(map(min, every)), min(map(max, every))
-    if low == high:  # one exit has no curve
-        return (low, high), dict.fromkeys(curves)
-    return (low, high), {
+    low = max(depth_P.min(initial=np.inf) for depth_P in every)
+    high = min(depth_P.max(initial=-np.inf) for depth_P in every)
+    if low >= high:
+        return None, dict.fromkeys(curves)
+    return (float(low), float(high)), {
         name: mean([area_under_curve(*curve, low, high) for curve in each])
         for name, each in curves.items()
     }

@@ -74,7 +74,8 @@ def _finished(swept: Swept) -> list[tuple[Finished, ...]]:
 
 
 def _full_rows(runs: Sequence[Finished]) -> list[Row]:
-    (low, high), area = areas(runs)
+    reach, area = areas(runs)
+    low, high = reach or (None, None)
     return [
         {
             "task": runs[0].task,

@@ -41,7 +41,14 @@ def test_areas_only_where_every_curve_goes():
 def test_one_exit_has_no_area():
     points = POINTS[:1]
     run = finished(joint=strategy(points), frozen=strategy(points))
-    assert areas([run])[1] == {"joint": None, "frozen": None}
+    assert areas([run]) == (None, {"joint": None, "frozen": None})
+
+
+def test_a_quality_that_is_nowhere_defined_has_no_area():
+    run = contest()
+    for point in run.results["strategies"]["frozen"]["curve"]:
+        point["quality"] = None
+    assert areas([run]) == (None, {"joint": None, "frozen": None})
 
 
 def test_full_models_are_tested_in_pairs():

@@ -80,7 +80,7 @@ def test_an_unknown_study(name, message):
 def test_an_unknown_task():
     study = find_study("deebert")
     check_tasks(study, ("sst2", "rte"))
-    with pytest.raises(UserError, match="no task `sst3` in the study deebert: did you mean `sst2`"):
+    with pytest.raises(UserError, match="no task `sst3` in the study deebert: did you mean"):
         check_tasks(study, ("sst2", "sst3"))
-    with pytest.raises(UserError, match="no task `stsb` in the study deebert: there is sst2, "):
+    with pytest.raises(UserError, match="no task `stsb` in the study deebert: there is sst2"):
         check_tasks(study, ("stsb",))  # a regression, whose answers have no entropy
