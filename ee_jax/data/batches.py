@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import grain
 import numpy as np
-from jaxtyping import Bool, Int32
+from jaxtyping import Bool, Int32, Num
 
 from ee_jax.data.text import TokenRow, bucket_of
 from ee_jax.errors import UserError
@@ -19,14 +19,14 @@ from ee_jax.tokens import Tokens
 # Rows of a stream that nobody reads to its end. Grain reckons lengths in floats, in which those
 # of a stream that it calls infinite can overflow.
 _ENDLESS = 2**53
-Labels = Int32[np.ndarray, " N"]
+Labels = Num[np.ndarray, " N"]
 
 
 class Batch(NamedTuple):
     """B rows padded to T tokens."""
 
     tokens: Tokens
-    label_B: Int32[np.ndarray, " B"]
+    label_B: Num[np.ndarray, " B"]
     index_B: Int32[np.ndarray, " B"]  # number of the row, to restore the order
     valid_B: Bool[np.ndarray, " B"]  # False: a copy that fills the batch and counts for nothing
 
@@ -54,7 +54,7 @@ def training_batches(
     `lengths`, `seed` and the rows may not.
 
     Args:
-      rows: token ids; what exceeds the last of `lengths` is cut off.
+      rows: tokens, all with types or all without; what exceeds the last of `lengths` is cut.
       label_N: their labels.
       lengths: the static lengths, rising.
       batch: rows of a batch over all shards.
@@ -125,12 +125,15 @@ def _batch(
 ) -> Batch:
     """The rows numbered `members`, cut or padded to `length`, and `copies` of the last one."""
     index_B = np.array([*members, *[members[-1]] * copies], np.int32)
-    ids_BT = np.zeros((len(index_B), length), np.int32)
-    mask_BT = np.zeros((len(index_B), length), bool)
-    for place, index in enumerate(index_B):
-        row = rows[index][:length]
-        ids_BT[place, : len(row)] = row
-        mask_BT[place, : len(row)] = True
-    label_B = np.asarray(label_N, np.int32)[index_B]
+    time_B = np.array([min(len(rows[index]), length) for index in index_B])
+    # A row's ids, or its ids and types.
+    padded = np.zeros((len(index_B), length, *rows[index_B[0]].shape[1:]), np.int32)
+    for place, (index, time) in enumerate(zip(index_B, time_B, strict=True)):
+        padded[place, :time] = rows[index][:time]
+    mask_BT = np.arange(length) < time_B[:, None]
+    if padded.ndim == 3:
+        tokens = Tokens(padded[..., 0], mask_BT, padded[..., 1])
+    else:
+        tokens = Tokens(padded, mask_BT)
     valid_B = np.arange(len(index_B)) < len(members)
-    return Batch(Tokens(ids_BT, mask_BT), label_B, index_B, valid_B)
+    return Batch(tokens, label_N[index_B], index_B, valid_B)

@@ -1,4 +1,4 @@
-"""The TFDS builder that every data set of texts and labels shares.
+"""The TFDS builder that every data set of texts, or pairs of texts, and labels shares.
 
 It works without TensorFlow as long as the files are `array_record`; TFDS's parquet writer loses
 rows (its `file_adapters._batched` slices an iterator that has already moved on).
@@ -10,9 +10,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import tensorflow_datasets as tfds
 
-Row = tuple[str, int]  # text, label
+from ee_jax.data.text import Text
+
+Row = tuple[Text, int | float]  # with its label: a class, or a number where there are none
 
 
 class Tally(NamedTuple):
@@ -52,10 +55,13 @@ class RowsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Writes `rows()` in the order given and remembers their tallies in `written`.
 
     A data set sets `VERSION`, `SOURCE` (what the rows were made from; data made from another
-    source is out of date) and `DESCRIPTION`, and defines `classes` and `rows`. One that is made
-    from files which the user has to fetch says in `MANUAL` what they are, and finds them in the
-    folder `manual_dir`. One that is judged by more than accuracy names its `METRICS`, and a
-    regression, which has no classes, the lowest and the highest label in `LABEL_RANGE`.
+    source is out of date) and `DESCRIPTION`, and defines `classes` and `rows`; where the rows
+    are pairs of texts it sets `PAIRS`. One that is made from files which the user fetches says
+    in `MANUAL` what they are, and finds them in the folder `manual_dir` if the user names one.
+    One that is judged by more than accuracy names its `METRICS`.
+
+    A regression has no classes, and the lowest and the highest label in `LABEL_RANGE`. Labels
+    are then float32, here and in the files, and `rows` gives values that a float32 holds.
     """
 
     # Where TFDS would look for checksums of downloads. To find the place by itself it needs
@@ -63,6 +69,7 @@ class RowsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     code_path = None
     SOURCE: ClassVar[str]
     DESCRIPTION: ClassVar[str]
+    PAIRS: ClassVar[bool] = False
     MANUAL: ClassVar[str | None] = None
     METRICS: ClassVar[tuple[str, ...]] = ("accuracy",)  # the main one first
     LABEL_RANGE: ClassVar[tuple[float, float] | None] = None
@@ -77,7 +84,7 @@ class RowsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return cls.SOURCE
 
     def classes(self) -> list[str]:
-        """Names of the classes, in the order of their labels."""
+        """Names of the classes, in the order of their labels; none if labels are numbers."""
         raise NotImplementedError
 
     def rows(self) -> dict[str, Iterable[Row]]:
@@ -85,8 +92,12 @@ class RowsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         raise NotImplementedError
 
     def _info(self) -> tfds.core.DatasetInfo:
-        label = tfds.features.ClassLabel(names=self.classes())
-        features = {"text": tfds.features.Text(), "label": label}
+        names = self.classes()
+        texts = ("text", "second") if self.PAIRS else ("text",)
+        features = {
+            **{text: tfds.features.Text() for text in texts},
+            "label": tfds.features.ClassLabel(names=names) if names else np.float32,
+        }
         return tfds.core.DatasetInfo(
             builder=self,
             description=self.DESCRIPTION,
@@ -100,7 +111,8 @@ class RowsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _generate_examples(self, rows: Iterable[Row]) -> Iterator[tuple[int, dict[str, Any]]]:
         for number, (text, label) in enumerate(rows):
-            yield number, {"text": text, "label": label}
+            texts = {"text": text[0], "second": text[1]} if self.PAIRS else {"text": text}
+            yield number, {**texts, "label": label}
 
     @property
     def written(self) -> dict[str, Tally]:

@@ -1,51 +1,100 @@
-"""Rows to hold out of a training set whose texts are pieces of each other.
+"""Rows to hold out of a training set whose rows have texts in common.
 
-Of the 66,978 different texts of SST-2's training set, 60,093 are phrases that stand, word for
-word, inside another one. Held out each by the hash of its own text, nearly all would share
-words with training rows that hold them or that they hold, and whatever is chosen on them would
-be chosen on text that the model has learned. So a sentence is held out together with its
-phrases.
+What is chosen on held-out rows should hold for the official dev set, so they have to be as new
+to the model as that set is. Which rows go together differs between the tasks:
+
+- `by_sentence`: of the 66,978 different texts of SST-2's training set, 60,093 are phrases that
+  stand, word for word, inside another one. Held out each by its own hash, nearly all would
+  share words with training rows that hold them or that they hold. So a sentence is held out
+  together with its phrases. (None of the dev set's sentences is in SST-2's training set.)
+- `by_shared_text`: a premise of MNLI stands in three pairs, a sentence of QNLI's in as many as
+  there are questions about its paragraph. Pairs that share a text are held out together, also
+  those that share one only through other pairs.
+- `by_pair`: QQP's pairs form a graph of questions, and GLUE drew the dev set out of it pair by
+  pair: 29,852 of its questions stand in the training set too
+  (https://github.com/nyu-mll/GLUE-baselines/issues/29). Rows held out pair by pair are as new
+  as that. Parts of the graph that share no question with the rest would be newer than the dev
+  set, and of another kind: questions that few others resemble.
 """
 
 import hashlib
-from collections.abc import Set
+from collections.abc import Callable, Sequence, Set
 from itertools import combinations
+from typing import Any
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from ee_jax.data.builder import Row
 
 # Of 1,000 hash values, how many go to each split. A phrase of several sentences follows the
 # one that stands last here: what is in a training sentence is trained on.
 SHARES = {"validation": 30, "calibration": 75, "train": 895}
+_TRAINED = sum(SHARES.values()) - 1  # the hash value of a row of the training split
+# The largest share of all pairs that hang together and are held out: a larger group would be
+# too much of its split.
+LARGEST = 0.01
+
+# The hash value of each text, the same for those that go together.
+Grouping = Callable[[Sequence[Any]], list[int]]
 
 
-def held_out(rows: list[Row]) -> dict[str, list[Row]]:
+def held_out(rows: Sequence[Row], grouping: Grouping) -> dict[str, list[Row]]:
     """The rows of each split of `SHARES`.
 
-    The hash of its sentence decides where a row goes: the text of the training set that holds
-    the row's text and is held by no other. No text of a held-out split stands in a training
-    text, equal texts are in one split, and the order of the file plays no part.
+    The hash value that `grouping` gives its text decides where a row goes, so equal texts are
+    in one split, and the order of the file plays no part.
 
     Within a split, rows are in the order of the hashes of their texts, so the first rows are a
     fair sample of it.
     """
-    texts = {text: " ".join(text.split()) for text, _ in rows}
-    points = _points(set(texts.values()))
     splits: dict[str, list[Row]] = {split: [] for split in SHARES}
-    for text, label in sorted(rows, key=lambda row: _sha256(row[0])):
-        splits[_split_at(points[texts[text]])].append((text, label))
+    points = grouping([text for text, _ in rows])
+    for row, point in sorted(zip(rows, points, strict=True), key=lambda found: _key(found[0])):
+        splits[_split_at(point)].append(row)
     return splits
 
 
-def _points(texts: Set[str]) -> dict[str, int]:
-    """The hash value of each text's sentence, the largest where it stands in several."""
-    points: dict[str, int] = {}
-    for text in sorted(texts, key=lambda text: len(text.split()), reverse=True):
+def by_sentence(texts: Sequence[str]) -> list[int]:
+    """The hash value of each text's sentence, the largest where it stands in several.
+
+    A sentence is a text that stands in no other. No text of a held-out split stands in a
+    training text.
+    """
+    words = [_spaced(text) for text in texts]
+    points, different = {}, set(words)
+    for text in sorted(different, key=lambda text: len(text.split()), reverse=True):
         if text in points:  # a part of a sentence; so is whatever stands in it
             continue
         points[text] = _point(text)
-        for part in _inside(text, texts):
+        for part in _inside(text, different):
             points[part] = max(points.get(part, 0), points[text])
-    return points
+    return [points[text] for text in words]
+
+
+def by_shared_text(pairs: Sequence[tuple[str, str]]) -> list[int]:
+    """The hash value of the first text, by name, of all that hang together with a pair.
+
+    No text is in two splits. Pairs that hang together and are more than `LARGEST` of all are
+    trained on.
+    """
+    number: dict[str, int] = {}
+    text_N2 = np.array(
+        [[number.setdefault(_spaced(t), len(number)) for t in pair] for pair in pairs]
+    )
+    edges = coo_array((np.ones(len(pairs)), text_N2.T), shape=(len(number), len(number)))
+    group_of = connected_components(edges, directed=False)[1]
+    first = {group_of[number[text]]: text for text in sorted(number, reverse=True)}
+    group_N = group_of[text_N2[:, 0]]
+    large = np.bincount(group_N) > LARGEST * len(pairs)
+    point_of = {g: _TRAINED if large[g] else _point(text) for g, text in first.items()}
+    return [point_of[group] for group in group_N]
+
+
+def by_pair(pairs: Sequence[tuple[str, str]]) -> list[int]:
+    """The hash value of each pair, whichever of its texts comes first."""
+    return [_point("\t".join(sorted(map(_spaced, pair)))) for pair in pairs]
 
 
 def _inside(text: str, texts: Set[str]) -> set[str]:
@@ -53,6 +102,16 @@ def _inside(text: str, texts: Set[str]) -> set[str]:
     words = text.split()
     spans = (" ".join(words[a:b]) for a, b in combinations(range(len(words) + 1), 2))
     return {span for span in spans if span in texts} - {text}
+
+
+def _spaced(text: str) -> str:
+    """With single spaces."""
+    return " ".join(text.split())
+
+
+def _key(row: Row) -> str:
+    text, _ = row
+    return _sha256(text if isinstance(text, str) else "\t".join(text))
 
 
 def _point(text: str) -> int:

@@ -6,15 +6,17 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from jaxtyping import Int32
+from jaxtyping import Num
 from tensorflow_datasets.core.utils import tqdm_utils
 
 from ee_jax.data.builder import Row, RowsBuilder, tally_of
 from ee_jax.data.place import Place, Prepared, write_down
 from ee_jax.data.registry import manual_folder, nearest
+from ee_jax.data.text import Text
 from ee_jax.errors import UserError
 
 # Rows read at a time. One by one takes four times as long, all at once holds them all twice.
@@ -23,10 +25,13 @@ _CHUNK = 4096
 
 @dataclass(frozen=True)
 class Examples:
-    """A split in memory; `classes[label_N[n]]` is the right answer for `texts[n]`."""
+    """A split in memory; `classes[label_N[n]]` is the right answer for `texts[n]`.
 
-    texts: list[str]
-    label_N: Int32[np.ndarray, " N"]
+    Without classes, the label is the answer itself, a number.
+    """
+
+    texts: list[Text]
+    label_N: Num[np.ndarray, " N"]  # int32; float32 where there are no classes
     classes: tuple[str, ...]
 
 
@@ -35,9 +40,9 @@ def prepare(
 ) -> Prepared:
     """Builds data set `name` under `folder` (see `root_folder`) unless it is there already.
 
-    A data set that is made from files which the user has to fetch finds them in `manual_dir`
-    (see `manual_folder`). Once it is built, nothing reads them, except to see that files which
-    may be any are still the same.
+    A data set that is made from files which the user fetches finds them in `manual_dir` (see
+    `manual_folder`). Once it is built, nothing reads them, except to see that files which may
+    be any are still the same.
 
     Raises:
       UserError: no such data set, a folder that cannot be written, a broken data set, or files
@@ -46,8 +51,7 @@ def prepare(
     place = Place.of(name, folder)
     try:
         if not place.folder.exists():
-            needed = place.kind.MANUAL
-            files = manual_folder(name, needed, manual_dir) if needed else None
+            files = manual_folder(manual_dir) if place.kind.MANUAL else None
             place.folder.parent.mkdir(parents=True, exist_ok=True)
             _build(place, files)
     except OSError as error:
@@ -78,7 +82,8 @@ def open_split(name: str, split: str, folder: str | Path | None = None) -> Examp
         raise place.broken(f"split {split} has {found.rows} rows, not {written.rows}")
     if found.sha256 != written.sha256:
         raise place.broken(f"the rows of split {split} are not those that were written")
-    label_N = np.array([label for _, label in rows], np.int32)
+    kind = np.int32 if prepared.classes else np.float32
+    label_N = np.array([label for _, label in rows], kind)
     return Examples([text for text, _ in rows], label_N, prepared.classes)
 
 
@@ -117,7 +122,12 @@ def _read(folder: Path, split: str) -> list[Row]:
     source = builder.as_data_source(split)  # pyright: ignore[reportCallIssue]
     chunks = (range(at, min(at + _CHUNK, len(source))) for at in range(0, len(source), _CHUNK))
     rows = (row for chunk in chunks for row in source.__getitems__(chunk))
-    return [(row["text"].decode(), int(row["label"])) for row in rows]
+    return [(_text(row), np.asarray(row["label"]).item()) for row in rows]
+
+
+def _text(row: dict[str, Any]) -> Text:
+    text = row["text"].decode()
+    return (text, row["second"].decode()) if "second" in row else text
 
 
 @contextlib.contextmanager

@@ -14,8 +14,14 @@ if TYPE_CHECKING:
 # Name -> "module:class" of its builder.
 DATASETS = {
     "stdlib_docstrings": "ee_jax.data.stdlib_docstrings:StdlibDocstrings",
-    "glue/sst2": "ee_jax.data.glue:Sst2",
     "glue/cola": "ee_jax.data.glue:Cola",
+    "glue/sst2": "ee_jax.data.glue:Sst2",
+    "glue/mrpc": "ee_jax.data.glue:Mrpc",
+    "glue/qqp": "ee_jax.data.glue:Qqp",
+    "glue/stsb": "ee_jax.data.glue:Stsb",
+    "glue/mnli": "ee_jax.data.glue:Mnli",
+    "glue/qnli": "ee_jax.data.glue:Qnli",
+    "glue/rte": "ee_jax.data.glue:Rte",
 }
 
 # Data sets of the user's own text, `text/NAME`: a function from NAME to a builder.
@@ -42,22 +48,10 @@ def root_folder(folder: str | Path | None = None) -> Path:
     return Path(chosen).expanduser()
 
 
-def manual_folder(name: str, needed: str, folder: str | Path | None = None) -> Path:
-    """Where the user put the files that data set `name` is made from.
-
-    That is `folder`, else $EE_JAX_MANUAL_DIR.
-
-    Raises:
-      UserError: neither is given; says that the folder has to hold what is `needed`.
-    """
+def manual_folder(folder: str | Path | None = None) -> Path | None:
+    """Where the user put fetched files: `folder`, else $EE_JAX_MANUAL_DIR; None: nowhere."""
     chosen = folder or os.environ.get("EE_JAX_MANUAL_DIR")
-    if not chosen:
-        ways = "`--manual-dir` (in a config: `data.manual_dir`) or EE_JAX_MANUAL_DIR"
-        raise UserError(
-            f"`{name}` is made from files that you fetch: name the folder that holds {needed} "
-            f"with {ways}"
-        )
-    return Path(chosen).expanduser()
+    return Path(chosen).expanduser() if chosen else None
 
 
 def nearest(wrong: str, names: list[str]) -> str:

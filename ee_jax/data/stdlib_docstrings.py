@@ -18,7 +18,7 @@ from ee_jax.data.docstrings import labelled_docstrings
 
 
 @functools.cache
-def _read() -> tuple[list[str], dict[str, list[Row]]]:
+def _read() -> tuple[list[str], dict[str, list[tuple[str, int]]]]:
     return labelled_docstrings(Path(sysconfig.get_path("stdlib")))
 
 

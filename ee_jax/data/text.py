@@ -10,7 +10,9 @@ from tokenizers import Tokenizer
 
 from ee_jax.errors import UserError
 
-TokenRow = Int32[np.ndarray, " T"]
+Text = str | tuple[str, str]  # a text, or a pair of them
+# The ids of a text's tokens; of a pair whose tokenizer tells its texts apart, id and type.
+TokenRow = Int32[np.ndarray, " T"] | Int32[np.ndarray, "T 2"]
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -41,16 +43,22 @@ def check_vocabulary(tokenizer: Tokenizer, vocabulary: int, folder: Path) -> Non
         )
 
 
-def encode(tokenizer: Tokenizer, texts: Sequence[str], max_length: int) -> list[TokenRow]:
-    """Token ids of each text with the special tokens, which stay when a text is cut.
+def encode(tokenizer: Tokenizer, texts: Sequence[Text], max_length: int) -> list[TokenRow]:
+    """Tokens of each text, or pair of texts, with the special tokens of the tokenizer.
 
-    A text of more than `max_length` tokens loses its end, not its final [SEP].
+    A text of more than `max_length` tokens loses its end, not its final [SEP]. Of a pair, the
+    longer text loses its end first; once both have equally many tokens they lose them alike.
+
+    Rows of pairs have types (0 for the first text, 1 for the second) if the tokenizer gives
+    any: BERT's does, RoBERTa's does not.
     """
-    tokenizer.enable_truncation(max_length)
+    tokenizer.enable_truncation(max_length, strategy="longest_first")
     try:
         encodings = tokenizer.encode_batch_fast(list(texts))
     finally:
         tokenizer.no_truncation()
+    if any(any(encoding.type_ids) for encoding in encodings):
+        return [np.array([e.ids, e.type_ids], np.int32).T for e in encodings]
     return [np.array(encoding.ids, np.int32) for encoding in encodings]
 
 

@@ -6,13 +6,13 @@ from typing import Any
 import jax
 import numpy as np
 from flax import nnx
-from jaxtyping import Int32
+from jaxtyping import Num
 
 from ee_jax.config import Experiment
 from ee_jax.data.batches import Batch, evaluation_batches
 from ee_jax.data.prepared import open_split, prepare
 from ee_jax.data.registry import builder_of
-from ee_jax.data.text import check_vocabulary, encode, load_tokenizer
+from ee_jax.data.text import TokenRow, check_vocabulary, encode, load_tokenizer
 from ee_jax.errors import UserError
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.exit_model import ExitModel
@@ -29,8 +29,8 @@ SPLITS = ("train", "validation", "calibration", "test")
 class Split:
     """A split as token rows."""
 
-    rows: list[Int32[np.ndarray, " T"]]
-    label_N: Int32[np.ndarray, " N"]
+    rows: list[TokenRow]
+    label_N: Num[np.ndarray, " N"]  # int32; float32 where there are no classes
     lengths: tuple[int, ...]
 
     def batches(self, batch: int) -> list[Batch]:

@@ -154,6 +154,45 @@ def test_another_number_of_shards_may_resume():
     assert same([next(half)], [share(next(whole), 1, 2)])
 
 
+def typed_rows_of(sizes: list[int]) -> tuple[list[np.ndarray], np.ndarray]:
+    """The same rows, each token with the type of its number's last bit."""
+    rows, label_N = rows_of(sizes)
+    return [np.stack([row, row % 2], 1) for row in rows], label_N
+
+
+def check_types(typed: Batch, plain: Batch) -> None:
+    ids_BT, mask_BT, types_BT = plain.tokens
+    assert types_BT is None
+    np.testing.assert_array_equal(typed.tokens.types_BT, np.where(mask_BT, ids_BT % 2, 0))
+    assert typed.tokens.types_BT.dtype == np.int32
+    assert same(
+        typed._replace(tokens=typed.tokens[:2]), plain._replace(tokens=plain.tokens[:2])
+    )
+
+
+@given(row_lengths, st.integers(1, 9))
+def test_rows_of_pairs_have_their_types(sizes, batch_size):
+    shape = {"lengths": LENGTHS, "batch": batch_size}
+    plain = evaluation_batches(*rows_of(sizes), **shape)
+    for batch in evaluation_batches(*typed_rows_of(sizes), **shape):
+        check_types(batch, next(plain))
+    assert next(plain, None) is None
+
+
+def test_rows_of_pairs_have_their_types_in_training_too():
+    typed = training_batches(*typed_rows_of(SIZES), lengths=LENGTHS, batch=4, seed=0)
+    for batch, plain in zip(islice(typed, 9), train(), strict=False):
+        check_types(batch, plain)
+
+
+def test_numbers_stay_numbers():
+    rows, _ = rows_of([2, 3])
+    label_N = np.array([0.5, 4.25], np.float32)
+    (batch,) = evaluation_batches(rows, label_N, lengths=LENGTHS, batch=3)
+    assert batch.label_B.dtype == np.float32
+    assert batch.label_B.tolist() == [0.5, 4.25, 4.25]
+
+
 def test_what_the_user_can_mend_is_said_at_the_call():
     with pytest.raises(UserError, match="batch 6 does not divide by 4 shards"):
         train(batch=6, shards=4)

