@@ -12,6 +12,7 @@ from ee_jax.runs.folder import RunFolder
 from ee_jax.runs.inputs import Corpus, check, load_corpus, make_model
 from ee_jax.runs.judge import Judge
 from ee_jax.runs.measure import Measurer
+from ee_jax.runs.subject import ExitSubject
 from ee_jax.runs.train import Trainer
 from ee_jax.runs.versions import device, versions
 from ee_jax.sharding import data_mesh
@@ -52,7 +53,9 @@ class _Story:
         outputs = len(corpus.classes) or 1  # one of a regression
         model, values = make_model(experiment, architecture, outputs)
         forward = ForwardPass(model, mesh)
-        trainer = Trainer(experiment, model, corpus, forward, mesh, folder.hash, display)
+        subject = ExitSubject(experiment, model, corpus, forward, folder.hash, display)
+        pause = experiment.checkpoint_seconds
+        trainer = Trainer(subject, experiment.seed, pause, mesh, folder.hash, display)
         test, metrics = corpus.splits["test"], corpus.metrics
         measurer = Measurer(experiment, model, test, metrics, mesh, display)
         judge = Judge(experiment, model, corpus, forward, measurer, folder, display)

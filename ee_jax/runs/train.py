@@ -1,26 +1,19 @@
 """Training one strategy of a run: its stages in turn, saved, resumed and logged."""
 
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from jax.sharding import Mesh
 
-from ee_jax.config import Experiment, Strategy
 from ee_jax.display import Display
-from ee_jax.exits.forward import ForwardPass
-from ee_jax.models.exit_model import ExitModel
-from ee_jax.models.export import export_model, import_model, read_exits
-from ee_jax.models.files import WEIGHTS, find_weights
-from ee_jax.models.parameters import Parameters, bind, parameters
+from ee_jax.models.files import WEIGHTS
+from ee_jax.models.parameters import Parameters
 from ee_jax.runs.folder import MetricsFile
-from ee_jax.runs.inputs import Corpus
 from ee_jax.training.checkpoints import Checkpoints
-from ee_jax.training.fit import Examples, Point, StageFit, steps_of
-from ee_jax.training.strategies import Stage, stages
+from ee_jax.training.fit import Examples, Point, StageFit, Task, steps_of
 
 LOG_EVERY = 10  # steps
 
@@ -38,52 +31,63 @@ def _clock(before: float) -> Callable[[], float]:
     return lambda: before + time.perf_counter() - start
 
 
+class Subject(Protocol):
+    """What is trained: a model with its data, and how it is kept."""
+
+    @property
+    def rows(self) -> int:
+        """Examples of an epoch."""
+        ...
+
+    def tasks(self, strategy: Any) -> list[Task]:
+        """The stages of a strategy, in turn."""
+        ...
+
+    def examples(self, strategy: str, stage: Any, values: Parameters) -> Examples:
+        """What a stage learns from, where the model has these parameters before it."""
+        ...
+
+    def export(self, strategy: str, trained: Trained, folder: Path) -> None:
+        """Writes the trained model; its weights last."""
+        ...
+
+    def load(self, folder: Path) -> Trained:
+        """Reads it back."""
+        ...
+
+
 @dataclass(frozen=True)
 class Trainer:
     """Trains the strategies of one experiment."""
 
-    experiment: Experiment
-    model: ExitModel  # shapes only
-    corpus: Corpus
-    forward: ForwardPass
+    subject: Subject
+    seed: int
+    checkpoint_seconds: float
     mesh: Mesh
     identity: str  # of the experiment: whose checkpoints these are
     display: Display
 
-    def train(self, strategy: Strategy, values: Parameters, folder: Path) -> Trained:
+    def train(self, strategy: Any, values: Parameters, folder: Path) -> Trained:
         """The trained parameters: read back if the folder has them, else made from `values`."""
         exported = folder / "model"
         if not (exported / WEIGHTS).exists():
-            self._export(strategy, self._train(strategy, values, folder), exported)
-        seconds = read_exits(exported)["train_seconds"]
-        return Trained(parameters(import_model(exported)), seconds)
+            trained = self._train(strategy, values, folder)
+            exported.mkdir(exist_ok=True)
+            self.subject.export(strategy.name, trained, exported)
+        return self.subject.load(exported)
 
-    def _export(self, strategy: Strategy, trained: Trained, folder: Path) -> None:
-        folder.mkdir(exist_ok=True)
-        weights = find_weights(self.experiment.model.weights)
-        shutil.copyfile(weights / "tokenizer.json", folder / "tokenizer.json")
-        model = bind(self.model, trained.values)
-        notes = {
-            "classes": self.corpus.classes,
-            "config_hash": self.identity,
-            "train_seconds": trained.seconds,
-        }
-        export_model(model, folder, strategy=strategy.name, **notes)
-
-    def _train(self, strategy: Strategy, values: Parameters, folder: Path) -> Trained:
+    def _train(self, strategy: Any, values: Parameters, folder: Path) -> Trained:
         saves = Checkpoints(folder / "checkpoints", f"{self.identity}/{strategy.name}")
         saved = saves.notes()
         clock = _clock(saved["seconds"] if saved else 0.0)
         metrics = MetricsFile(folder / "metrics.jsonl", keep=saved["number"] if saved else 0)
         before = 0  # steps of earlier stages
-        scores = self.experiment.exits.scores
-        todo = stages(strategy, len(self.model.design.layers), scores)
-        for number, stage in enumerate(todo):
+        for number, task in enumerate(self.subject.tasks(strategy)):
             if not saved or number >= saved["stage"]:
                 so_far = (number, before, clock)
-                work = StageRun(self, strategy.name, stage, *so_far, saves, metrics)
+                work = StageRun(self, strategy.name, task, *so_far, saves, metrics)
                 values = work.run(values)
-            before += steps_of(stage, len(self.corpus.splits["train"].rows))
+            before += steps_of(task.stage, self.subject.rows)
         saves.close()
         metrics.close()
         return Trained(values, clock())
@@ -95,7 +99,7 @@ class StageRun:
 
     trainer: Trainer
     strategy: str
-    stage: Stage
+    task: Task
     number: int  # among the strategy's stages
     before: int  # steps of the stages before
     clock: Callable[[], float]  # seconds spent on the strategy
@@ -104,48 +108,36 @@ class StageRun:
 
     def run(self, values: Parameters) -> Parameters:
         """The whole model's parameters after the stage."""
-        trainer, rows = self.trainer, self.trainer.corpus.splits["train"].rows
-        dropout = trainer.experiment.model.dropout
-        fit = StageFit(trainer.model, self.stage, len(rows), trainer.mesh, dropout)
+        trainer, stage = self.trainer, self.task.stage
+        fit = StageFit(self.task, trainer.subject.rows, trainer.mesh)
         learner, kept = fit.start(values)
         saved, data = self.saves.notes(), None
         if saved and saved["stage"] == self.number:
             learner, kept = self.saves.load((learner, kept)).tree
             data = saved["data"]
         trained, done = learner.values, int(learner.step)
-        examples = self._examples({**kept, **trained})
-        points = fit.run(learner, kept, examples, trainer.experiment.seed, data)
+        examples = trainer.subject.examples(self.strategy, stage, {**kept, **trained})
+        points = fit.run(learner, kept, examples, trainer.seed, data)
         last_save = time.monotonic()
-        with trainer.display.bar(
-            f"{self.strategy}: {self.stage.name}", fit.steps, done
-        ) as tick:
+        label = f"{self.strategy}: {stage.name}"
+        with trainer.display.bar(label, fit.steps, done) as tick:
             for point in points:
                 trained = point.learner.values
                 self._log(point, fit.steps)
                 pause = time.monotonic() - last_save
-                if pause >= trainer.experiment.checkpoint_seconds or point.step == fit.steps:
+                if pause >= trainer.checkpoint_seconds or point.step == fit.steps:
                     self._save(point, kept)
                     last_save = time.monotonic()
                 tick(f"loss {point.metrics.loss:.3f}")
         trainer.display.say(f"  compiling took, of that: {fit.compile_seconds:.1f} s")
         return {**kept, **trained}
 
-    def _examples(self, values: Parameters) -> Examples:
-        """Token rows where the backbone learns; else what it makes of them, once."""
-        split = self.trainer.corpus.splits["train"]
-        if self.stage.backbone:
-            return Examples(split.rows, split.label_N, split.lengths)
-        batches = split.batches(self.trainer.forward.batch)
-        with self.trainer.display.bar(f"{self.strategy}: features", len(batches)) as tick:
-            features = self.trainer.forward.features(values, batches, len(split.rows), tick)
-        return Examples(split.rows, split.label_N, split.lengths, features)
-
     def _log(self, point: Point, steps: int) -> None:
         if point.step % LOG_EVERY and point.step != steps:
             return
         self.metrics.write(
             self.before + point.step,
-            stage=self.stage.name,
+            stage=self.task.stage.name,
             loss=float(point.metrics.loss),
             loss_E=point.metrics.loss_E.tolist(),
             gradient_norm=float(point.metrics.gradient_norm),

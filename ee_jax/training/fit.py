@@ -16,18 +16,21 @@ from jaxtyping import Float, Int32, Num
 from ee_jax.compilation import Program
 from ee_jax.data.batches import Batch, training_batches
 from ee_jax.errors import UserError
-from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.parameters import Parameters
 from ee_jax.sharding import check_batch, replicate, split_batch
+from ee_jax.training.language import LanguageStage
 from ee_jax.training.step import (
     Learner,
     Metrics,
+    Objective,
     make_optimizer,
     make_step,
     partition,
     start_learner,
 )
 from ee_jax.training.strategies import Stage
+
+AnyStage = Stage | LanguageStage
 
 
 @dataclass(frozen=True)
@@ -49,18 +52,23 @@ class Point(NamedTuple):
     data: dict[str, Any]  # state of the batches' iterator
 
 
+class Task(NamedTuple):
+    """A stage, and what it minimises in a model."""
+
+    stage: AnyStage
+    objective: Objective
+
+
 class StageFit:
     """One stage of one model, ready to run."""
 
-    def __init__(
-        self, model: ExitModel, stage: Stage, examples: int, mesh: Mesh, dropout: float
-    ):
+    def __init__(self, task: Task, examples: int, mesh: Mesh):
+        stage, objective = task
         check_batch(stage.fit.batch, mesh, "fit.batch")
         self.steps = steps_of(stage, examples)
         self._stage, self._mesh = stage, mesh
         self._optimizer = make_optimizer(stage.fit, self.steps)
-        step = make_step(model, stage, self._optimizer, dropout)
-        self._program = Program(step, donate=(0,))
+        self._program = Program(make_step(objective, self._optimizer), donate=(0,))
 
     @property
     def compile_seconds(self) -> float:
@@ -69,7 +77,7 @@ class StageFit:
 
     def start(self, values: Parameters) -> tuple[Learner, Parameters]:
         """The learner before the first step, and the parameters that the stage keeps."""
-        trained, kept = partition(values, self._stage)
+        trained, kept = partition(values, self._stage.trains)
         # A step donates its learner; `values` is the caller's.
         copied = {path: value.copy() for path, value in trained.items()}
         return start_learner(copied, self._optimizer), kept
@@ -129,6 +137,6 @@ class StageFit:
             )
 
 
-def steps_of(stage: Stage, examples: int) -> int:
+def steps_of(stage: AnyStage, examples: int) -> int:
     """Steps of a stage on so many examples."""
     return math.ceil(stage.fit.epochs * examples / stage.fit.batch)

@@ -15,6 +15,7 @@ from ee_jax.models.parameters import Parameters, bind
 from ee_jax.tokens import Tokens
 from ee_jax.training.language_losses import Said, mean_over_tokens, say
 from ee_jax.training.layerskip import kept_blocks
+from ee_jax.training.step import Objective
 
 Weights = Callable[[ArrayLike], Float[Array, " E"]]  # of the number of steps taken
 Rates = Callable[[ArrayLike], Float[Array, " L"]]
@@ -34,8 +35,8 @@ class LanguageStage:
     by_confidence: bool = False  # is a token's loss scaled by its exit's largest probability?
 
 
-def language_loss(model: LanguageModel, stage: LanguageStage, dropout: float) -> Callable:
-    """(trained, kept, step, key, inputs) -> (loss, loss_E), to be differentiated by the first.
+def language_objective(model: LanguageModel, stage: LanguageStage, dropout: float) -> Objective:
+    """The objective of a stage of a language model.
 
     The inputs are rows of T + 1 tokens, of which all but the first are predicted, and labels
     that nothing reads.

@@ -22,6 +22,7 @@ from ee_jax.training.layerskip import (
     rotational,
 )
 from ee_jax.training.losses import exit_weights
+from ee_jax.training.strategies import is_head
 
 Layers = tuple[int, ...]
 
@@ -39,13 +40,13 @@ def joint(strategy: Joint, layers: Layers, steps: int) -> LanguageStage:
 
 def frozen(strategy: Frozen, layers: Layers, steps: int) -> LanguageStage:
     """Only what the early exits have of their own learns, from the text."""
-    return LanguageStage("exits", strategy.fit, always(_lower(layers)), of_an_exit)
+    return LanguageStage("exits", strategy.fit, always(_lower(layers)), is_head)
 
 
 def towards(strategy: Towards, layers: Layers, steps: int) -> LanguageStage:
     """Early exits learn the last exit's distribution; with the backbone, the last the text."""
     exits = len(layers)
-    trains = everything if strategy.backbone else of_an_exit
+    trains = everything if strategy.backbone else is_head
     last_E = np.eye(exits)[-1]
     return LanguageStage(
         "distill",
@@ -105,11 +106,6 @@ def everything(path: str) -> bool:
     return True
 
 
-def of_an_exit(path: str) -> bool:
-    """True for parameters that an exit has of its own: its norm, its learned confidence."""
-    return path.startswith(("norms.", "scores."))
-
-
 STRATEGIES: dict[type, Callable[[Any, Layers, int], LanguageStage]] = {
     Joint: joint,
     Frozen: frozen,
@@ -129,7 +125,7 @@ def language_stage(
     """
     stage = STRATEGIES[type(strategy)](strategy, design.layers, steps)
     own = design.own_norms or design.learned
-    if stage.trains is of_an_exit and not own:
+    if stage.trains is is_head and not own:
         raise UserError(
             f"strategy `{strategy.name}` trains what exits have of their own, and these have "
             "nothing: set exits.own_norms, or name `learned` in exits.confidences"

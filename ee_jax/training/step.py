@@ -12,7 +12,7 @@ from ee_jax.config import Fit
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.parameters import Parameters, bind
 from ee_jax.training.losses import exit_losses
-from ee_jax.training.strategies import Stage
+from ee_jax.training.strategies import Stage, is_head
 
 
 class Learner(NamedTuple):
@@ -29,6 +29,10 @@ class Metrics(NamedTuple):
     loss: Float[Array, ""]
     loss_E: Float[Array, " E"]
     gradient_norm: Float[Array, ""]
+
+
+# (trained, kept, steps taken, key, inputs) -> (loss, loss_E), differentiated by the first.
+Objective = Callable[[Parameters, Parameters, Array, Array, Any], tuple[Array, Array]]
 
 
 def schedule(peak: float, warmup: int, steps: int) -> optax.Schedule:
@@ -53,13 +57,11 @@ def make_optimizer(fit: Fit, steps: int) -> optax.GradientTransformation:
         "backbone": adamw(fit.learning_rate),
         "exits": adamw(fit.head_learning_rate),
     }
-    return optax.chain(
-        optax.clip_by_global_norm(fit.clip), optax.partition(rates, _first_of_path)
-    )
+    return optax.chain(optax.clip_by_global_norm(fit.clip), optax.partition(rates, _groups))
 
 
-def _first_of_path(values: Parameters) -> dict[str, str]:
-    return {path: path.split(".")[0] for path in values}
+def _groups(values: Parameters) -> dict[str, str]:
+    return {path: "exits" if is_head(path) else "backbone" for path in values}
 
 
 def _are_matrices(values: Parameters) -> Any:
@@ -67,13 +69,15 @@ def _are_matrices(values: Parameters) -> Any:
     return jax.tree.map(lambda value: value.ndim > 1, values)
 
 
-def partition(values: Parameters, stage: Stage) -> tuple[Parameters, Parameters]:
-    """The parameters that the stage trains, and those it keeps.
+def partition(
+    values: Parameters, trains: Callable[[str], bool]
+) -> tuple[Parameters, Parameters]:
+    """The parameters that a stage trains, and those it keeps.
 
     The kept ones never meet the optimizer: it has no state for them, and not even a zero is
     added to them (which would turn -0.0 into 0.0).
     """
-    trained = {path: value for path, value in values.items() if stage.trains(path)}
+    trained = {path: value for path, value in values.items() if trains(path)}
     kept = {path: value for path, value in values.items() if path not in trained}
     return trained, kept
 
@@ -83,16 +87,16 @@ def start_learner(values: Parameters, optimizer: optax.GradientTransformation) -
     return Learner(values, optimizer.init(values), jnp.int32(0))
 
 
-def make_step(
-    model: ExitModel, stage: Stage, optimizer: optax.GradientTransformation, dropout: float
-) -> Callable[[Learner, Parameters, Array, Any], tuple[Learner, Metrics]]:
-    """A step: (learner, kept parameters, key, inputs) -> (learner, metrics).
+def exit_objective(model: ExitModel, stage: Stage, dropout: float) -> Objective:
+    """The objective of a stage of a classifier.
 
     The inputs are tokens and target_B where the backbone learns, and otherwise
     feature_EBD, which the heads read, and target_B.
     """
 
-    def loss(trained: Parameters, kept: Parameters, taken: Array, key: Array, inputs: Any):
+    def loss(
+        trained: Parameters, kept: Parameters, taken: Array, key: Array, inputs: Any
+    ) -> tuple[Array, Array]:
         bound = bind(model, {**kept, **trained})
         if stage.backbone:
             tokens, target_B = inputs
@@ -105,9 +109,17 @@ def make_step(
             value += stage.scores(answer, target_B)
         return value, exit_losses(answer.logits, target_B)
 
+    return loss
+
+
+def make_step(
+    objective: Objective, optimizer: optax.GradientTransformation
+) -> Callable[[Learner, Parameters, Array, Any], tuple[Learner, Metrics]]:
+    """A step: (learner, kept parameters, key, inputs) -> (learner, metrics)."""
+
     def step(learner: Learner, kept: Parameters, key: Array, inputs: Any) -> Any:
         key = jax.random.fold_in(key, learner.step)
-        value_and_gradient = jax.value_and_grad(loss, has_aux=True)
+        value_and_gradient = jax.value_and_grad(objective, has_aux=True)
         (value, loss_E), gradient = value_and_gradient(
             learner.values, kept, learner.step, key, inputs
         )

@@ -147,8 +147,8 @@ def everything(path: str) -> bool:
 
 
 def is_head(path: str) -> bool:
-    """True for the parameters of exit heads and learned confidences."""
-    return path.startswith("exits.")
+    """True for what an exit has of its own: head, norm of a language model, confidence."""
+    return path.startswith(("exits.", "norms.", "scores."))
 
 
 def is_score(path: str) -> bool:

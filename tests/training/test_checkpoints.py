@@ -13,7 +13,8 @@ import pytest
 from ee_jax.config import Fit, Frozen, Joint
 from ee_jax.errors import UserError
 from ee_jax.training.checkpoints import Checkpoints
-from ee_jax.training.fit import StageFit
+from ee_jax.training.fit import StageFit, Task
+from ee_jax.training.step import exit_objective
 from ee_jax.training.strategies import stages
 
 TREE = {"a": jnp.arange(6.0).reshape(2, 3), "b": (jnp.array([-0.0, jnp.nan]), jnp.int32(3))}
@@ -120,7 +121,7 @@ def test_a_resumed_stage_ends_with_the_same_bits(
     """Dropout, the order of the examples and Adam's moments all go on where they were."""
     (stage,) = stages(strategy, exits=2)
     read = examples if stage.backbone else features
-    fit = StageFit(model, stage, 32, mesh, dropout=0.1)
+    fit = StageFit(Task(stage, exit_objective(model, stage, 0.1)), 32, mesh)
     learner, kept = fit.start(values)
     losses = []
     for point in fit.run(learner, kept, read, seed=0):

@@ -11,7 +11,8 @@ from ee_jax.calibration.scores import auroc
 from ee_jax.config import Fit, Frozen, Joint, Learned
 from ee_jax.errors import UserError
 from ee_jax.models.parameters import bind
-from ee_jax.training.fit import Examples, StageFit, steps_of
+from ee_jax.training.fit import Examples, StageFit, Task, steps_of
+from ee_jax.training.step import exit_objective
 from ee_jax.training.strategies import stages
 
 FIT = Fit(epochs=3.0, batch=8, learning_rate=1e-3, head_learning_rate=1e-2)
@@ -28,7 +29,9 @@ def heads(**changes):
 @pytest.fixture
 def make_fit(model, mesh):
     """A stage on 32 examples."""
-    return lambda stage, dropout=0.0: StageFit(model, stage, 32, mesh, dropout)
+    return lambda stage, dropout=0.0: StageFit(
+        Task(stage, exit_objective(model, stage, dropout)), 32, mesh
+    )
 
 
 def test_steps_are_the_epochs_rounded_up():

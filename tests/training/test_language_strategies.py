@@ -17,7 +17,7 @@ from ee_jax.models.parameters import bind, parameters
 from ee_jax.models.transformer import Transformer
 from ee_jax.tokens import Tokens
 from ee_jax.training.ee_llm import warmed_up
-from ee_jax.training.language import language_loss
+from ee_jax.training.language import language_objective
 from ee_jax.training.language_strategies import language_stage
 
 DESIGN = LanguageDesign((1, 2, 3), own_norms=True, learned=True)
@@ -38,7 +38,7 @@ def model() -> LanguageModel:
 
 def loss_of(model, stage):
     """(step, key) -> the loss and those of the exits."""
-    loss, values = jax.jit(language_loss(model, stage, 0.0)), parameters(model)
+    loss, values = jax.jit(language_objective(model, stage, 0.0)), parameters(model)
 
     def at(step=0, key=0):
         value, loss_E = loss(values, {}, jnp.int32(step), jax.random.key(key), INPUTS)
@@ -48,7 +48,7 @@ def loss_of(model, stage):
 
 
 def gradient_of(model, stage):
-    loss = jax.jit(jax.grad(language_loss(model, stage, 0.0), has_aux=True))
+    loss = jax.jit(jax.grad(language_objective(model, stage, 0.0), has_aux=True))
     return loss(parameters(model), {}, jnp.int32(0), jax.random.key(0), INPUTS)[0]
 
 

@@ -19,9 +19,15 @@ from ee_jax.config import (
 )
 from ee_jax.models.parameters import bind
 from ee_jax.tokens import Tokens
-from ee_jax.training.fit import StageFit
+from ee_jax.training.fit import StageFit, Task
 from ee_jax.training.losses import exit_losses
-from ee_jax.training.step import make_optimizer, make_step, partition, start_learner
+from ee_jax.training.step import (
+    exit_objective,
+    make_optimizer,
+    make_step,
+    partition,
+    start_learner,
+)
 from ee_jax.training.strategies import is_head, is_score, stages
 
 FIT = Fit(epochs=3.0, batch=8, learning_rate=1e-3, head_learning_rate=1e-2)
@@ -40,7 +46,7 @@ def changed(before, after) -> set[str]:
 
 def run_stage(model, stage, values, read, mesh):
     """The whole model's parameters after a stage."""
-    fit = StageFit(model, stage, len(read.rows), mesh, dropout=0.1)
+    fit = StageFit(Task(stage, exit_objective(model, stage, 0.1)), len(read.rows), mesh)
     learner, kept = fit.start(values)
     *_, last = fit.run(learner, kept, read, seed=0)
     return kept | last.learner.values
@@ -74,7 +80,7 @@ def test_deebert_changes_backbone_and_last_head_then_the_lower_heads_and_then_th
 @pytest.mark.parametrize("strategy", [Joint(fit=FIT), Frozen(fit=FIT)])
 def test_the_optimizer_keeps_two_moments_of_what_learns_and_nothing_else(values, strategy):
     (stage,) = stages(strategy, exits=2, learned=Learned())
-    trained, kept = partition(values, stage)
+    trained, kept = partition(values, stage.trains)
     state = start_learner(trained, make_optimizer(FIT, 9)).optimizer
     moments = sum(leaf.size for leaf in jax.tree.leaves(state) if leaf.dtype == jnp.float32)
     learns = [path for path in values if strategy.name == "joint" or is_head(path)]
@@ -86,8 +92,8 @@ def test_the_optimizer_keeps_two_moments_of_what_learns_and_nothing_else(values,
 def one_step(model, stage, values, dropout):
     """A compiled step of plain descent at rate 1, from the untrained parameters."""
     optimizer = optax.sgd(1.0)
-    step = jax.jit(make_step(model, stage, optimizer, dropout))
-    trained, kept = partition(values, stage)
+    step = jax.jit(make_step(exit_objective(model, stage, dropout), optimizer))
+    trained, kept = partition(values, stage.trains)
     learner = start_learner(trained, optimizer)
     return lambda seed, number=0: step(
         learner._replace(step=jnp.int32(number)), kept, jax.random.key(seed), BATCH
