@@ -16,8 +16,9 @@ from ee_jax.tokens import Tokens
 from ee_jax.training.language_losses import Said, mean_over_tokens, say
 from ee_jax.training.layerskip import kept_blocks
 from ee_jax.training.step import Objective
+from ee_jax.training.strategies import Weights
 
-Weights = Callable[[ArrayLike], Float[Array, " E"]]  # of the number of steps taken
+# From the number of steps taken, which may be traced, to how often each block is dropped.
 Rates = Callable[[ArrayLike], Float[Array, " L"]]
 
 

@@ -12,7 +12,7 @@ from ee_jax.config.language import LanguageStrategy, LayerSkip, Towards, WarmedU
 from ee_jax.errors import UserError
 from ee_jax.models.language import LanguageDesign
 from ee_jax.training.ee_llm import warmed_up
-from ee_jax.training.language import LanguageStage, Weights
+from ee_jax.training.language import LanguageStage
 from ee_jax.training.layerskip import (
     SCALES,
     curriculum_weights,
@@ -22,19 +22,14 @@ from ee_jax.training.layerskip import (
     rotational,
 )
 from ee_jax.training.losses import exit_weights
-from ee_jax.training.strategies import is_head
+from ee_jax.training.strategies import always, everything, is_head
 
 Layers = tuple[int, ...]
 
 
-def always(weight_E: Float[np.ndarray, " E"]) -> Weights:
-    """The same weights at every step."""
-    return lambda step: jnp.asarray(weight_E, jnp.float32)
-
-
 def joint(strategy: Joint, layers: Layers, steps: int) -> LanguageStage:
     """Everything learns from the weighted sum of all exits' losses."""
-    weight_E = exit_weights(strategy.weights, len(layers))
+    weight_E = exit_weights(strategy.weights, len(layers), strategy.stride)
     return LanguageStage("joint", strategy.fit, always(weight_E), everything)
 
 
@@ -99,11 +94,6 @@ def _lower(layers: Layers) -> Float[np.ndarray, " E"]:
     """1 / (E - 1) for the early exits, 0 for the last."""
     exits = len(layers)
     return (np.arange(exits) < exits - 1) / max(exits - 1, 1)
-
-
-def everything(path: str) -> bool:
-    """True."""
-    return True
 
 
 STRATEGIES: dict[type, Callable[[Any, Layers, int], LanguageStage]] = {
