@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from ee_jax.models.layers import LayerNorm, gelu
+from ee_jax.models.layers import gelu
+from ee_jax.models.norms import LayerNorm
 
 
 @dataclass(frozen=True)

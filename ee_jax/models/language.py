@@ -9,7 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from ee_jax.models.heads import Answer
-from ee_jax.models.layers import make_norm
+from ee_jax.models.norms import make_norm
 from ee_jax.models.transformer import Transformer
 from ee_jax.tokens import Tokens
 

@@ -10,6 +10,9 @@ from flax import nnx
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.heads import ExitDesign
 from ee_jax.models.huggingface import load_backbone
+from ee_jax.models.language import LanguageDesign
+from ee_jax.models.language_files import read_language, shapes_of
+from ee_jax.models.parameters import bind
 from ee_jax.tokens import Tokens
 
 FOLDER = Path(__file__).parent / "golden"
@@ -22,6 +25,12 @@ LAYERS = (1, 3, 4)  # of 4 blocks
 def golden_backbone(name):
     """The backbone, loaded once; nobody changes it."""
     return load_backbone(FOLDER / name)
+
+
+def golden_language(name):
+    """A decoder with its output, and no exit but the last."""
+    config, values = read_language(str(FOLDER / name))
+    return bind(shapes_of(config, LanguageDesign((config.blocks,))), values)
 
 
 def load_golden(name):

@@ -9,13 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 
 from ee_jax.errors import UserError
-from ee_jax.models.language import LanguageDesign, LanguageModel
+from ee_jax.models.language import LanguageDesign
+from ee_jax.models.language_files import shapes_of
 from ee_jax.models.llama2c import read_llama2c
 from ee_jax.models.parameters import bind, parameters
-from ee_jax.models.transformer import Transformer
 from ee_jax.tokens import Tokens
 from tests.models.golden_models import golden_backbone
 
@@ -104,12 +103,7 @@ def test_exits_of_a_real_model_say_what_is_known(stories):
     """Each block's output through the final norm and the output projection."""
     config, values = read_llama2c(stories / "stories260K.bin")
     design = LanguageDesign(tuple(range(1, config.blocks + 1)))
-
-    def make():
-        rngs = nnx.Rngs(0)
-        return LanguageModel(Transformer(config, rngs=rngs), design, rngs=rngs)
-
-    model = bind(nnx.eval_shape(make), values)
+    model = bind(shapes_of(config, design), values)
     known = json.loads((stories / "reference.json").read_text())
     ids_T = jnp.asarray(known["greedy_token_ids_from_bos"])
 

@@ -4,23 +4,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import nnx
 from tokenizers import Tokenizer
 
 from ee_jax.errors import UserError
-from ee_jax.models.files import find_weights, read_tensors
+from ee_jax.models.files import find_weights
 from ee_jax.models.heads import pool
-from ee_jax.models.huggingface import from_tensors, load_backbone
-from ee_jax.models.language import LanguageDesign, LanguageModel
-from ee_jax.models.parameters import bind, parameters
-from ee_jax.models.transformer import Transformer
+from ee_jax.models.huggingface import load_backbone
 from ee_jax.tokens import Tokens
 from tests.models.golden_models import (
     DECODERS,
     ENCODERS,
-    FOLDER,
     golden_backbone,
     golden_inputs,
+    golden_language,
     load_golden,
     run_blocks,
 )
@@ -47,14 +43,7 @@ def test_hidden_states_after_every_block(name):
 
 @pytest.mark.parametrize("name", DECODERS)
 def test_logits_of_a_decoder(name):
-    golden, config = load_golden(name), golden_backbone(name).config
-
-    def make():
-        rngs, design = nnx.Rngs(0), LanguageDesign((config.blocks,))
-        return LanguageModel(Transformer(config, rngs=rngs), design, rngs=rngs)
-
-    model, folder = nnx.eval_shape(make), FOLDER / name
-    model = bind(model, from_tensors(config, parameters(model), read_tensors(folder), folder))
+    golden, model = load_golden(name), golden_language(name)
     assert (model.output is None) == (name in ("llama3", "gpt2"))
     hidden_BTD = run_blocks(model.backbone, golden_inputs(name))[-1]
     logits_BTV = model.answer(0, jnp.asarray(hidden_BTD)).logits
