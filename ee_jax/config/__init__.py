@@ -1,6 +1,6 @@
 """Experiments as frozen dataclasses: validation, loading, overrides, hash."""
 
-from ee_jax.config.experiment import Experiment, config_hash, to_dict
+from ee_jax.config.experiment import Experiment, check_regression, config_hash, to_dict
 from ee_jax.config.parts import Calibration, Data, Evaluation, Exits, Model
 from ee_jax.config.strategies import (
     Alternating,
@@ -34,6 +34,7 @@ __all__ = [
     "SelfDistill",
     "Strategy",
     "TwoStage",
+    "check_regression",
     "config_hash",
     "to_dict",
 ]

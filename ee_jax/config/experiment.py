@@ -10,7 +10,14 @@ from typing import Any
 
 from ee_jax.config.checks import check, check_types
 from ee_jax.config.parts import Calibration, Data, Evaluation, Exits, Model
-from ee_jax.config.strategies import Frozen, Joint, Staged, Strategy
+from ee_jax.config.strategies import (
+    Distill,
+    Frozen,
+    Joint,
+    SelfDistill,
+    Staged,
+    Strategy,
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,22 @@ class Experiment:
             check(apart, "exits.head", what)
         ok = 0 <= self.checkpoint_seconds < math.inf
         check(ok, "checkpoint_seconds", f"must be >= 0, not {self.checkpoint_seconds}")
+
+
+def check_regression(experiment: Experiment) -> None:
+    """Raises the one-line error of the first part that needs classes; a regression has none."""
+    exits, data = experiment.exits, f"and `{experiment.data.name}` has none"
+    serves = exits.confidence in ("saturation", "patience", "learned")
+    mend = "take `patience`, `learned` or `saturation`"
+    check(serves, "exits.confidence", f"`{exits.confidence}` needs classes, {data}: {mend}")
+    lte = exits.scores is None or exits.learned.is_of_errors
+    mend = "set learned.target to `correct` and learned.loss to `squared`"
+    check(lte, "exits.learned", f"asks which answers are right, {data}: {mend}")
+    mend = "set it to 0 and exits.confidence to `patience`"
+    check(not exits.patience, "exits.patience", f"counts equal classes, {data}: {mend}")
+    for strategy in experiment.strategies:
+        what = f"`{strategy.name}` learns a distribution over classes, {data}: leave it out"
+        check(not isinstance(strategy, Distill | SelfDistill), "strategies", what)
 
 
 def to_dict(experiment: Experiment) -> dict[str, Any]:

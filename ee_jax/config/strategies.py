@@ -164,3 +164,8 @@ class Learned:
 
     def __post_init__(self) -> None:
         check_types(self, "learned.")
+
+    @property
+    def is_of_errors(self) -> bool:
+        """Can it learn from how far an answer is off, as in a regression?"""
+        return (self.target, self.loss) == ("correct", "squared")

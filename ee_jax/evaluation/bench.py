@@ -1,4 +1,4 @@
-"""What the benchmarks time: a preset with random weights and an exit after every block."""
+"""What the benchmarks time: a preset with random weights and exits."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -33,12 +33,12 @@ class Bench:
     values: Parameters
 
     @classmethod
-    def of(cls, name: str) -> "Bench":
-        """The preset `name`."""
+    def of(cls, name: str, layers: tuple[int, ...] | None = None) -> "Bench":
+        """The preset `name`, with exits after these `layers`, or after every block."""
         if name not in PRESETS:
             raise UserError(f"no model preset {name!r}: it is one of {', '.join(PRESETS)}")
         config, rngs = PRESETS[name], nnx.Rngs(SEED)
-        design = ExitDesign(tuple(range(1, config.blocks + 1)), classes=2)
+        design = ExitDesign(layers or tuple(range(1, config.blocks + 1)), classes=2)
         model = ExitModel(Transformer(config, rngs=rngs), design, rngs=rngs)
         shapes = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), model)
         return cls(name, shapes, parameters(model))

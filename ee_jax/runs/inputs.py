@@ -8,7 +8,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Num
 
-from ee_jax.config import Experiment
+from ee_jax.config import Experiment, check_regression
 from ee_jax.data.batches import Batch, evaluation_batches
 from ee_jax.data.prepared import open_split, prepare
 from ee_jax.data.registry import builder_of
@@ -55,6 +55,8 @@ def check(experiment: Experiment) -> Architecture:
     folder = find_weights(experiment.model.weights)
     architecture = read_architecture(folder)
     check_vocabulary(load_tokenizer(folder), architecture.vocabulary, folder)
+    if builder_of(experiment.data.name).LABEL_RANGE is not None:
+        check_regression(experiment)
     layers = experiment.exits.resolve(architecture.blocks)
     for strategy in experiment.strategies:
         stages(strategy, len(layers), experiment.exits.scores)

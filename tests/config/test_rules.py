@@ -1,6 +1,7 @@
 """What a part of an experiment refuses, and that it says so in one line."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -13,9 +14,11 @@ from ee_jax.config import (
     Experiment,
     Fit,
     Joint,
+    Learned,
     Model,
     SelfDistill,
     TwoStage,
+    check_regression,
 )
 from ee_jax.errors import UserError
 
@@ -93,3 +96,32 @@ def test_exit_layers_on_a_backbone():
             "config field `exits.layers` must end at the backbone's last block, 3, not at "
             f"{layers[-1]}"
         )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"exits": Exits()},
+         "exits.confidence` `max_prob` needs classes, and `glue/stsb` has none: take"),
+        ({"exits": Exits(confidence="voting")}, "exits.confidence` `voting` needs classes"),
+        ({"exits": Exits(confidence="learned")}, "exits.learned` asks which answers are right"),
+        ({"exits": Exits(confidence="learned", learned=Learned("consistent", "squared"))},
+         "exits.learned` asks which answers are right"),
+        ({"exits": Exits(confidence="saturation", patience=2)}, "exits.patience` counts equal"),
+        ({"strategies": (Joint(), Distill())}, "strategies` `distill` learns a distribution"),
+        ({"strategies": (SelfDistill("sd"),)}, "strategies` `sd` learns a distribution over"),
+    ],
+)  # fmt: skip
+def test_what_a_regression_cannot_serve_is_refused(changes, message):
+    check_regression(REGRESSION)
+    with pytest.raises(UserError) as error:
+        check_regression(replace(REGRESSION, **changes))
+    assert str(error.value).startswith(f"config field `{message}")
+    assert "\n" not in str(error.value)
+
+
+REGRESSION = Experiment(
+    "x",
+    data=Data("glue/stsb"),
+    exits=Exits(confidence="learned", learned=Learned("correct", "squared", shared=True)),
+)

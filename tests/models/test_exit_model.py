@@ -82,6 +82,18 @@ def test_only_shared_is_one_head_for_all_exits(head):
     assert np.array_equal(first, last) == (head == "shared")
 
 
+def test_one_score_serves_all_exits_where_it_is_shared():
+    design = ExitDesign(LAYERS, C, learned=True, shared_score=True)
+    heads = ExitHeads(design, D, rngs=nnx.Rngs(0))
+    feature_BD = jnp.ones((B, D))
+    first, *others = [heads(exit, feature_BD) for exit in range(len(LAYERS))]
+    assert first.score is not None
+    for other in others:
+        np.testing.assert_array_equal(other.score, first.score)
+        assert np.any(other.logits != first.logits)
+    assert len([path for path in parameters(heads) if path.startswith("scores")]) == 2
+
+
 def test_learned_scores_are_an_exits_own_even_where_the_head_is_shared():
     heads = make_heads("shared", learned=True)
     first_B, last_B = (np.array(heads(exit, random(B, D)).score) for exit in (0, 2))

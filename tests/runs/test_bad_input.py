@@ -12,6 +12,7 @@ from tokenizers.models import WordLevel
 from ee_jax.config import Data, Exits, Fit, Frozen, Joint, Model
 from ee_jax.errors import UserError
 from ee_jax.runs.run import run
+from tests.runs.tiny_sentences import Sentences
 
 
 def error_of(experiment, output: Path) -> str:
@@ -38,6 +39,16 @@ def error_of(experiment, output: Path) -> str:
 def test_a_config_that_cannot_work_leaves_no_trace(experiment, tmp_path, changes, message):
     output = tmp_path / "output"
     assert error_of(replace(experiment, **changes), output).startswith(message)
+    assert not output.exists()
+
+
+def test_what_a_regression_cannot_use_is_told_before_any_work(
+    experiment, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(Sentences, "LABEL_RANGE", (0.0, 5.0), raising=False)
+    output = tmp_path / "output"
+    message = "config field `exits.confidence` `max_prob` needs classes, and `sentences` has"
+    assert error_of(experiment, output).startswith(message)
     assert not output.exists()
 
 

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from flax import nnx
+from scipy.special import expit
 
 from ee_jax.config import (
     Alternating,
@@ -17,7 +19,11 @@ from ee_jax.config import (
     Learned,
     TwoStage,
 )
-from ee_jax.models.parameters import bind
+from ee_jax.models.exit_model import ExitModel
+from ee_jax.models.families.bert import bert
+from ee_jax.models.heads import ExitDesign
+from ee_jax.models.parameters import bind, parameters
+from ee_jax.models.transformer import Transformer
 from ee_jax.tokens import Tokens
 from ee_jax.training.fit import StageFit, Task
 from ee_jax.training.losses import exit_losses
@@ -166,6 +172,26 @@ def test_no_gradient_of_a_learned_confidence_reaches_what_it_judges(model, value
     # -0.0 - 0.0 is 0.0 with plain descent: compare numbers, not bits.
     for path in touched - {path for path in values if is_score(path)}:
         np.testing.assert_array_equal(values[path], learner.values[path])
+
+
+def test_a_regression_learns_numbers_and_how_far_off_they_are():
+    """Heads of one output: squared errors, and scores that learn 1 - |tanh(error)|."""
+    rngs = nnx.Rngs(0)
+    design = ExitDesign((1, 2), classes=1, learned=True, shared_score=True)
+    model = ExitModel(Transformer(bert(20, 8, 2, 2, 16, 8), rngs=rngs), design, rngs=rngs)
+    lte = Learned("correct", "squared", shared=True)
+    (stage,) = stages(Joint(weights="uniform", fit=FIT), exits=2, learned=lte)
+    inputs = BATCH[0], jnp.array([0.0, 2.5, 5.0])
+    step = jax.jit(make_step(model, stage, optax.sgd(0.01), 0.0))
+    first = start_learner(parameters(model), optax.sgd(0.01))
+    learner, metrics = step(first, {}, jax.random.key(0), inputs)
+    answer = jax.jit(lambda tokens: model.answers(model.features(tokens)))(inputs[0])
+    error_EB = np.asarray(answer.logits)[..., 0] - np.asarray(inputs[1])
+    np.testing.assert_allclose(metrics.loss_E, (error_EB**2).mean(1), rtol=1e-5)
+    own = np.mean((expit(answer.score) - (1 - np.abs(np.tanh(error_EB)))) ** 2)
+    assert metrics.loss == pytest.approx(np.mean(error_EB**2) + own, rel=1e-5)
+    assert step(learner, {}, jax.random.key(0), inputs)[1].loss < metrics.loss
+    assert changed(first.values, learner.values) >= {"exits.scores.0.kernel"}
 
 
 def test_dropout_follows_the_key_and_the_step(model, values):

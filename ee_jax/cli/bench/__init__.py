@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from ee_jax.cli.bench import loop
+from ee_jax.cli.bench import loop, train
 
-BENCHMARKS = (loop,)  # in the order of `--help`
+BENCHMARKS = (loop, train)  # in the order of `--help`
 
 
 def add(commands: Any) -> None:

@@ -1,0 +1,36 @@
+"""The benchmark's steps are those of training, and learn."""
+
+import jax
+import numpy as np
+import pytest
+
+from ee_jax.evaluation.bench_train import _sides, bench_train
+from ee_jax.models.families.bert import bert
+from ee_jax.models.presets import PRESETS
+
+STRATEGIES = ["last exit", "joint", "frozen", "frozen, kept"]
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    monkeypatch.setitem(PRESETS, "tiny", bert(20, 8, 2, 2, 16, 8))
+
+
+def test_every_call_is_one_more_step_of_a_loss_that_falls():
+    for strategy, side in _sides("tiny", 4, 8).items():
+        losses = []
+        for number in range(1, 60):
+            step, metrics = jax.device_get(side())
+            assert step == number
+            losses.append(metrics.loss)
+        assert losses[-1] < losses[0], strategy
+        assert len(metrics.loss_E) == (1 if strategy == "last exit" else 2)
+
+
+def test_rows_tell_steps_and_compile_time_apart():
+    rows = list(bench_train("tiny", 4, 8, repeats=1))
+    assert [row["strategy"] for row in rows] == STRATEGIES
+    for row in rows:
+        assert row["ratio"] == pytest.approx(row["step_ms"] / rows[0]["step_ms"])
+        assert row["compile_s"] > 0
+        assert np.isfinite(list(row.values())[4:]).all()
