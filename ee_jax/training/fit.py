@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jax.sharding import Mesh
-from jaxtyping import Float, Int32, Num
+from jaxtyping import Float, Num
 
 from ee_jax.compilation import Program
 from ee_jax.data.batches import Batch, training_batches
+from ee_jax.data.text import TokenRow
 from ee_jax.errors import UserError
 from ee_jax.models.parameters import Parameters
 from ee_jax.sharding import check_batch, replicate, split_batch
@@ -37,7 +38,7 @@ AnyStage = Stage | LanguageStage
 class Examples:
     """What a stage learns from: token rows, or what a frozen backbone made of them."""
 
-    rows: Sequence[Int32[np.ndarray, " T"]]
+    rows: Sequence[TokenRow]
     label_N: Num[np.ndarray, " N"]  # classes, or in a regression numbers
     lengths: tuple[int, ...]  # static lengths (buckets)
     feature_END: Float[np.ndarray, "E N D"] | None = None

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ee_jax.config import Calibration, Data, Evaluation, Experiment, Fit, Frozen, Joint
+from ee_jax.calibration.trace import Trace
+from ee_jax.config import Calibration, Data, Evaluation, Exits, Experiment, Fit, Frozen, Joint
 from ee_jax.data.registry import DATASETS
 from ee_jax.runs.inputs import load_corpus
 from ee_jax.runs.run import run
@@ -24,7 +25,7 @@ def paired(experiment, tmp_path, monkeypatch) -> Experiment:
     return replace(
         experiment,
         data=Data("glue/readable_mrpc", str(tmp_path / "data"), str(files), lengths=(16,)),
-        strategies=(Joint(fit=FIT), Frozen(fit=FIT)),
+        strategies=(Frozen(fit=FIT),),
         calibration=Calibration(tolerances=(0.1,)),
         evaluation=Evaluation(thresholds=(0.5, 1.0), batches=(2,), rounds=1),
     )
@@ -34,11 +35,33 @@ def test_pairs_with_classes(paired, tmp_path):
     results = run(paired, tmp_path / "run")
     assert (results["quality"], results["metrics"]) == ("f1", ["f1", "accuracy"])
     assert results["data"]["rows"]["test"] == ROWS["dev"]
-    for strategy in results["strategies"].values():
-        points = strategy["points"]
-        assert [point["unlike_trace"] for point in points] == [0] * len(points)
-        assert (points[0]["mean_depth"], points[1]["mean_depth"]) == (1.0, 2.0)
-        assert points[1]["quality"] == strategy["full_quality"]
+    strategy = results["strategies"]["frozen"]
+    points = strategy["points"]
+    assert [point["unlike_trace"] for point in points] == [0] * len(points)
+    assert (points[0]["mean_depth"], points[1]["mean_depth"]) == (1.0, 2.0)
+    assert points[1]["quality"] == strategy["full_quality"]
+
+
+def test_pairs_with_scores(paired, tmp_path):
+    """A regression, with the rule that its paper gives for one (PABEE)."""
+    scored = replace(
+        paired,
+        data=replace(paired.data, name="glue/readable_stsb"),
+        strategies=(Joint(fit=FIT),),
+        exits=Exits(confidence="patience", tolerance=0.5),
+        evaluation=Evaluation(thresholds=(0.4, 1.0), batches=(2,), rounds=1),
+    )
+    results = run(scored, tmp_path / "run")
+    assert (results["quality"], results["metrics"]) == ("pearson", ["pearson", "spearman"])
+    points = results["strategies"]["joint"]["points"]
+    assert [point["unlike_trace"] for point in points] == [0] * len(points)
+    trace = Trace.load(tmp_path / "run" / "joint" / "traces" / "test.npz")
+    assert trace.label_range == (0.0, 5.0)
+    assert trace.label_N is not None
+    assert trace.prediction_NE is not None
+    assert trace.label_N.dtype == np.float32
+    # It has learned how large scores are; before training its answers are near 0.
+    assert trace.prediction_NE[:, -1].mean() == pytest.approx(trace.label_N.mean(), abs=1.0)
 
 
 def test_every_batch_of_pairs_has_types(paired):
