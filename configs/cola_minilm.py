@@ -24,7 +24,7 @@ from ee_jax.config import (
 
 def get_config() -> Experiment:
     """The experiment."""
-    joint = Fit(epochs=8.0, batch=32, learning_rate=1e-4, head_learning_rate=1e-3)
+    joint = Fit(epochs=6.0, batch=32, learning_rate=1e-4, head_learning_rate=1e-3)
     frozen = Fit(epochs=20.0, batch=64, head_learning_rate=5e-3)
     return Experiment(
         name="cola_minilm",
