@@ -21,14 +21,14 @@ from ee_jax.studies.study import Study
 
 def experiment(task: str, weights: str) -> Experiment:
     """The experiment of a task."""
-    joint = Fit(epochs=2.0, batch=32, learning_rate=1e-4, head_learning_rate=5e-3)
+    joint = Fit(epochs=2.0, batch=32, learning_rate=1e-4, head_learning_rate=1e-3)
     frozen = Fit(epochs=5.0, batch=64, head_learning_rate=5e-3)
     return Experiment(
         name=f"{task}_joint_vs_frozen",
         data=glue_data(task),
-        model=Model(weights, dropout=0.0),
+        model=Model(weights, dropout=0.1),
         exits=Exits(head="linear", pooling="mean", confidence="max_prob"),
-        strategies=(Joint(weights="uniform", fit=joint), Frozen(fit=frozen)),
+        strategies=(Joint(weights="geometric", fit=joint), Frozen(fit=frozen)),
         calibration=Calibration(tolerances=(0.006, 0.01), methods=("ltt",)),
         evaluation=Evaluation(thresholds=(0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)),
     )
