@@ -13,7 +13,13 @@ from ee_jax.config import Frozen, Joint, Model
 from ee_jax.display import SILENT, Display
 from ee_jax.evaluation.bench import SEED, Bench, Row
 from ee_jax.evaluation.timing import interleave, milliseconds, speedup
-from ee_jax.training.step import make_optimizer, make_step, partition, start_learner
+from ee_jax.training.step import (
+    exit_objective,
+    make_optimizer,
+    make_step,
+    partition,
+    start_learner,
+)
 from ee_jax.training.strategies import Stage, stages
 
 STEPS = 1000  # of the learning rate's schedule
@@ -24,8 +30,9 @@ class Steps:
 
     def __init__(self, bench: Bench, stage: Stage, inputs: Any, dropout: float = 0.0):
         optimizer = make_optimizer(stage.fit, STEPS)
-        program = Program(make_step(bench.model, stage, optimizer, dropout), donate=(0,))
-        trained, self._kept = partition(bench.values, stage)
+        objective = exit_objective(bench.model, stage, dropout)
+        program = Program(make_step(objective, optimizer), donate=(0,))
+        trained, self._kept = partition(bench.values, stage.trains)
         copied = {path: value.copy() for path, value in trained.items()}
         self._learner = start_learner(copied, optimizer)
         self._rest = jax.random.key(SEED), inputs

@@ -34,3 +34,19 @@ class Sentences(RowsBuilder, skip_registration=True):
             split: [sentence(number, draw) for number in range(rows)]
             for split, rows in ROWS.items()
         }
+
+
+class Lengths(Sentences, skip_registration=True):
+    """The same sentences; the label is their number of words, in units of two."""
+
+    METRICS = ("pearson", "spearman")
+    LABEL_RANGE = (0.0, 3.0)
+
+    def classes(self):
+        return []
+
+    def rows(self):
+        return {
+            split: [(text, len(text.split()) / 2) for text, _ in rows]
+            for split, rows in super().rows().items()
+        }

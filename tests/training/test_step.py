@@ -182,7 +182,7 @@ def test_a_regression_learns_numbers_and_how_far_off_they_are():
     lte = Learned("correct", "squared", shared=True)
     (stage,) = stages(Joint(weights="uniform", fit=FIT), exits=2, learned=lte)
     inputs = BATCH[0], jnp.array([0.0, 2.5, 5.0])
-    step = jax.jit(make_step(model, stage, optax.sgd(0.01), 0.0))
+    step = jax.jit(make_step(exit_objective(model, stage, 0.0), optax.sgd(0.01)))
     first = start_learner(parameters(model), optax.sgd(0.01))
     learner, metrics = step(first, {}, jax.random.key(0), inputs)
     answer = jax.jit(lambda tokens: model.answers(model.features(tokens)))(inputs[0])
