@@ -70,7 +70,7 @@ class Beside:
         if cell.method not in self.study.methods:
             return "not part of this study"
         if cell.task not in self.study.tasks:
-            return f"no data set for {cell.task}"
+            return f"{cell.task} is no task of this study"
         if cell.backbone != self.backbone:
             return f"no weights of {cell.backbone} given"
         if not swept.tasks:

@@ -78,7 +78,7 @@ def test_one_seeds_interval_is_over_its_examples():
     ("where", "reason"),
     [
         (("sst2", "DistilBERT", "full"), "not part of this study"),
-        (("mnli-mm", "baseline", "full"), "no data set for mnli-mm"),
+        (("mnli-mm", "baseline", "full"), "mnli-mm is no task of this study"),
         (("rte", "baseline", "full"), "task not asked for"),
         (("cola", "baseline", "full"), "failed, for the reason below"),
         (("sst2", "DeeBERT", "threshold 1 of 3", "roberta-base"), "no weights of roberta-base"),

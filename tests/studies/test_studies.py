@@ -4,9 +4,10 @@ import math
 
 import pytest
 
-from ee_jax.config import Experiment
+from ee_jax.config import Experiment, check_regression
 from ee_jax.errors import UserError
 from ee_jax.studies import deebert, fastbert, pabee
+from ee_jax.studies.glue import TASKS
 from ee_jax.studies.paper import load_paper
 from ee_jax.studies.study import STUDIES, check_tasks, find_study
 from tests.models.golden_models import FOLDER
@@ -21,6 +22,8 @@ def test_every_task_has_an_experiment_whose_strategies_the_paper_is_put_beside(n
         assert isinstance(experiment, Experiment)
         assert experiment.data.name == f"glue/{task}"
         assert 1.0 in experiment.evaluation.thresholds  # the full model of every metric
+        if TASKS[task].classes == 1:
+            check_regression(experiment)
         strategies = {strategy.name for strategy in experiment.strategies}
         assert strategies >= set(study.methods.values())
 
