@@ -71,8 +71,8 @@ def run_exits(
         here_B = ~carry.done_B & (verdict.stop_B | (exit == last))
         done_B = carry.done_B | here_B
         new = Stopped(answer.logits, jnp.full(batch, exit), verdict.confidence_B)
-        out = _choose(here_B, new, carry.out)
-        rule_state = _choose(carry.done_B, was, rule_state)
+        out = choose(here_B, new, carry.out)
+        rule_state = choose(carry.done_B, was, rule_state)
         return Carry(exit + 1, jnp.sum(~done_B), done_B, state, rule_state, out)
 
     start = _start(rule, answer, batch, state)
@@ -86,11 +86,13 @@ def _start(rule: Rule, answer: Answer, batch: int, state: State) -> Carry:
     return Carry(jnp.int32(0), jnp.int32(batch), done_B, state, rule.init(answer), out)
 
 
-def _choose(choose_B: Bool[Array, " B"], yes: Any, no: Any) -> Any:
-    def choose(yes: Array, no: Array) -> Array:
-        return jnp.where(choose_B.reshape(-1, *[1] * (yes.ndim - 1)), yes, no)
+def choose(yes_B: Bool[Array, " B"], yes: Any, no: Any) -> Any:
+    """Row by row, one or the other of two pytrees of arrays that B leads."""
 
-    return jax.tree.map(choose, yes, no)
+    def pick(yes: Array, no: Array) -> Array:
+        return jnp.where(yes_B.reshape(-1, *[1] * (yes.ndim - 1)), yes, no)
+
+    return jax.tree.map(pick, yes, no)
 
 
 def _advance(

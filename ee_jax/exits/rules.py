@@ -31,11 +31,13 @@ class Verdict(NamedTuple):
 class Rule(NamedTuple):
     """`init(answer)` gives the state; `step(exit, answer, state)` a verdict and a state.
 
-    `init` may read only the shapes of the answer. `exit` is a traced number.
+    `init` may read only the shapes of the answer. `exit` is a traced number. A rule that reads
+    no logits may be given none: an array [B, 0].
     """
 
     init: Callable[[Answer], RuleState]
     step: Callable[[Array, Answer, RuleState], tuple[Verdict, RuleState]]
+    reads_logits: bool = True
 
 
 class Limits(NamedTuple):

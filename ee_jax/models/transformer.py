@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Int
 
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.attention import attention_bias
@@ -40,12 +40,18 @@ class Embedding(nnx.Module):
         self.norm = make_norm(config, width, rngs) if config.embedding_norm else None
         self.project = make_linear(width, config.width, True, rngs) if narrow else None
 
-    def __call__(self, tokens: Tokens) -> Float[Array, "B T D"]:
-        """Hidden states before the first block."""
+    def __call__(
+        self, tokens: Tokens, position_BT: Int[Array, "B T"] | None = None
+    ) -> Float[Array, "B T D"]:
+        """Hidden states before the first block; the tokens' positions are 0, 1, 2, ... else."""
         hidden_BTD = self.tokens(tokens.ids_BT)
         if self.positions is not None:
             last = self.first + hidden_BTD.shape[1]
-            hidden_BTD += self.positions.embedding[None, self.first : last]
+            hidden_BTD += (
+                self.positions.embedding[None, self.first : last]
+                if position_BT is None
+                else self.positions(self.first + position_BT)
+            )
         if self.types is not None:
             first = self.types.embedding[None, :1]
             hidden_BTD += first if tokens.types_BT is None else self.types(tokens.types_BT)

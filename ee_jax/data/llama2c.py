@@ -1,0 +1,71 @@
+"""The tokenizer files of llama2.c (Karpathy 2023)."""
+
+from pathlib import Path
+from struct import Struct, error
+
+from tokenizers import Tokenizer, decoders, normalizers, processors
+from tokenizers.models import BPE
+
+from ee_jax.errors import UserError
+
+START, PIECE = Struct("<i"), Struct("<fi")  # longest piece; a piece's score and length
+SPECIAL = ["<unk>", "<s>", "</s>"]  # the first three ids, whatever the file calls them
+SPACE = "▁"
+
+
+def read_llama2c_tokenizer(path: Path) -> Tokenizer:
+    """SentencePiece's BPE from a file like `tokenizer.bin`, as a tokenizer of Hugging Face's.
+
+    Texts begin with `<s>`, and what is not in the vocabulary is spelt in bytes.
+
+    Raises:
+      UserError: there is no such file, or it is another format's.
+    """
+    pieces = _read_pieces(path)
+    ids = {piece: number for number, (piece, _) in enumerate(pieces)}
+    model = BPE(
+        ids, _merges(pieces, ids), unk_token=SPECIAL[0], byte_fallback=True, fuse_unk=True
+    )
+    tokenizer = Tokenizer(model)
+    tokenizer.add_special_tokens(SPECIAL)
+    tokenizer.normalizer = normalizers.Sequence(  # pyright: ignore[reportAttributeAccessIssue]
+        [normalizers.Prepend(SPACE), normalizers.Replace(" ", SPACE)]
+    )
+    tokenizer.decoder = decoders.Sequence(  # pyright: ignore[reportAttributeAccessIssue]
+        [
+            decoders.Replace(SPACE, " "),
+            decoders.ByteFallback(),
+            decoders.Fuse(),
+            decoders.Strip(" ", 1, 0),
+        ]
+    )
+    tokenizer.post_processor = processors.TemplateProcessing(  # pyright: ignore
+        single="<s> $A", special_tokens=[("<s>", 1)]
+    )
+    return tokenizer
+
+
+def _read_pieces(path: Path) -> list[tuple[str, float]]:
+    """Every piece with its score, in the order of the ids."""
+    try:
+        content, at, pieces = path.read_bytes(), START.size, []
+        while at < len(content):
+            score, length = PIECE.unpack_from(content, at)
+            at += PIECE.size + length
+            pieces.append((content[at - length : at].decode().replace(" ", SPACE), score))
+        if at != len(content) or len(pieces) <= len(SPECIAL):
+            raise ValueError(f"{len(pieces)} pieces, {len(content)} bytes")
+    except (OSError, ValueError, error) as problem:
+        raise UserError(f"no tokenizer of llama2.c in {path} ({problem})") from None
+    return [(name, 0.0) for name in SPECIAL] + pieces[len(SPECIAL) :]
+
+
+def _merges(pieces: list[tuple[str, float]], ids: dict[str, int]) -> list[tuple[str, str]]:
+    """What is joined, best first: every pair of pieces whose join is one, by its score."""
+    best_first = sorted(pieces[len(SPECIAL) :], key=lambda piece: -piece[1])
+    return [
+        (piece[:cut], piece[cut:])
+        for piece, _ in best_first
+        for cut in range(1, len(piece))
+        if piece[:cut] in ids and piece[cut:] in ids
+    ]

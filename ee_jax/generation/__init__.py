@@ -1,0 +1,1 @@
+"""Decoding with exits, what blocks see of tokens that skipped them, self-speculation."""

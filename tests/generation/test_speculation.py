@@ -1,0 +1,151 @@
+"""Self-speculation loses nothing: the same tokens, or tokens of the same distribution."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import chisquare
+
+from ee_jax.generation.acceptance import verify
+from ee_jax.generation.decoder import Decoder
+from ee_jax.generation.programs import Speculation, Static
+from ee_jax.generation.rules import Exiting
+from ee_jax.generation.sampling import Sampling, log_probabilities
+from tests.generation.models import PROMPTS, tiny
+
+TOKENS = 20
+DRAWS = 20_000
+UNLIKELY = 1e-3  # a right sampler fails one test in a thousand; the seeds are fixed
+
+
+@pytest.fixture(scope="module")
+def decoder():
+    return Decoder(tiny())
+
+
+@pytest.fixture(scope="module")
+def full(decoder):
+    return decoder.run(Static(2), None, PROMPTS, TOKENS)
+
+
+@pytest.mark.parametrize(("exit", "drafts"), [(0, 1), (1, 3)])
+def test_greedy_tokens_are_the_full_models(decoder, full, exit, drafts):
+    out = decoder.run(Speculation(exit, drafts), None, PROMPTS, TOKENS)
+    np.testing.assert_array_equal(out.ids_BN, full.ids_BN)
+    assert (out.length_B == TOKENS).all()
+    assert (out.accepted_B <= out.drafted_B).all()
+    assert 0 < out.accepted_B.sum() < out.drafted_B.sum()
+    # Each round gives the drafts that were taken and one token more.
+    assert (out.accepted_B + out.rounds_B >= TOKENS).all()
+    assert (out.accepted_B + out.rounds_B <= TOKENS + drafts).all()
+
+
+def test_a_confidence_ends_the_draft(decoder, full):
+    way = Speculation(1, 3, Exiting("max_prob").rule_at)
+    never, sometimes, always = (
+        decoder.run(way, threshold, PROMPTS, TOKENS) for threshold in (1.0, 0.2, 0.0)
+    )
+    for out in (never, sometimes, always):
+        np.testing.assert_array_equal(out.ids_BN, full.ids_BN)
+    assert not never.drafted_B.any()
+    assert (never.rounds_B == TOKENS).all()
+    assert (always.drafted_B == 3 * always.rounds_B).all()
+    assert 0 < sometimes.drafted_B.sum() < always.drafted_B.sum()
+    rate, all_rate = (o.accepted_B.sum() / o.drafted_B.sum() for o in (sometimes, always))
+    assert rate > all_rate, "drafts of which the exit is sure should be right more often"
+
+
+def test_a_row_does_not_depend_on_its_batch(decoder):
+    way = Speculation(1, 3, Exiting("max_prob").rule_at)
+    whole = decoder.run(way, 0.2, PROMPTS, TOKENS)
+    alone = decoder.run(way, 0.2, PROMPTS[:1], TOKENS)
+    for one, all_rows in zip(alone, whole, strict=True):
+        np.testing.assert_array_equal(one[0], all_rows[0])
+
+
+def test_rows_end_at_their_stop_token_in_the_middle_of_a_round(full):
+    stops = (63, 30)
+    decoder = Decoder(tiny(), stops=stops)
+    plain = decoder.run(Static(2), None, PROMPTS, TOKENS)
+    out = decoder.run(Speculation(1, 3), None, PROMPTS, TOKENS)
+    np.testing.assert_array_equal(out.ids_BN, plain.ids_BN)
+    np.testing.assert_array_equal(out.length_B, plain.length_B)
+    assert out.length_B.min() < TOKENS
+
+
+def test_tokens_a_few_at_a_time_are_the_same(decoder, full):
+    parts = list(decoder.stream(Speculation(1, 3), None, PROMPTS, TOKENS, every=6))
+    assert len(parts) > 2
+    np.testing.assert_array_equal(parts[-1].ids_BN, full.ids_BN)
+
+
+def test_one_token_of_speculative_sampling_by_counting():
+    """Drafts of q, verified against p: the token that comes out is distributed as p."""
+    q_V = np.array([0.5, 0.3, 0.2, 0.0, 0.0])
+    p_V = np.array([0.1, 0.4, 0.2, 0.3, 0.0])
+    after_V = np.array([0.0, 0.0, 0.0, 0.25, 0.75])  # p after a draft that was taken
+
+    def one(key):
+        draw_key, key = jax.random.split(key)
+        draft = jax.random.categorical(draw_key, jnp.log(q_V))
+        log_full = jnp.log(jnp.stack([p_V, after_V]))
+        count, token = verify(key, draft[None], jnp.int32(1), jnp.log(q_V)[None], log_full)
+        return count, jnp.where(count == 1, draft, token), token
+
+    keys = jax.random.split(jax.random.key(0), DRAWS)
+    count_N, first_N, last_N = map(np.asarray, jax.jit(jax.vmap(one))(keys))
+    possible = p_V > 0
+    counts_V = np.bincount(first_N, minlength=5)
+    assert not counts_V[~possible].any()
+    assert chisquare(counts_V[possible], DRAWS * p_V[possible]).pvalue > UNLIKELY
+    # A draft is taken as often as the distributions overlap: 0.1 + 0.3 + 0.2.
+    taken = count_N.sum()
+    assert chisquare([taken, DRAWS - taken], [0.6 * DRAWS, 0.4 * DRAWS]).pvalue > UNLIKELY
+    after = np.bincount(last_N[count_N == 1], minlength=5)
+    assert chisquare(after[3:], taken * after_V[3:]).pvalue > UNLIKELY
+
+
+@pytest.mark.parametrize("way", [Speculation(1, 2), Static(2)])
+def test_sampled_triples_are_distributed_as_the_full_models(way):
+    """All triples of tokens that three steps of top-3 sampling can give, and how often."""
+    sampling = Sampling(temperature=1.5, top_k=3)
+    decoder = Decoder(tiny(), sampling)
+    prompt = PROMPTS[0]
+    chance = triples(decoder, sampling, prompt, [])
+    out = decoder.run(way, None, [prompt] * DRAWS, 3)
+    drawn, counts = np.unique(out.ids_BN, axis=0, return_counts=True)
+    found = {tuple(ids): count for ids, count in zip(drawn.tolist(), counts, strict=True)}
+    assert found.keys() <= chance.keys()
+    counts = [found.get(ids, 0) for ids in chance]
+    assert chisquare(counts, DRAWS * np.array(list(chance.values()))).pvalue > UNLIKELY
+
+
+def triples(decoder, sampling, prompt, drawn):
+    """The probability of every continuation to three tokens, from the whole model."""
+    if len(drawn) == 3:
+        return {tuple(drawn): 1.0}
+    log_p_V = next_token(tuple(prompt), tuple(drawn), sampling)
+    p_V = np.exp(np.asarray(log_p_V, float))
+    out = {}
+    for token in np.flatnonzero(p_V):
+        for ids, p in triples(decoder, sampling, prompt, [*drawn, int(token)]).items():
+            out[ids] = p * p_V[token]
+    return out
+
+
+@jax.jit
+def last_logits(ids_BT, mask_BT):
+    from ee_jax.tokens import Tokens
+
+    model = tiny()
+    state = model.backbone.embed(Tokens(ids_BT, mask_BT))
+    state = model.backbone.segment(state, 0, 4)
+    last = mask_BT.sum() - 1
+    return model.logits(model.feature(2, state.hidden_BTD[0, last]))
+
+
+def next_token(prompt, drawn, sampling):
+    ids = [*prompt, *drawn]
+    padded = jnp.asarray([ids + [0] * (8 - len(ids))])
+    mask = jnp.arange(8)[None] < len(ids)
+    return log_probabilities(last_logits(padded, mask), sampling)
