@@ -2,6 +2,7 @@
 
 import json
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,27 @@ def run(arguments: Namespace) -> None:
     experiment = load(Path(arguments.config), arguments.overrides)
     from ee_jax.display import Display, print_result
     from ee_jax.report.render import to_terminal
-    from ee_jax.report.tables import speed_table
-    from ee_jax.runs.run import run as run_experiment
 
+    run_experiment, table = _story(experiment)
     output = Path(arguments.output or Path("runs") / experiment.name)
     results = run_experiment(experiment, output, Display())
     if arguments.json:
         print(json.dumps(results))
     else:
-        print_result(to_terminal(speed_table(results)))
+        print_result(to_terminal(table(results)))
         print(f"{output / 'report.html'} shows the whole run.")
+
+
+def _story(experiment: Any) -> tuple[Callable, Callable]:
+    """What runs an experiment of this kind, and what shows its results as a table."""
+    from ee_jax.config import Experiment
+
+    if isinstance(experiment, Experiment):
+        from ee_jax.report.tables import speed_table
+        from ee_jax.runs.run import run
+
+        return run, speed_table
+    from ee_jax.report.language_tables import depth_table
+    from ee_jax.runs.language.run import run as run_language
+
+    return run_language, depth_table

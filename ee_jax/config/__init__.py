@@ -1,6 +1,12 @@
 """Experiments as frozen dataclasses: validation, loading, overrides, hash."""
 
-from ee_jax.config.experiment import Experiment, check_regression, config_hash, to_dict
+from ee_jax.config.experiment import (
+    AnyExperiment,
+    Experiment,
+    check_regression,
+    config_hash,
+    to_dict,
+)
 from ee_jax.config.parts import Calibration, Data, Evaluation, Exits, Model
 from ee_jax.config.strategies import (
     Alternating,
@@ -18,6 +24,7 @@ from ee_jax.config.strategies import (
 
 __all__ = [
     "Alternating",
+    "AnyExperiment",
     "Calibration",
     "Data",
     "Distill",

@@ -1,7 +1,9 @@
 """How the parts of an experiment check themselves: one line that names the field."""
 
 import dataclasses
+import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import typeguard
@@ -26,6 +28,21 @@ def check_types(part: Any, prefix: str = "") -> None:
             wanted = re.sub(r"typing\.|ee_jax\.config\.\w+\.", "", plain)
             given = " ".join(repr(value).split())
             check(False, f"{prefix}{field.name}", f"must be {wanted}, not {given:.60}")
+
+
+def check_names(strategies: Sequence[Any]) -> None:
+    """Raises the one-line error of strategies whose names cannot name their folders."""
+    names = [strategy.name for strategy in strategies]
+    once = bool(names) and len(set(names)) == len(names)
+    check(once, "strategies", f"must have different names, not {names}")
+    plain = all(name.replace("-", "_").isidentifier() for name in names)
+    check(plain, "strategies", f"must have names that can name a folder, not {names}")
+
+
+def check_pause(seconds: float) -> None:
+    """Raises the one-line error of a pause between checkpoints that is none."""
+    ok = 0 <= seconds < math.inf
+    check(ok, "checkpoint_seconds", f"must be >= 0, not {seconds}")
 
 
 def is_rising(values: tuple[int, ...]) -> bool:

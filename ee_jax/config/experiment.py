@@ -3,12 +3,12 @@
 import dataclasses
 import hashlib
 import json
-import math
 import re
 from dataclasses import dataclass
 from typing import Any
 
-from ee_jax.config.checks import check, check_types
+from ee_jax.config.checks import check, check_names, check_pause, check_types
+from ee_jax.config.language import LanguageExperiment
 from ee_jax.config.parts import Calibration, Data, Evaluation, Exits, Model
 from ee_jax.config.strategies import (
     Distill,
@@ -22,7 +22,7 @@ from ee_jax.config.strategies import (
 
 @dataclass(frozen=True)
 class Experiment:
-    """Everything that decides the numbers of one run."""
+    """Everything that decides the numbers of one run of a classifier."""
 
     name: str
     seed: int = 0
@@ -36,18 +36,13 @@ class Experiment:
 
     def __post_init__(self) -> None:
         check_types(self)
-        names = [strategy.name for strategy in self.strategies]
-        once = bool(names) and len(set(names)) == len(names)
-        check(once, "strategies", f"must have different names, not {names}")
-        plain = all(name.replace("-", "_").isidentifier() for name in names)
-        check(plain, "strategies", f"must have names that can name a folder, not {names}")
+        check_names(self.strategies)
+        check_pause(self.checkpoint_seconds)
         shared = self.exits.head == "shared"
         for strategy in self.strategies:
             apart = not (shared and isinstance(strategy, Staged))
             what = f"`shared` has no last head of its own for strategy `{strategy.name}`"
             check(apart, "exits.head", what)
-        ok = 0 <= self.checkpoint_seconds < math.inf
-        check(ok, "checkpoint_seconds", f"must be >= 0, not {self.checkpoint_seconds}")
 
 
 def check_regression(experiment: Experiment) -> None:
@@ -66,7 +61,10 @@ def check_regression(experiment: Experiment) -> None:
         check(not isinstance(strategy, Distill | SelfDistill), "strategies", what)
 
 
-def to_dict(experiment: Experiment) -> dict[str, Any]:
+AnyExperiment = Experiment | LanguageExperiment
+
+
+def to_dict(experiment: AnyExperiment) -> dict[str, Any]:
     """The experiment as JSON types; a strategy carries its `kind`."""
     plain = dataclasses.asdict(experiment)
     for entry, strategy in zip(plain["strategies"], experiment.strategies, strict=True):
@@ -74,9 +72,11 @@ def to_dict(experiment: Experiment) -> dict[str, Any]:
     return json.loads(json.dumps(plain))
 
 
-def config_hash(experiment: Experiment) -> str:
+def config_hash(experiment: AnyExperiment) -> str:
     """12 hex digits that name what is computed, wherever and however it is kept."""
     plain = to_dict(experiment)
-    del plain["data"]["folder"], plain["data"]["manual_dir"], plain["checkpoint_seconds"]
+    for where in ("folder", "manual_dir"):
+        plain["data"].pop(where, None)
+    del plain["checkpoint_seconds"]
     text = json.dumps(plain, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

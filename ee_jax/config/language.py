@@ -4,10 +4,10 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from ee_jax.config.checks import check, check_types, is_rising
-from ee_jax.config.parts import Confidence
+from ee_jax.config.checks import check, check_names, check_pause, check_types, is_rising
 from ee_jax.config.strategies import Fit, Frozen, Joint
 
+TokenConfidence = Literal["max_prob", "margin", "entropy", "saturation", "learned"]
 Policy = Literal["propagate", "copy", "recompute"]
 
 
@@ -95,7 +95,9 @@ class LanguageExits:
 
     layers: tuple[int, ...] | None = None  # blocks run at each exit; None: every block
     own_norms: bool = False  # a norm for each exit; else all read the backbone's final norm
-    confidences: tuple[Confidence, ...] = ("max_prob",)  # all are judged; `learned` is trained
+    confidences: tuple[TokenConfidence, ...] = (
+        "max_prob",
+    )  # all are judged; `learned` is trained
 
     def __post_init__(self) -> None:
         check_types(self, "exits.")
@@ -179,7 +181,8 @@ class Speculation:
 
     depths: tuple[int, ...]  # blocks that draft, each an exit
     drafted: tuple[int, ...] = (2, 4)  # tokens drafted at a time
-    prompts: int = 8  # rows of the test split whose first half is continued
+    prompts: int = 8  # rows of the test split, whose beginnings are continued
+    prompt: int = 64  # tokens of a beginning
     tokens: int = 64  # new tokens
     batches: tuple[int, ...] = (1,)  # prompts at a time
     rounds: int = 3  # interleaved repetitions that are timed
@@ -190,6 +193,12 @@ class Speculation:
             values = getattr(self, name)
             ok = bool(values) and min(values) >= 1
             check(ok, f"evaluation.speculation.{name}", f"must be >= 1, not {values}")
+        for name in ("prompts", "prompt", "tokens", "rounds"):
+            value = getattr(self, name)
+            check(value >= 1, f"evaluation.speculation.{name}", f"must be >= 1, not {value}")
+        most = max(self.batches)
+        enough = f"must fill a batch of {most}, and are {self.prompts}"
+        check(self.prompts >= most, "evaluation.speculation.prompts", enough)
 
 
 @dataclass(frozen=True)
@@ -210,3 +219,24 @@ class LanguageEvaluation:
         check(self.batch >= 1, "evaluation.batch", f"must be >= 1, not {self.batch}")
         ok = self.rows is None or self.rows >= 1
         check(ok, "evaluation.rows", f"must be >= 1, not {self.rows}")
+
+
+@dataclass(frozen=True)
+class LanguageExperiment:
+    """Everything that decides the numbers of one run of a language model."""
+
+    name: str
+    data: Text | SelfGenerated
+    model: Pretrained | Scratch
+    seed: int = 0
+    exits: LanguageExits = LanguageExits()
+    strategies: tuple[LanguageStrategy, ...] = (Joint(),)
+    evaluation: LanguageEvaluation = LanguageEvaluation()
+    checkpoint_seconds: float = 30.0  # between two checkpoints of training
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_names(self.strategies)
+        check_pause(self.checkpoint_seconds)
+        wrote = isinstance(self.data, SelfGenerated) and isinstance(self.model, Scratch)
+        check(not wrote, "data", "`SelfGenerated` needs a model that has been trained")

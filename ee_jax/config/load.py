@@ -12,17 +12,17 @@ from pathlib import Path
 
 import tyro
 
-from ee_jax.config import parts, strategies
-from ee_jax.config.experiment import Experiment
+from ee_jax.config import language, parts, strategies
+from ee_jax.config.experiment import AnyExperiment, Experiment
 from ee_jax.errors import UserError
 
 
-def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
+def load(path: Path, overrides: Sequence[str] = ()) -> AnyExperiment:
     """Runs the file's `get_config()`, checks every field, and applies `--field value` pairs."""
     return override(read(path), overrides)
 
 
-def read(path: Path) -> Experiment:
+def read(path: Path) -> AnyExperiment:
     """The experiment that a config file's `get_config()` returns."""
     if not path.is_file():
         raise UserError(
@@ -35,7 +35,7 @@ def read(path: Path) -> Experiment:
         experiment = found["get_config"]()
     except Exception as error:
         raise UserError(f"{_where(error, path)}: {_what(error)}") from None
-    if not isinstance(experiment, Experiment):
+    if not isinstance(experiment, AnyExperiment):
         given = " ".join(repr(experiment).split())
         raise UserError(f"{path}: get_config() must return an Experiment, not {given:.60}")
     return experiment
@@ -52,7 +52,7 @@ def _what(error: Exception) -> str:
     """One line; the nearest valid field, where a part was given one that it does not have."""
     pattern = r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'"
     found = re.match(pattern, str(error))
-    known = {"Experiment": Experiment, **vars(parts), **vars(strategies)}
+    known = {"Experiment": Experiment, **vars(parts), **vars(strategies), **vars(language)}
     if found and (cls := known.get(found[1])):
         names = [field.name for field in dataclasses.fields(cls)]
         return f"{found[1]} has no field `{found[2]}`; {_nearest(found[2], names)}"
@@ -65,7 +65,7 @@ def _nearest(given: str, names: Sequence[str]) -> str:
     return f"did you mean `{near[0]}`?" if near else f"its fields are {', '.join(names)}"
 
 
-def override(experiment: Experiment, overrides: Sequence[str]) -> Experiment:
+def override(experiment: AnyExperiment, overrides: Sequence[str]) -> AnyExperiment:
     """The experiment with `--field value` pairs applied, e.g. `--exits.head mlp`."""
     if not overrides:
         return experiment
@@ -78,9 +78,9 @@ def override(experiment: Experiment, overrides: Sequence[str]) -> Experiment:
         raise UserError(_one_line(box.getvalue())) from None
 
 
-def _parse(experiment: Experiment, overrides: Sequence[str]) -> Experiment:
+def _parse(experiment: AnyExperiment, overrides: Sequence[str]) -> AnyExperiment:
     return tyro.cli(
-        Experiment,
+        type(experiment),
         prog="ee-jax run CONFIG",
         default=experiment,
         args=list(overrides),

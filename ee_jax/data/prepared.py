@@ -48,7 +48,12 @@ def prepare(
       UserError: no such data set, a folder that cannot be written, a broken data set, or files
         that are missing or are not those it is made from.
     """
-    place = Place.of(name, folder)
+    return prepare_at(Place.of(name, folder), manual_dir)
+
+
+def prepare_at(place: Place, manual_dir: str | Path | None = None) -> Prepared:
+    """`prepare` at a place, for data sets that are in no registry."""
+    name = place.name
     try:
         if not place.folder.exists():
             files = manual_folder(manual_dir) if place.kind.MANUAL else None
@@ -69,8 +74,12 @@ def open_split(name: str, split: str, folder: str | Path | None = None) -> Examp
     Raises:
       UserError: no such data set or split; not prepared; files missing, broken or changed.
     """
-    place = Place.of(name, folder)
-    prepared = place.load()
+    return open_at(Place.of(name, folder), split)
+
+
+def open_at(place: Place, split: str) -> Examples:
+    """`open_split` at a place, for data sets that are in no registry."""
+    name, prepared = place.name, place.load()
     if split not in prepared.splits:
         raise UserError(f"no split `{split}` in `{name}`: {nearest(split, [*prepared.splits])}")
     try:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ee_jax.config import Experiment, config_hash, to_dict
+from ee_jax.config import AnyExperiment, config_hash, to_dict
 from ee_jax.errors import UserError
 
 
@@ -19,7 +19,7 @@ class RunFolder:
     <strategy>/metrics.jsonl, checkpoints/, model/, traces/, calibration.json
     """
 
-    def __init__(self, path: Path, experiment: Experiment):
+    def __init__(self, path: Path, experiment: AnyExperiment):
         self.path = path
         self.hash = config_hash(experiment)
         self._experiment = experiment

@@ -87,7 +87,7 @@ class Trainer:
                 so_far = (number, before, clock)
                 work = StageRun(self, strategy.name, task, *so_far, saves, metrics)
                 values = work.run(values)
-            before += steps_of(task.stage, self.subject.rows)
+            before += steps_of(task.stage.fit, self.subject.rows)
         saves.close()
         metrics.close()
         return Trained(values, clock())

@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 from jaxtyping import Float, Num
 
 from ee_jax.compilation import Program
+from ee_jax.config import Fit
 from ee_jax.data.batches import Batch, training_batches
 from ee_jax.data.text import TokenRow
 from ee_jax.errors import UserError
@@ -66,7 +67,7 @@ class StageFit:
     def __init__(self, task: Task, examples: int, mesh: Mesh):
         stage, objective = task
         check_batch(stage.fit.batch, mesh, "fit.batch")
-        self.steps = steps_of(stage, examples)
+        self.steps = steps_of(stage.fit, examples)
         self._stage, self._mesh = stage, mesh
         self._optimizer = make_optimizer(stage.fit, self.steps)
         self._program = Program(make_step(objective, self._optimizer), donate=(0,))
@@ -138,6 +139,6 @@ class StageFit:
             )
 
 
-def steps_of(stage: AnyStage, examples: int) -> int:
+def steps_of(fit: Fit, examples: int) -> int:
     """Steps of a stage on so many examples."""
-    return math.ceil(stage.fit.epochs * examples / stage.fit.batch)
+    return math.ceil(fit.epochs * examples / fit.batch)

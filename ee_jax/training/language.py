@@ -10,10 +10,10 @@ import optax
 from jaxtyping import Array, ArrayLike, Bool, Float
 
 from ee_jax.config import Fit
+from ee_jax.exits.say import Said, mean_over_tokens, say
 from ee_jax.models.language import LanguageModel
 from ee_jax.models.parameters import Parameters, bind
 from ee_jax.tokens import Tokens
-from ee_jax.training.language_losses import Said, mean_over_tokens, say
 from ee_jax.training.layerskip import kept_blocks
 from ee_jax.training.step import Objective
 from ee_jax.training.strategies import Weights

@@ -36,8 +36,8 @@ def make_fit(model, mesh):
 
 def test_steps_are_the_epochs_rounded_up():
     # 2.5 epochs of 10 examples are 25, in batches of 4.
-    assert steps_of(joint(epochs=2.5, batch=4), 10) == 7
-    assert steps_of(joint(epochs=0.1, batch=32), 10) == 1
+    assert steps_of(replace(FIT, epochs=2.5, batch=4), 10) == 7
+    assert steps_of(replace(FIT, epochs=0.1, batch=32), 10) == 1
 
 
 def test_a_fit_counts_its_steps_and_leaves_the_callers_parameters(make_fit, values, features):

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from ee_jax.training.language_losses import mean_over_tokens, say, towards
+from ee_jax.exits.say import mean_over_tokens, say, towards
 
 E, B, T, D, V = 3, 2, 7, 5, 11
 FEATURE_EBTD = jax.random.normal(jax.random.key(0), (E, B, T, D))

@@ -1,0 +1,70 @@
+"""The report of a language model's run: table, figure, page."""
+
+import json
+from pathlib import Path
+
+from ee_jax.report import text
+from ee_jax.report.figures import save
+from ee_jax.report.language_figure import perplexity_depth
+from ee_jax.report.language_tables import alone_table, depth_table, speculation_table
+from ee_jax.report.page import inline, template
+from ee_jax.report.render import to_csv, to_markdown
+from ee_jax.report.results import Point, Results
+
+MOST = 1.05  # times the full model's perplexity: what the headline gives up
+
+
+def write(results: Results, folder: Path) -> list[Path]:
+    """Writes tables, figure and page into the folder; returns their paths."""
+    tables = {"table": depth_table(results), "exits": alone_table(results)}
+    if (speculation := speculation_table(results)).rows:
+        tables["speculation"] = speculation
+    texts = {f"{name}.md": to_markdown(table) for name, table in tables.items()}
+    texts |= {f"{name}.csv": to_csv(table) for name, table in tables.items()}
+    texts["report.html"] = page(results)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in texts.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    drawn = save(perplexity_depth(results), folder / "perplexity_depth.png")
+    return [*(folder / name for name in texts), drawn]
+
+
+def page(results: Results) -> str:
+    """One HTML file that needs nothing else."""
+    return template("language").render(
+        results=results,
+        headline=headline(results),
+        config=json.dumps(results["config"], indent=2),
+        depths=depth_table(results),
+        alone=alone_table(results),
+        speculation=speculation_table(results),
+        perplexity_depth=inline(perplexity_depth(results), "perplexity-depth"),
+    )
+
+
+def headline(results: Results) -> str:
+    """The least mean depth near the best full model's perplexity."""
+    strategies, blocks = results["strategies"], results["model"]["blocks"]
+    best = min(strategy["full_perplexity"] for strategy in strategies.values())
+    near = [
+        (point["mean_depth"], name, point)
+        for name, strategy in strategies.items()
+        for point in strategy["points"]
+        if point["perplexity"] <= MOST * best and point["threshold"] < 1
+    ]
+    within = f"within {text.share(MOST - 1)} of the best full model's perplexity, "
+    within += text.number(best)
+    if not near:
+        return f"Nothing was gained: no setting stayed {within}."
+    depth, name, point = min(near, key=lambda each: each[0])
+    if depth >= blocks:
+        return f"Nothing was gained: {within}, no token stopped early."
+    return (
+        f"{name} ran {text.number(depth)} of {blocks} blocks a token {within} ({_how(point)})."
+    )
+
+
+def _how(point: Point) -> str:
+    return (
+        f"{point['confidence']} above {text.threshold(point['threshold'])}, {point['policy']}"
+    )

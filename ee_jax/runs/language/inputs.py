@@ -1,0 +1,204 @@
+"""What a language model's run works on: weights, tokenizer, rows of tokens."""
+
+import math
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from flax import nnx
+from tokenizers import Tokenizer
+
+from ee_jax.config.language import LanguageExperiment, Pretrained, Scratch, SelfGenerated, Text
+from ee_jax.data.bpe import encode_documents, start_token, train_bpe
+from ee_jax.data.packing import pack
+from ee_jax.data.place import Place
+from ee_jax.data.prepared import open_at, prepare_at
+from ee_jax.data.self_generated import read_ids, self_generated
+from ee_jax.data.text import TokenRow, load_tokenizer
+from ee_jax.display import Display
+from ee_jax.errors import UserError
+from ee_jax.generation.decoder import draft_exit_at
+from ee_jax.models.architecture import Architecture
+from ee_jax.models.families.llama import llama
+from ee_jax.models.files import find_weights
+from ee_jax.models.language import LanguageDesign, LanguageModel
+from ee_jax.models.language_files import add_exits, read_language, shapes_of
+from ee_jax.models.parameters import Parameters, bind, parameters
+from ee_jax.models.transformer import Transformer
+from ee_jax.runs.inputs import Split
+from ee_jax.runs.language.sample import Writer
+from ee_jax.training.language_strategies import language_stage
+
+TOKENIZER = "tokenizer.json"
+SPLITS = ("train", "test")
+LLAMA2C_START = 1  # in every llama2.c file
+
+
+class Weights(NamedTuple):
+    """A model before it has exits."""
+
+    config: Architecture
+    values: Parameters
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The splits as rows of T + 1 tokens, and where they came from."""
+
+    splits: dict[str, Split]
+    record: dict[str, Any]
+
+
+def design_of(experiment: LanguageExperiment, blocks: int) -> LanguageDesign:
+    """The exits of a model of so many blocks."""
+    exits = experiment.exits
+    learned = "learned" in exits.confidences
+    return LanguageDesign(exits.resolve(blocks), exits.own_norms, learned)
+
+
+def check(experiment: LanguageExperiment) -> Weights | None:
+    """Everything that can be wrong with the config and the weights, before any long work.
+
+    Returns the weights of a model that has been trained; None of one from scratch.
+    """
+    model, data = experiment.model, experiment.data
+    weights = None
+    blocks, longest = getattr(model, "blocks", 0), math.inf
+    if isinstance(model, Pretrained):
+        weights = Weights(*read_language(model.weights))
+        blocks, longest = weights.config.blocks, weights.config.max_length
+        if isinstance(data, Text):
+            _tokenizer_of(model)
+    if data.length > longest:
+        raise UserError(
+            f"config field `data.length` is {data.length}, but the model reads at most "
+            f"{longest} tokens"
+        )
+    design = design_of(experiment, blocks)
+    speculation = experiment.evaluation.speculation
+    for depth in speculation.depths if speculation else ():
+        draft_exit_at(design, depth)
+    if speculation and (needs := speculation.prompt + speculation.tokens) > data.length:
+        raise UserError(
+            f"config field `evaluation.speculation` needs {needs} tokens for a prompt and what "
+            f"follows, more than `data.length`, {data.length}"
+        )
+    for strategy in experiment.strategies:
+        language_stage(strategy, design, steps=1)
+    return weights
+
+
+def _tokenizer_of(model: Pretrained) -> Tokenizer:
+    if Path(model.weights).expanduser().is_file():
+        raise UserError(
+            f"{model.weights} has no tokenizer.json beside it to encode text with: take "
+            "`SelfGenerated` data, or a Hugging Face folder"
+        )
+    return load_tokenizer(find_weights(model.weights))
+
+
+def start_of(model: Pretrained) -> int:
+    """The token from which a trained model writes."""
+    if Path(model.weights).expanduser().is_file():
+        return LLAMA2C_START
+    return start_token(_tokenizer_of(model))
+
+
+class Sources:
+    """The rows of an experiment, and the tokenizer that made them, in a run's folder."""
+
+    def __init__(self, experiment: LanguageExperiment, folder: Path, display: Display):
+        self._experiment, self._folder, self._display = experiment, folder, display
+
+    def text(self, data: Text) -> Rows:
+        """A data set of text, packed; the tokenizer is trained on it where there is none."""
+        place = Place.of(data.name, data.folder)
+        prepared = prepare_at(place, data.manual_dir)
+        texts = {split: open_at(place, split).texts for split in SPLITS}
+        tokenizer = self._tokenizer(texts["train"])
+        rows = {
+            split: pack(encode_documents(tokenizer, texts[split]), data.length + 1)
+            for split in SPLITS
+        }
+        checksum = {split: prepared.splits[split].sha256 for split in SPLITS}
+        return _rows(data.name, prepared.folder.name, rows, data.length, checksum)
+
+    def _tokenizer(self, documents: Sequence[str]) -> Tokenizer:
+        model, path = self._experiment.model, self._folder / TOKENIZER
+        if isinstance(model, Scratch) and not path.is_file():
+            part = path.with_name(path.name + ".part")
+            train_bpe(documents, model.vocabulary).save(str(part))
+            part.replace(path)
+        elif isinstance(model, Pretrained):
+            shutil.copyfile(find_weights(model.weights) / TOKENIZER, path)
+        return load_tokenizer(self._folder)
+
+    def self_generated(self, data: SelfGenerated, model: Pretrained, weights: Weights) -> Rows:
+        """What the model writes, sampled once and kept."""
+        design = LanguageDesign((weights.config.blocks,))
+        writing = bind(shapes_of(weights.config, design), weights.values)
+        writer = Writer(writing, start_of(model), data.length, data.batch)
+        counts = {"train": data.train, "test": data.test}
+
+        def sample(split: str) -> Iterator[TokenRow]:
+            seed = [*counts].index(split) + len(counts) * self._experiment.seed
+            batches = math.ceil(counts[split] / data.batch)
+            with self._display.bar(f"sample rows for {split}", batches) as tick:
+                yield from writer.rows(counts[split], seed, tick)
+
+        samples: dict[str, Callable[[], Iterator[TokenRow]]] = {
+            split: partial(sample, split) for split in SPLITS
+        }
+        place = self_generated(self._folder / "data", samples)
+        prepared = prepare_at(place)
+        rows = {split: read_ids(open_at(place, split).texts) for split in SPLITS}
+        checksum = {split: prepared.splits[split].sha256 for split in SPLITS}
+        return _rows(place.name, prepared.folder.name, rows, data.length, checksum)
+
+
+def _rows(
+    name: str,
+    version: str,
+    rows: dict[str, list[TokenRow]],
+    length: int,
+    checksum: dict[str, str],
+) -> Rows:
+    splits = {
+        split: Split(each, np.zeros(len(each), np.int32), (length + 1,))
+        for split, each in rows.items()
+    }
+    record = {
+        "name": name,
+        "version": version,
+        "rows": {split: len(each) for split, each in rows.items()},
+        "tokens": {split: sum(map(len, each)) for split, each in rows.items()},
+        "length": length,
+        "checksum": checksum,
+    }
+    return Rows(splits, record)
+
+
+def from_scratch(model: Scratch, length: int, seed: int) -> Weights:
+    """Random weights of the sizes asked for, the output tied to the embedding."""
+    config = llama(
+        model.vocabulary, model.width, model.blocks, model.heads, model.kv_heads, model.hidden,
+        max_length=length,
+    )  # fmt: skip
+    config, rngs = replace(config, tied_output=True), nnx.Rngs(seed)
+    made = LanguageModel(
+        Transformer(config, rngs=rngs), LanguageDesign((config.blocks,)), rngs=rngs
+    )
+    return Weights(config, parameters(made))
+
+
+def make_language_model(
+    experiment: LanguageExperiment, weights: Weights
+) -> tuple[LanguageModel, Parameters]:
+    """The model with its exits as shapes only, and its parameters before training."""
+    design = design_of(experiment, weights.config.blocks)
+    shapes = shapes_of(weights.config, design)
+    return shapes, add_exits(weights.config, weights.values, design)

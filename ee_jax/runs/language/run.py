@@ -1,0 +1,109 @@
+"""The story of a language model's run: weights, rows, training, the test split, report."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from ee_jax.config import to_dict
+from ee_jax.config.language import LanguageExperiment, Pretrained, Scratch, Text
+from ee_jax.display import SILENT, Display
+from ee_jax.report.language import write
+from ee_jax.runs.folder import RunFolder
+from ee_jax.runs.language.inputs import (
+    Rows,
+    Sources,
+    Weights,
+    check,
+    from_scratch,
+    make_language_model,
+)
+from ee_jax.runs.language.judge import LanguageJudge
+from ee_jax.runs.language.subject import LanguageSubject
+from ee_jax.runs.train import Trainer
+from ee_jax.runs.versions import device, versions
+from ee_jax.sharding import data_mesh
+
+
+def run(
+    experiment: LanguageExperiment, output: Path, display: Display = SILENT
+) -> dict[str, Any]:
+    """Runs an experiment into the folder `output`, and returns what `results.json` holds.
+
+    A run that was cut short goes on from its last checkpoint; one that has finished is read
+    back. A folder that holds another experiment is left alone.
+
+    Raises:
+        UserError: anything that a user can mend, before long work where it can be known.
+    """
+    folder = RunFolder(output, experiment)
+    folder.check()
+    if (results := folder.results()) is not None:
+        display.say(f"{output} is finished: reading it back")
+        return results
+    weights = check(experiment)
+    folder.claim(versions())
+    return _tell(experiment, folder, weights, display)
+
+
+def _tell(
+    experiment: LanguageExperiment, folder: RunFolder, weights: Weights | None, display: Display
+) -> dict[str, Any]:
+    start = time.perf_counter()
+    rows, weights = _inputs(experiment, folder, weights, display)
+    seconds = {"data": time.perf_counter() - start}
+    model, values = make_language_model(experiment, weights)
+    subject = LanguageSubject(experiment, model, rows.splits["train"], folder.hash, folder.path)
+    pause = experiment.checkpoint_seconds
+    trainer = Trainer(subject, experiment.seed, pause, data_mesh(), folder.hash, display)
+    judge = LanguageJudge(experiment, model, rows.splits["test"], display)
+    strategies = {}
+    for strategy in experiment.strategies:
+        trained = trainer.train(strategy, values, folder.path / strategy.name)
+        found = judge.judge(strategy.name, trained.values)
+        strategies[strategy.name] = {**found, "train_seconds": trained.seconds}
+    seconds["total"] = time.perf_counter() - start
+    results = {
+        "name": experiment.name,
+        "kind": "language",
+        "config": to_dict(experiment),
+        "config_hash": folder.hash,
+        "versions": versions(),
+        "device": device(),
+        "data": rows.record,
+        "model": _described(experiment, weights, values),
+        "seconds": seconds,
+        "strategies": strategies,
+    }
+    write(results, folder.path)
+    folder.write("results.json", results)  # last: it says that the run has finished
+    return results
+
+
+def _inputs(
+    experiment: LanguageExperiment, folder: RunFolder, weights: Weights | None, display: Display
+) -> tuple[Rows, Weights]:
+    sources = Sources(experiment, folder.path, display)
+    model, data = experiment.model, experiment.data
+    if isinstance(data, Text):
+        rows = sources.text(data)
+    else:
+        assert isinstance(model, Pretrained)
+        assert weights is not None
+        rows = sources.self_generated(data, model, weights)
+    if isinstance(model, Scratch):
+        weights = from_scratch(model, data.length, experiment.seed)
+    assert weights is not None
+    return rows, weights
+
+
+def _described(
+    experiment: LanguageExperiment, weights: Weights, values: dict[str, Any]
+) -> dict[str, Any]:
+    config = weights.config
+    return {
+        "weights": getattr(experiment.model, "weights", "random"),
+        "blocks": config.blocks,
+        "width": config.width,
+        "vocabulary": config.vocabulary,
+        "parameters": sum(value.size for value in values.values()),
+    }

@@ -1,0 +1,45 @@
+"""Exits on a pretrained language model whose training text is not at hand.
+
+Model:     stories260K of llama2.c, a Llama of 5 blocks and width 64 trained on TinyStories.
+Data:      text that the model writes itself, sampled at temperature 1 from the start token.
+Question:  perplexity and agreement with the full model against mean depth, for each confidence
+           and for each policy of what later tokens see of skipped blocks.
+Paper:     CALM (Schuster et al. 2022): copying keys and values instead of propagating the
+           hidden state lost 15 points of ROUGE-L, so `copy` should be worse than `propagate`.
+Hardware:  2 CPU cores.
+Command:   ee-jax run experiments/stories260k/config.py --model.weights PATH/stories260K.bin
+"""
+
+from ee_jax.config import Fit, Joint
+from ee_jax.config.language import (
+    LanguageEvaluation,
+    LanguageExits,
+    LanguageExperiment,
+    Pretrained,
+    SelfGenerated,
+    Towards,
+)
+
+
+def get_config() -> LanguageExperiment:
+    """The experiment."""
+    fit = Fit(epochs=3.0, batch=16, learning_rate=1e-3, head_learning_rate=3e-3)
+    return LanguageExperiment(
+        name="stories260k",
+        data=SelfGenerated(train=4096, test=256, length=255),
+        model=Pretrained("stories260K.bin"),
+        exits=LanguageExits(
+            own_norms=True,
+            confidences=("max_prob", "margin", "entropy", "saturation", "learned"),
+        ),
+        strategies=(
+            Towards("frozen", fit=fit),
+            Towards("distill", backbone=True, fit=fit),
+            Joint("joint", weights="linear", fit=fit),
+        ),
+        evaluation=LanguageEvaluation(
+            thresholds=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0),
+            policies=("propagate", "recompute", "copy"),
+            rows=128,
+        ),
+    )

@@ -1,0 +1,167 @@
+"""Language models' experiments, end to end on a folder of text."""
+
+import json
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ee_jax.config import Fit
+from ee_jax.config.language import (
+    LanguageEvaluation,
+    LanguageExits,
+    LanguageExperiment,
+    LayerSkip,
+    Pretrained,
+    Scratch,
+    SelfGenerated,
+    Speculation,
+    Text,
+    Towards,
+)
+from ee_jax.config.load import load
+from ee_jax.display import Display
+from ee_jax.errors import UserError
+from ee_jax.models.language_files import import_language
+from ee_jax.models.parameters import parameters
+from ee_jax.runs.language.run import run
+
+# 24 rows of 17 tokens at most, in 3 batches.
+PARAGRAPH = "to be or not to be , that is the question , and so it goes on and on .\n"
+FIT = Fit(epochs=1.0, batch=8, learning_rate=1e-2, head_learning_rate=1e-2)
+
+
+class Stopping(Display):
+    """Stops a run at a step of the bar with this label."""
+
+    def __init__(self, label: str, step: int):
+        super().__init__(quiet=True)
+        self._label, self._step = label, step
+
+    @contextmanager
+    def bar(self, label: str, total: int, done: int = 0):
+        count = done
+
+        def tick(note: str = "") -> None:
+            nonlocal count
+            count += 1
+            if (label, count) == (self._label, self._step):
+                raise KeyboardInterrupt
+
+        yield tick
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory) -> LanguageExperiment:
+    folder = tmp_path_factory.mktemp("text")
+    (folder / "train.txt").write_text(PARAGRAPH * 80 + "\n" + PARAGRAPH * 80)
+    (folder / "valid.txt").write_text(PARAGRAPH)
+    (folder / "test.txt").write_text(PARAGRAPH * 8)
+    return LanguageExperiment(
+        "tiny",
+        Text("text/tiny", str(folder / "data"), str(folder), length=16),
+        Scratch(vocabulary=270, width=8, blocks=2, heads=2, kv_heads=1, hidden=16),
+        strategies=(LayerSkip(p_max=0.5, ramp="exponential", interval=2, fit=FIT),),
+        evaluation=LanguageEvaluation(
+            thresholds=(0.01, 1.0), policies=("copy",), batch=4, rows=8,
+            speculation=Speculation((1,), (2,), prompts=1, prompt=4, tokens=4, rounds=1),
+        ),
+        checkpoint_seconds=0.0,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(experiment, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    run(experiment, folder)
+    return folder
+
+
+def test_what_a_run_finds_and_writes(finished):
+    found = json.loads((finished / "results.json").read_text())["strategies"]["layerskip"]
+    early, full = found["points"]
+    assert full["perplexity"] == pytest.approx(found["full_perplexity"], rel=1e-4)
+    assert (full["agreement"], full["mean_depth"], full["ideal_speedup"]) == (1.0, 2.0, 1.0)
+    assert early["mean_depth"] == pytest.approx(1.0, abs=0.2)  # 270 tokens: 0.01 is little
+    assert sum(early["exit_counts"]) == found["tokens"] == 8 * 16
+    assert [entry["depth"] for entry in found["exits"]] == [1, 2]
+    assert found["speculation"][0]["same_tokens"] is True
+    page = (finished / "report.html").read_text()
+    assert "Self-speculation" in page
+    assert "layerskip" in (finished / "table.md").read_text()
+    assert (finished / "layerskip" / "model" / "tokenizer.json").is_file()
+
+
+def test_a_run_stopped_in_training_ends_with_the_same_bits(experiment, finished, tmp_path):
+    steps = sum(1 for _ in (finished / "layerskip" / "metrics.jsonl").open())
+    assert steps >= 1
+    with pytest.raises(KeyboardInterrupt):
+        run(experiment, tmp_path / "run", Stopping("layerskip: layerskip", 2))
+    run(experiment, tmp_path / "run")
+    for name in ("metrics.jsonl", "model/model.safetensors"):
+        one, other = (folder / "layerskip" / name for folder in (finished, tmp_path / "run"))
+        assert one.read_bytes() == other.read_bytes()
+
+
+def test_exits_are_added_to_a_trained_model_on_its_own_text(experiment, finished, tmp_path):
+    trained = finished / "layerskip" / "model"
+    added = replace(
+        experiment,
+        data=SelfGenerated(train=8, test=4, length=8, batch=4),
+        model=Pretrained(str(trained)),
+        exits=LanguageExits(own_norms=True),
+        strategies=(Towards(fit=FIT),),
+        evaluation=LanguageEvaluation(thresholds=(1.0,), batch=4),
+    )
+    results = run(added, tmp_path / "run")
+    assert results["data"]["tokens"] == {"train": 8 * 9, "test": 4 * 9}
+    before = parameters(import_language(trained))
+    after = parameters(import_language(tmp_path / "run" / "distill" / "model"))
+    assert {*after} - {*before} == {"norms.0.scale"}
+    for path, value in before.items():
+        assert np.asarray(value).tobytes() == np.asarray(after[path]).tobytes()
+    assert not np.array_equal(after["norms.0.scale"], before["backbone.final_norm.scale"])
+
+
+def test_a_config_file_may_give_a_language_experiment(experiment, tmp_path):
+    path = tmp_path / "config.py"
+    path.write_text(
+        "from ee_jax.config import *\nfrom ee_jax.config.language import *\n"
+        f"def get_config():\n    return {experiment!r}\n"
+    )
+    changed = load(path, ["--data.length", "8", "--model.blocks", "3"])
+    assert isinstance(changed, LanguageExperiment)
+    assert (changed.data.length, changed.model) == (8, replace(experiment.model, blocks=3))
+
+
+def speculating(depths, prompt=4) -> LanguageEvaluation:
+    return LanguageEvaluation(speculation=Speculation(depths, prompt=prompt, tokens=4))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"exits": LanguageExits(layers=(1, 3))}, "must end at the model's last block, 2"),
+        ({"strategies": (Towards(),)}, r"have nothing: set exits\.own_norms"),
+        ({"model": Pretrained("nothing")}, "no weights in 'nothing'"),
+        ({"evaluation": speculating((2,))}, "the exit after all 2 blocks cannot draft"),
+        ({"evaluation": speculating((1,), prompt=64)}, "needs 68 tokens for a prompt"),
+    ],
+)
+def test_bad_input_is_found_before_any_work(experiment, tmp_path, changes, message):
+    with pytest.raises(UserError, match=message):
+        run(replace(experiment, **changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_bad_fields():
+    with pytest.raises(UserError, match=r"`data\.name` must be text/"):
+        Text("wikipedia")
+    with pytest.raises(UserError, match=r"`model\.kv_heads` must divide"):
+        Scratch(heads=6, kv_heads=4)
+    with pytest.raises(UserError, match="needs a model that has been trained"):
+        LanguageExperiment("x", SelfGenerated(), Scratch())
+    with pytest.raises(UserError, match=r"`layerskip\.p_max` must be in"):
+        LayerSkip(p_max=1.0)
