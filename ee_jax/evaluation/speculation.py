@@ -11,7 +11,7 @@ from ee_jax.evaluation.timing import interleave_over, speedup
 from ee_jax.generation.decoder import Decoder, draft_exit_at
 from ee_jax.generation.programs import Speculation, Static, Way
 
-Prompts = list[list[int]]
+Prompts = list[TokenRow]
 
 
 def compare(
@@ -60,5 +60,5 @@ def _tokens_a_pass(out: Sequence[Any]) -> float:
 
 def prompts_of(rows: Sequence[TokenRow], length: int, batch: int) -> list[Prompts]:
     """The first `length` tokens of rows, in whole batches."""
-    heads = [row[:length].tolist() for row in rows]
+    heads = [row[:length] for row in rows]
     return [heads[at : at + batch] for at in range(0, len(heads) - batch + 1, batch)]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from ee_jax.report.figures import INK, MUTED, style
 from ee_jax.report.results import Point, Results, Strategy
@@ -61,6 +61,7 @@ def _columns(points: Sequence[Point], depth: str) -> tuple[list[float], list[flo
 def _label(axes: Axes, blocks: int) -> None:
     axes.set_ylabel("perplexity")
     axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     margin = max(0.15, 0.03 * blocks)
