@@ -13,12 +13,11 @@ class Task:
     lengths: tuple[int, ...]
 
 
-SENTENCES = (8, 16, 24, 40, 64)  # in which 99.99 % of SST-2's rows and all of CoLA's fit
 PAIRS = (24, 32, 48, 64, 96, 128)
 
 TASKS = {
-    "sst2": Task(2, SENTENCES),
-    "cola": Task(2, SENTENCES),
+    "sst2": Task(2, (8, 16, 24, 40, 64)),
+    "cola": Task(2, (8, 12, 16, 24, 48)),
     "mrpc": Task(2, PAIRS),
     "rte": Task(2, PAIRS),
     "qnli": Task(2, PAIRS),

@@ -58,10 +58,11 @@ def sweep(study: Study, plan: Plan, display: Display = SILENT) -> Swept:
 def _planned(study: Study, plan: Plan, task: str) -> Experiment | UserError:
     """The experiment of a task; or what is wrong with the weights, if it needs to know them."""
     try:
-        experiment = study.experiment(task, plan.weights)
+        planned = study.experiment(task, plan.weights)
     except UserError as error:
         return error
-    experiment = override(experiment, plan.overrides)
+    experiment = override(planned, plan.overrides)
+    assert isinstance(experiment, Experiment)  # as the planned one is
     folder = plan.manual_dir or experiment.data.manual_dir
     return replace(experiment, data=replace(experiment.data, manual_dir=folder))
 

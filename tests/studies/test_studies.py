@@ -1,12 +1,14 @@
 """The studies' experiments: the papers' recipes and rules, and names that nobody knows."""
 
 import math
+from pathlib import Path
 
 import pytest
 
 from ee_jax.config import Experiment, check_regression
+from ee_jax.config.load import read
 from ee_jax.errors import UserError
-from ee_jax.studies import deebert, fastbert, pabee
+from ee_jax.studies import deebert, fastbert, joint_vs_frozen, pabee
 from ee_jax.studies.glue import TASKS
 from ee_jax.studies.paper import load_paper
 from ee_jax.studies.study import STUDIES, check_tasks, find_study
@@ -65,6 +67,14 @@ def test_pabees_patience_as_a_share_of_the_exits():
 def test_fastberts_speeds():
     thresholds = fastbert.experiment("mnli", "x").evaluation.thresholds
     assert thresholds[fastbert.SPEEDS.index(0.2)] == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("task", ["sst2", "cola"])
+def test_joint_vs_frozen_is_the_configs_experiment(task):
+    """So that a run of the config is one of the study's: its hash is the same."""
+    config = read(Path(__file__).parents[2] / "configs" / f"{task}_minilm.py")
+    assert isinstance(config, Experiment)
+    assert joint_vs_frozen.experiment(task, config.model.weights) == config
 
 
 @pytest.mark.parametrize(
