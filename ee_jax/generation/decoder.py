@@ -57,12 +57,9 @@ class Decoder:
         packed = pack_prompts(prompts, self.model.backbone.config, tokens)
         self.check_memory(way, packed, tokens)
         request, shared = self.request(packed, tokens, seed), jax.tree.map(jnp.asarray, shared)
-        slots = packed.ids_BP.shape[1] + tokens + way.spare
-        at = self._begin(way, tokens)(
-            self._prefill(slots)(self.values, request.ids_BP), request
-        )
+        at = self.start(way, request, tokens)
         for until in range(every, tokens + every, every):
-            at = self._go_on(way)(self.values, shared, at, request.ends, jnp.int32(until))
+            at = self.go_on(way, shared, at, request, until)
             yield jax.device_get(at.out)
             if at.ended_B.all():
                 return
@@ -74,6 +71,16 @@ class Decoder:
         ends = Ends(stop_S, jnp.full(batch, tokens, jnp.int32))
         ids_BP, length_B = map(jnp.asarray, packed)
         return Request(ids_BP, length_B, ends, jax.random.key(seed))
+
+    def start(self, way: Way, request: Request, tokens: int) -> Any:
+        """Reads the prompts, and says where the way goes on from."""
+        slots = request.ids_BP.shape[1] + tokens + way.spare
+        cached = self._prefill(slots)(self.values, request.ids_BP)
+        return self._begin(way, tokens)(cached, request)
+
+    def go_on(self, way: Way, shared: Any, at: Any, request: Request, until: int) -> Any:
+        """Decodes until there are `until` tokens a row; takes over the arrays of `at`."""
+        return self._go_on(way)(self.values, shared, at, request.ends, jnp.int32(until))
 
     def check_memory(self, way: Way, packed: Prompts, tokens: int) -> None:
         """Raises: UserError if the batch does not fit."""

@@ -126,6 +126,7 @@ def triples(decoder, sampling, prompt, drawn):
         return {tuple(drawn): 1.0}
     log_p_V = next_token(tuple(prompt), tuple(drawn), sampling)
     p_V = np.exp(np.asarray(log_p_V, float))
+    p_V /= p_V.sum()  # to double precision
     out = {}
     for token in np.flatnonzero(p_V):
         for ids, p in triples(decoder, sampling, prompt, [*drawn, int(token)]).items():
