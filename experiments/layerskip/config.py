@@ -23,23 +23,23 @@ from ee_jax.config.language import (
     Text,
 )
 
-EXITS = 8
+EXITS = (1, 2, 4, 8)  # blocks
 
 
 def get_config() -> LanguageExperiment:
     """The experiment."""
-    fit = Fit(epochs=10.0, batch=16, learning_rate=2e-3, head_learning_rate=2e-3)
-    last = (0.0,) * (EXITS - 1) + (1.0,)
+    fit = Fit(epochs=3.0, batch=16, learning_rate=2e-3, head_learning_rate=2e-3)
+    last = (0.0,) * (len(EXITS) - 1) + (1.0,)
     return LanguageExperiment(
         name="layerskip",
         data=Text("text/shakespeare", length=128),
         model=Scratch(
-            vocabulary=1024, width=192, blocks=EXITS, heads=6, kv_heads=6, hidden=512
+            vocabulary=1024, width=192, blocks=EXITS[-1], heads=6, kv_heads=6, hidden=512
         ),
-        exits=LanguageExits(confidences=("max_prob",)),
+        exits=LanguageExits(layers=EXITS),
         strategies=(
             Joint("plain", weights=last, fit=fit),
-            LayerSkip("layerskip", p_max=0.1, e_scale=0.2, interval=4, fit=fit),
+            LayerSkip("layerskip", p_max=0.1, e_scale=0.2, interval=2, fit=fit),
         ),
         evaluation=LanguageEvaluation(
             thresholds=(0.3, 0.5, 0.7, 0.9, 1.0),
