@@ -114,7 +114,9 @@ def test_speculation_gives_the_tokens_of_plain_decoding(batch):
     accepted = drafted = 0
     for group in groups:
         plain = decoder().run(Static(4), None, group, NEW)
-        out = decoder().run(Speculation(2, 4), None, group, NEW)
+        out = decoder().run(Speculation(3, 4), None, group, NEW)
         np.testing.assert_array_equal(out.ids_BN, plain.ids_BN)
         accepted, drafted = accepted + out.accepted_B.sum(), drafted + out.drafted_B.sum()
-    assert 0.2 < accepted / drafted < 0.4  # 0.22 of the third block's answers are the fifth's
+    # The fourth block's answer is the fifth's in 0.56 of all places: of four drafts in a row,
+    # (0.56 + 0.56^2 + 0.56^3 + 0.56^4) / 4 = 0.29 would be taken.
+    assert 0.2 < accepted / drafted < 0.4
