@@ -65,6 +65,9 @@ def test_version(capsys):
         ("bench loop --repeats 0", "argument --repeats: '0' is no whole number above 0"),
         ("bench loop --model minilm --depth 99", "--depth 99: minilm has 6 blocks"),
         ("bench loop --model minilm --seq 999", "--seq 999: minilm reads at most 512 tokens"),
+        ("bench decode --model nosuch", "no model 'nosuch' to decode with: it is one of 12x768"),
+        ("bench decode --model 2x48 --depth 3", "no exit after 3 blocks: the model's are after"),
+        ("bench decode --model 2x48 --tokens 99", "prompt 1 of 1 has 16 tokens, and 99 more"),
         ("bench loop --nosuch", "unrecognized arguments: --nosuch; see `ee-jax --help`"),
     ],
 )  # fmt: skip
@@ -129,3 +132,13 @@ def test_bench_loop_prints_a_table_without_json(capsys):
     header, row = capsys.readouterr().out.splitlines()
     assert header.split() == ["model", "seq", "batch", "depth", "static_ms", "exit_ms", "ratio"]
     assert row.split()[:4] == ["minilm", "16", "1", "1"]
+
+
+def test_bench_decode_prints_rows_of_depths_and_of_speculation(capsys):
+    line = "bench decode --model 2x48 --batch 2 --tokens 8 --drafts 2 --repeats 1 --json"
+    *depths, speculation = rows_of(line, capsys)
+    assert [(row["batch"], row["depth"]) for row in depths] == [(2, 1), (2, 2)]
+    for row in depths:
+        assert row["ratio"] == pytest.approx(row["exit_ms"] / row["static_ms"])  # of one round
+    assert speculation["depth"] == 1
+    assert speculation["same_tokens"]

@@ -73,13 +73,15 @@ class Timed:
         config = decoder.model.backbone.config
         draw = np.random.default_rng(SEED)
         prompts = draw.integers(config.vocabulary, size=(batch, load.prompt)).tolist()
-        self.request = decoder.request(pack_prompts(prompts, config, load.tokens), load.tokens)
+        self.packed = pack_prompts(prompts, config, load.tokens)
+        self.request = decoder.request(self.packed, load.tokens)
 
     def compile(self, way: Way, shared: Any = None) -> tuple[Callable[[Any], Any], float]:
         """A function of what is shared, and the seconds it took to compile.
 
         It decodes all tokens; the prompts have been read before, outside of the clock.
         """
+        self.decoder.check_memory(way, self.packed, self.tokens)
         at = self.decoder.start(way, self.request, self.tokens)
         ends, sampling = self.request.ends, self.decoder.sampling
 
@@ -107,10 +109,11 @@ def bench_depths(
 ) -> Iterator[Row]:
     """A row for each batch and depth: exits against the static decoder of so many blocks.
 
-    Times are milliseconds a token, after the prompt; `ratio` is the median over rounds of exit
+    Without `depths`, all of them. Times are milliseconds a token, after the prompt; `ratio` is the median over rounds of exit
     / static. Exits on the way compute no logits, as with a rule that reads none.
     """
     decoder = make_decoder(name)
+    depths = depths or decoder.model.design.layers
     exits = {depth: exit_at(decoder.model.design, depth) for depth in depths}
     for batch in batches:
         timed = Timed(decoder, batch, load)

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from ee_jax.cli.bench import loop, train
+from ee_jax.cli.bench import decode, loop, train
 
-BENCHMARKS = (loop, train)  # in the order of `--help`
+BENCHMARKS = (loop, train, decode)  # in the order of `--help`
 
 
 def add(commands: Any) -> None:
