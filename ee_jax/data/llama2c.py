@@ -45,6 +45,27 @@ def read_llama2c_tokenizer(path: Path) -> Tokenizer:
     return tokenizer
 
 
+def llama2c_tokenizer_beside(weights: Path, vocabulary: int) -> Tokenizer:
+    """The tokenizer in the folder of a llama2.c checkpoint, under one of llama2.c's names.
+
+    Raises:
+      UserError: there is none, or it has other ids than the checkpoint.
+    """
+    names = (f"tok{vocabulary}.bin", "tokenizer.bin")
+    found = [path for name in names if (path := weights.parent / name).is_file()]
+    if not found:
+        raise UserError(
+            f"no tokenizer beside {weights}: copy llama2.c's {' or '.join(names)} there"
+        )
+    tokenizer = read_llama2c_tokenizer(found[0])
+    if (known := tokenizer.get_vocab_size()) != vocabulary:
+        raise UserError(
+            f"{found[0]} has {known} tokens, but {weights.name} embeds {vocabulary}: take both "
+            "from one model"
+        )
+    return tokenizer
+
+
 def _read_pieces(path: Path) -> list[tuple[str, float]]:
     """Every piece with its score, in the order of the ids."""
     try:

@@ -17,14 +17,19 @@ from ee_jax.models.parameters import Parameters, bind, parameters
 from ee_jax.models.transformer import Transformer
 
 
+def check_causal(config: Architecture) -> None:
+    """Raises: UserError if the architecture is not a language model's."""
+    if not config.causal:
+        raise UserError(f"a {config.family} is no language model: give a decoder's weights")
+
+
 def shapes_of(config: Architecture, design: LanguageDesign) -> LanguageModel:
     """A model as shapes only, to be bound to parameters.
 
     Raises:
       UserError: the architecture is not a language model's, or has other blocks.
     """
-    if not config.causal:
-        raise UserError(f"a {config.family} is no language model: give a decoder's weights")
+    check_causal(config)
     if design.layers[-1] != config.blocks:
         raise UserError(
             f"the last exit is after block {design.layers[-1]}, but the model has "
@@ -74,7 +79,9 @@ def add_exits(config: Architecture, values: Parameters, design: LanguageDesign) 
 
 def import_language(folder: Path) -> LanguageModel:
     """The model that `export_model` wrote."""
-    config, design = read_architecture(folder), read_exits(folder, LanguageDesign)["design"]
+    config = read_architecture(folder)
+    check_causal(config)
+    design = read_exits(folder, LanguageDesign)["design"]
     if design.layers[-1:] != (config.blocks,):
         raise UserError(f"{folder / EXITS} does not belong to its config.json: export again")
     model = shapes_of(config, design)

@@ -1,0 +1,119 @@
+"""`ee-jax generate --model PATH_OR_NAME --prompt TEXT --tokens N`."""
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ee_jax.cli.parser import Parser, add_command, number
+from ee_jax.errors import UserError
+
+
+def add(commands: Any) -> None:
+    """Adds the command."""
+    text = "text from a language model, each token from its own depth, and what that gains"
+    command = add_command(commands, "generate", generate, text)
+    source = "a folder, owner/name on the Hugging Face Hub, or a llama2.c file"
+    command.add_argument("--model", required=True, metavar="PATH_OR_NAME", help=source)
+    command.add_argument("--prompt", required=True, metavar="TEXT", help="to go on from")
+    command.add_argument("--tokens", type=number, default=64, metavar="N", help="at most")
+    command.add_argument("--seed", type=int, default=0, help="of the sampling")
+    command.add_argument("--page", metavar="FILE.html", help="write the text as a heat map")
+    command.add_argument("--repeats", type=number, default=5, help="timed calls of each side")
+    command.add_argument("--json", action="store_true", help="print tokens and speed")
+    _add_exits(command)
+    _add_sampling(command)
+
+
+def _add_exits(command: Parser) -> None:
+    exits = command.add_argument_group("early exits")
+    exits.add_argument(
+        "--threshold", type=float, metavar="T", help="a token stops above it (default: never)"
+    )
+    exits.add_argument("--confidence", default="max_prob", metavar="NAME", help="e.g. learned")
+    exits.add_argument(
+        "--policy", metavar="NAME", help="for skipped blocks: propagate, copy or recompute"
+    )
+    exits.add_argument(
+        "--draft",
+        type=number,
+        metavar="DEPTH",
+        help="self-speculation: so many blocks draft, and with --threshold only surer tokens",
+    )
+
+
+def _add_sampling(command: Parser) -> None:
+    sampling = command.add_argument_group("sampling")
+    sampling.add_argument("--greedy", action="store_true", help="the likeliest token (default)")
+    sampling.add_argument("--temperature", type=float, metavar="X")
+    sampling.add_argument("--top-k", type=number, metavar="K", help="of the K likeliest")
+    sampling.add_argument("--top-p", type=float, metavar="P", help="of the likeliest P of 1")
+
+
+def generate(arguments: Namespace) -> None:
+    """Writes text to a terminal in colour, elsewhere plain, or as one JSON object."""
+    from ee_jax.display import Display, print_result
+    from ee_jax.report.generated import page
+    from ee_jax.report.heat import summary, write_heat
+    from ee_jax.runs.generate.story import Story
+
+    story = Story(_request(arguments), Display())
+    coloured = sys.stdout.isatty() and not arguments.json
+    if not arguments.json:
+        _stream(story, write_heat(story.layers) if coloured else _plain)
+    if not (coloured or arguments.json or arguments.page):
+        return
+    record = story.record(arguments.repeats)
+    if arguments.json:
+        print(json.dumps(record))
+    if coloured:
+        print_result(summary(record))
+    if arguments.page:
+        Path(arguments.page).write_text(page(record), encoding="utf-8")
+        print(arguments.page, file=sys.stderr)
+
+
+def _stream(story: Any, write: Callable[[str, int | None], None]) -> None:
+    """The prompt and the text, as it comes; nothing before it is known that some comes."""
+    for count, tokens in enumerate(story.tokens()):
+        if count == 0:
+            write(story.request.prompt, None)
+        for token in tokens:
+            write(token.text, token.depth)
+    print()
+
+
+def _plain(text: str, depth: int | None) -> None:
+    print(text, end="", flush=True)
+
+
+def _request(arguments: Namespace) -> Any:
+    from ee_jax.runs.generate.request import Request
+
+    if arguments.draft and arguments.policy:
+        raise UserError("--draft skips no block in the end: leave out --policy")
+    return Request(
+        model=arguments.model,
+        prompt=arguments.prompt,
+        tokens=arguments.tokens,
+        threshold=arguments.threshold,
+        confidence=arguments.confidence,
+        policy=arguments.policy or "propagate",
+        draft=arguments.draft,
+        sampling=_sampling(arguments),
+        seed=arguments.seed,
+    )
+
+
+def _sampling(arguments: Namespace) -> Any:
+    from ee_jax.generation.sampling import GREEDY, Sampling
+
+    given = {name: getattr(arguments, name) for name in ("temperature", "top_k", "top_p")}
+    given = {name: value for name, value in given.items() if value is not None}
+    if not given:
+        return GREEDY
+    if arguments.greedy:
+        raise UserError("--greedy takes the likeliest token: leave out the other sampling")
+    return Sampling(**{"temperature": 1.0, **given})

@@ -1,0 +1,91 @@
+"""The page of a text: a heat map of depths that needs nothing else."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ee_jax.report import text
+from ee_jax.report.heat import heat
+from ee_jax.report.page import template
+from ee_jax.report.render import Column, Table
+from ee_jax.report.results import Results
+
+
+def page(record: Results) -> str:
+    """The HTML text; what a token says of itself shows under the mouse."""
+    layers = record["exits"]
+    return template("generated").render(
+        record=record,
+        headline=headline(record),
+        tokens=[_shown(token, layers) for token in record["generated"]],
+        legend=[(depth, heat(depth, layers)) for depth in layers],
+        depths=depth_table(record),
+        speed=list(_speed(record)),
+        settings=list(_settings(record)),
+    )
+
+
+def headline(record: Results) -> str:
+    """Depth, or what came of the drafts, and speed."""
+    speed = record["speed"]
+    fast = f"{text.number(speed['measured_speedup'])} times as fast as all {record['blocks']}"
+    if record["draft"] is None:
+        return f"{text.number(speed['mean_depth'])} blocks a token: {fast}."
+    accepted = f"{text.percent(speed['acceptance'])} % of the drafts accepted"
+    return f"{accepted}, {text.number(speed['tokens_a_pass'])} tokens a pass: {fast}."
+
+
+def _shown(token: dict[str, Any], layers: list[int]) -> dict[str, Any]:
+    depth = token["depth"]
+    if depth is None:
+        return {"text": token["text"], "title": token["name"], "heat": None}
+    sure = text.number(token["confidence"], 3)
+    title = f"{token['name']}, depth {depth}, confidence {sure}"
+    return {"text": token["text"], "title": title, "heat": heat(depth, layers)}
+
+
+def depth_table(record: Results) -> Table:
+    """How many tokens stopped where, and how sure they were."""
+    tokens = record["generated"]
+    rows = []
+    for depth in record["exits"]:
+        sure = [token["confidence"] for token in tokens if token["depth"] == depth]
+        mean = sum(sure) / len(sure) if sure else None
+        share = len(sure) / len(tokens)
+        rows.append({"depth": depth, "tokens": len(sure), "share": share, "mean": mean})
+    columns = (
+        Column("depth", lambda row: str(row["depth"])),
+        Column("tokens", lambda row: str(row["tokens"])),
+        Column("%", lambda row: text.percent(row["share"])),
+        Column("mean confidence", lambda row: text.number(row["mean"], 3)),
+    )
+    return Table("Where tokens stopped", columns, tuple(rows))
+
+
+def _speed(record: Results) -> Iterator[tuple[str, str]]:
+    speed = record["speed"]
+    yield "tokens a second", text.number(speed["tokens_per_second"], 1)
+    yield "with all blocks", text.number(speed["static_tokens_per_second"], 1)
+    if record["draft"] is None:
+        yield "mean depth", f"{text.number(speed['mean_depth'])} of {record['blocks']}"
+    else:
+        yield "drafts accepted", f"{text.percent(speed['acceptance'])} %"
+        yield "tokens a pass", text.number(speed["tokens_a_pass"])
+    yield "ideal speed-up", text.number(speed["ideal_speedup"])
+    yield "measured speed-up", text.number(speed["measured_speedup"])
+
+
+def _settings(record: Results) -> Iterator[tuple[str, Any]]:
+    yield "model", record["model"]
+    if record["threshold"] is not None:
+        yield "confidence", record["confidence"]
+        yield "threshold", f"{record['threshold']:g}"
+    if record["draft"] is None:
+        yield "skipped blocks", record["policy"]
+    else:
+        yield "drafting blocks", record["draft"]
+    sampling = record["sampling"]
+    if sampling["temperature"] == 0:
+        yield "sampling", "greedy"
+    else:
+        yield "sampling", ", ".join(f"{name} {value:g}" for name, value in sampling.items())
+        yield "seed", record["seed"]

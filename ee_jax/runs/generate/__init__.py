@@ -1,0 +1,1 @@
+"""Text from a language model: where the model lies, what is asked of it, what came out."""

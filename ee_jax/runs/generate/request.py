@@ -1,0 +1,63 @@
+"""What is asked of a model that writes, and the way of decoding that answers it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax.numpy as jnp
+
+from ee_jax.errors import UserError
+from ee_jax.generation.decoder import draft_exit_at
+from ee_jax.generation.policies import POLICIES
+from ee_jax.generation.programs import Exits, Speculation, Way
+from ee_jax.generation.rules import Exiting
+from ee_jax.generation.sampling import GREEDY, Sampling
+from ee_jax.models.language import LanguageDesign
+
+DRAFTS = 4  # tokens that are drafted between two verifying passes
+
+
+@dataclass(frozen=True)
+class Request:
+    """A prompt, and how to go on from it."""
+
+    model: str  # a folder, a hub name or a llama2.c file
+    prompt: str
+    tokens: int  # at most
+    threshold: float | None = None  # None: no token, and no draft, ends early
+    confidence: str = "max_prob"
+    policy: str = "propagate"
+    draft: int | None = None  # blocks that draft, the others verify; None: no speculation
+    sampling: Sampling = GREEDY
+    seed: int = 0
+
+    def __post_init__(self):
+        if not self.prompt:
+            raise UserError("the prompt is empty: give --prompt the text to go on from")
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise UserError(f"--threshold {self.threshold}: it is from 0 to 1 (never)")
+        if self.policy not in POLICIES:
+            raise UserError(f"no policy {self.policy!r}: it is one of {', '.join(POLICIES)}")
+
+    @property
+    def exits_early(self) -> bool:
+        """Whether a token may stop before the last exit."""
+        return self.draft is None and self.threshold is not None and self.threshold < 1
+
+    def way(self, design: LanguageDesign) -> tuple[Way, Any]:
+        """The way of decoding, and what its programs share.
+
+        Raises:
+          UserError: the model's exits cannot do what is asked.
+        """
+        exiting = Exiting(self.confidence)
+        if self.confidence == "learned" and not design.learned:
+            raise UserError(
+                f"{self.model} has no learned confidence: train one, or choose another"
+            )
+        threshold = jnp.float32(1 if self.threshold is None else self.threshold)
+        if self.draft is None:
+            return Exits(exiting.rule_at, self.policy), threshold
+        exit = draft_exit_at(design, self.draft)
+        if self.threshold is None:
+            return Speculation(exit, DRAFTS), None
+        return Speculation(exit, DRAFTS, exiting.rule_at), threshold

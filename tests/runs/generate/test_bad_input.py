@@ -1,0 +1,103 @@
+"""What can be wrong with a request and a model: one line, before anything is compiled."""
+
+import json
+import struct
+
+import pytest
+from tokenizers import Tokenizer
+
+from ee_jax.errors import UserError
+from ee_jax.generation import decoder
+from ee_jax.runs.generate.request import Request
+from ee_jax.runs.generate.story import Story
+from tests.models.folders import shard
+from tests.models.golden_models import FOLDER, golden_backbone
+from tests.models.test_llama2c import write_llama2c
+
+
+def error_of(folder, prompt="a cat", tokens=4, **asked) -> str:
+    with pytest.raises(UserError) as error:
+        next(Story(Request(str(folder), prompt, tokens, **asked)).tokens())
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.fixture(autouse=True)
+def no_compilation(monkeypatch):
+    def fail(*_, **__):
+        raise AssertionError("compiled")
+
+    monkeypatch.setattr(decoder, "Program", fail)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"prompt": ""}, "the prompt is empty: give --prompt the text to go on from"),
+        ({"prompt": "a cat sat " * 30}, "prompt 1 of 1 has "),
+        ({"tokens": 48}, "prompt 1 of 1 has "),
+        ({"threshold": 1.5}, "--threshold 1.5: it is from 0 to 1"),
+        ({"policy": "nosuch"}, "no policy 'nosuch': it is one of propagate, copy, recompute"),
+        ({"confidence": "nosuch"}, "no confidence 'nosuch' for tokens: it is one of max_prob"),
+        ({"confidence": "learned", "threshold": 0.5}, "{} has no learned confidence: "),
+        ({"draft": 4}, "no exit after 4 blocks: the model's are after 1, 2, 3"),
+        ({"draft": 3}, "the exit after all 3 blocks cannot draft: take an earlier one of 1, 2"),
+    ],
+)  # fmt: skip
+def test_a_request_that_cannot_be_met(exported, asked, message):
+    assert error_of(exported, **asked).startswith(message.format(exported))
+
+
+def test_a_draft_from_a_model_without_trained_exits(copied):
+    (copied / "exits.json").unlink()
+    assert error_of(copied, draft=1) == "no exit after 1 blocks: the model's are after 3"
+
+
+def test_weights_that_do_not_match(copied):
+    path = copied / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"intermediate_size": 24}))
+    message = error_of(copied)
+    assert message.startswith(f"the weights in {copied} do not fit its config.json: ")
+    assert "mlp" in message
+
+
+def test_a_missing_shard(copied):
+    names = shard(copied)
+    (copied / names[1]).unlink()
+    assert error_of(copied).startswith(f"{copied / names[1]} is missing: copy it from")
+
+
+def test_a_tokenizer_with_other_ids(copied):
+    path = copied / "tokenizer.json"
+    tokenizer = Tokenizer.from_file(str(path))
+    surplus = 281 - tokenizer.get_vocab_size()
+    tokenizer.add_tokens([f"surplus {number}" for number in range(surplus)])
+    tokenizer.save(str(path))
+    assert error_of(copied).startswith(f"tokenizer.json in {copied} has ids up to 280, but ")
+
+
+def test_no_tokenizer(copied):
+    (copied / "tokenizer.json").unlink()
+    assert error_of(copied).startswith(f"no tokenizer.json in {copied}: ")
+
+
+def test_a_llama2c_file_needs_its_tokenizer_beside_it(tmp_path):
+    path = tmp_path / "model.bin"
+    path.write_bytes(write_llama2c(golden_backbone("llama")))
+    assert error_of(path) == (
+        f"no tokenizer beside {path}: copy llama2.c's tok64.bin or tokenizer.bin there"
+    )
+    (tmp_path / "tok64.bin").write_bytes(
+        struct.pack("<i", 3) + 5 * struct.pack("<fi3s", 0, 3, b"abc")
+    )
+    assert error_of(path).startswith(f"{tmp_path / 'tok64.bin'} has 4 tokens, but model.bin ")
+
+
+def test_a_text_that_does_not_fit_memory(exported, monkeypatch):
+    monkeypatch.setattr(decoder, "available_bytes", lambda: 1000)
+    assert error_of(exported).startswith("a batch of 1 rows of 20 tokens needs about ")
+
+
+def test_an_encoder_is_no_language_model(tmp_path):
+    assert error_of(FOLDER / "bert") == "a bert is no language model: give a decoder's weights"
+    assert error_of(tmp_path / "nosuch").startswith("no weights in ")
