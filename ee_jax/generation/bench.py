@@ -109,8 +109,9 @@ def bench_depths(
 ) -> Iterator[Row]:
     """A row for each batch and depth: exits against the static decoder of so many blocks.
 
-    Without `depths`, all of them. Times are milliseconds a token, after the prompt; `ratio` is the median over rounds of exit
-    / static. Exits on the way compute no logits, as with a rule that reads none.
+    Without `depths`, all of them. Times are milliseconds a token, after the prompt; `ratio` is
+    the median over rounds of exit / static. Exits on the way compute no logits, as with a rule
+    that reads none.
     """
     decoder = make_decoder(name)
     depths = depths or decoder.model.design.layers
