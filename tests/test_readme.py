@@ -31,7 +31,8 @@ APPENDED = {
     ("compare",): [],
     ("calibrate",): ["--trials", "3"],
     ("data",): [],
-    ("bench",): shlex.split("--model minilm --seq 16 --batch 1 --depth 1,6 --repeats 1"),
+    ("bench", "loop"): shlex.split("--model minilm --seq 16 --batch 1 --depth 1,6 --repeats 1"),
+    ("bench", "train"): shlex.split("--model minilm --seq 16 --batch 2 --repeats 1"),
 }
 
 needs_weights = pytest.mark.skipif(
@@ -74,7 +75,7 @@ def test_snippets_and_commands(folder: Path) -> None:
     assert 0 < float(printed[3].split()[0]) < 1
 
     names = [command.split()[1] for command in COMMANDS]
-    assert names == ["run", "calibrate", "run", "compare", "data", "bench"]
+    assert names == ["run", "calibrate", "run", "compare", "data", "bench", "bench"]
     for command in COMMANDS:
         words = shlex.split(command)
         assert run(folder, EE_JAX, *words[1:], *appended(words)).strip(), command

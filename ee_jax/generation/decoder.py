@@ -12,7 +12,7 @@ from ee_jax.errors import UserError
 from ee_jax.generation.memory import available_bytes, check_fits, decoding_bytes
 from ee_jax.generation.prefill import prefill
 from ee_jax.generation.programs import Way
-from ee_jax.generation.prompts import Prompts, pack_prompts
+from ee_jax.generation.prompts import Ids, Prompts, pack_prompts
 from ee_jax.generation.sampling import GREEDY, Sampling
 from ee_jax.generation.tokens import Ends, Request
 from ee_jax.models.cache import Cache
@@ -35,7 +35,7 @@ class Decoder:
         self._prefill = cache(self._compile_prefill)
         self._begin, self._go_on = cache(self._compile_begin), cache(self._compile_go_on)
 
-    def run(self, way: Way, shared: Any, prompts: Sequence[Sequence[int]], tokens: int) -> Any:
+    def run(self, way: Way, shared: Any, prompts: Sequence[Ids], tokens: int) -> Any:
         """All at once: `Generated` or `Speculated`, on the host."""
         *_, last = self.stream(way, shared, prompts, tokens, every=tokens)
         return last
@@ -44,7 +44,7 @@ class Decoder:
         self,
         way: Way,
         shared: Any,
-        prompts: Sequence[Sequence[int]],
+        prompts: Sequence[Ids],
         tokens: int,
         every: int = 1,
         seed: int = 0,

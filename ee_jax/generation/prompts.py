@@ -13,6 +13,9 @@ from ee_jax.models.architecture import Architecture
 SHORTEST = 16
 
 
+Ids = Sequence[int] | Int[np.ndarray, " T"]  # a prompt's
+
+
 class Prompts(NamedTuple):
     """B prompts, padded on the right with 0."""
 
@@ -20,9 +23,7 @@ class Prompts(NamedTuple):
     length_B: Int[np.ndarray, " B"]
 
 
-def pack_prompts(
-    prompts: Sequence[Sequence[int]], config: Architecture, tokens: int
-) -> Prompts:
+def pack_prompts(prompts: Sequence[Ids], config: Architecture, tokens: int) -> Prompts:
     """Prompts that leave room for `tokens` more in the model's context.
 
     Raises:
@@ -42,7 +43,7 @@ def pack_prompts(
     return Prompts(ids_BP, length_B)
 
 
-def _check(prompt: Sequence[int], which: str, config: Architecture, tokens: int) -> None:
+def _check(prompt: Ids, which: str, config: Architecture, tokens: int) -> None:
     context, known = config.max_length, config.vocabulary
     if not len(prompt):
         raise UserError(f"{which} is empty: a model goes on from at least one token")

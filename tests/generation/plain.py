@@ -99,4 +99,5 @@ class PlainLlama:
                 logits_V = self.logits(hidden_D)
                 if softmax(logits_V).max() > threshold or depth == self.config.blocks:
                     answer = self.layers.index(depth), logits_V
+        assert answer is not None
         return answer

@@ -73,9 +73,13 @@ def test_exits_and_logits_of_given_texts(policy, batch, threshold):
     check_texts("llama", policy, batch, threshold)
 
 
-@pytest.mark.parametrize("name", ["gpt2", "qwen3"])
+# Thresholds at which some tokens stop early and some do not.
+SOMEWHERE = {"gpt2": 0.5, "qwen3": 0.05}
+
+
+@pytest.mark.parametrize("name", list(SOMEWHERE))
 def test_other_families(name):
-    check_texts(name, "propagate", 4, 0.05)
+    check_texts(name, "propagate", 4, SOMEWHERE[name])
 
 
 def check_texts(name, policy, batch, threshold):
@@ -133,7 +137,13 @@ def test_logits_of_all_tokens_never_exist():
 
 
 def shapes(jaxpr):
+    """Of all that the equations give, those in loops and branches too."""
     for equation in jaxpr.eqns:
         yield from (variable.aval.shape for variable in equation.outvars)
-        for inner in jax.core.jaxprs_in_params(equation.params):
-            yield from shapes(inner)
+        for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=is_jaxpr):
+            if is_jaxpr(inner):
+                yield from shapes(getattr(inner, "jaxpr", inner))
+
+
+def is_jaxpr(value):
+    return hasattr(value, "eqns") or hasattr(value, "jaxpr")

@@ -118,7 +118,7 @@ class Sources:
         """A data set of text, packed; the tokenizer is trained on it where there is none."""
         place = Place.of(data.name, data.folder)
         prepared = prepare_at(place, data.manual_dir)
-        texts = {split: open_at(place, split).texts for split in SPLITS}
+        texts = {split: _documents(place, split) for split in SPLITS}
         tokenizer = self._tokenizer(texts["train"])
         rows = {
             split: pack(encode_documents(tokenizer, texts[split]), data.length + 1)
@@ -155,9 +155,14 @@ class Sources:
         }
         place = self_generated(self._folder / "data", samples)
         prepared = prepare_at(place)
-        rows = {split: read_ids(open_at(place, split).texts) for split in SPLITS}
+        rows = {split: read_ids(_documents(place, split)) for split in SPLITS}
         checksum = {split: prepared.splits[split].sha256 for split in SPLITS}
         return _rows(place.name, prepared.folder.name, rows, data.length, checksum)
+
+
+def _documents(place: Place, split: str) -> list[str]:
+    """The texts of a split, none of which is a pair."""
+    return [text for text in open_at(place, split).texts if isinstance(text, str)]
 
 
 def _rows(
