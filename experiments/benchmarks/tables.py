@@ -1,4 +1,4 @@
-"""The tables of this folder: rows that `ee-jax bench loop --json` printed, as Markdown.
+"""The tables of this folder: rows that `ee-jax bench ... --json` printed, as Markdown.
 
 Command:  python experiments/benchmarks/tables.py experiments/benchmarks/*.jsonl
 """
@@ -14,11 +14,13 @@ SHOWN = {
     "model": ("model", None),
     "seq": ("tokens", 0),
     "batch": ("batch", 0),
+    "strategy": ("step of", None),
     "depth": ("depth", 0),
     "mean_depth": ("mean depth", 2),
     "static_ms": ("static ms", 1),
     "exit_ms": ("exit ms", 1),
     "torch_ms": ("torch ms", 1),
+    "step_ms": ("ms a step", 1),
     "ratio": ("ratio", 3),
     "ideal_speedup": ("ideal", 2),
     "masked_speedup": ("masked", 2),
