@@ -26,7 +26,7 @@ class Display:
 
     def say(self, line: str) -> None:
         """A line of text."""
-        self._console.print(line)
+        self._console.print(line, markup=False)  # brackets are part of a line
 
     @contextmanager
     def bar(self, label: str, total: int, done: int = 0) -> Iterator[Advance]:

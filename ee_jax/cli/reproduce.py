@@ -67,7 +67,8 @@ def reproduce(arguments: Namespace) -> None:
     else:
         left = made.pop("not_run", None)
         for name, table in made.items():
-            print_result(to_terminal(brief(table) if name == "paper" else table))
+            if table.rows:
+                print_result(to_terminal(brief(table) if name == "paper" else table))
         if left is not None:
             print(f"{plan.output / 'not_run.md'} says why {len(left.rows)} cells were not run.")
         print(f"{plan.output / 'report.html'} shows the whole study.")
