@@ -57,12 +57,12 @@ def test_the_cache_is_as_large_as_estimated():
 
 def test_exits_that_are_not_there():
     design = tiny().design
-    assert exit_at(design, 4) == 2
-    with pytest.raises(UserError, match=r"no exit after 3 blocks: .* after 1, 2, 4"):
-        exit_at(design, 3)
+    assert exit_at(design, 3) == 2
+    with pytest.raises(UserError, match=r"no exit after 4 blocks: .* after 1, 2, 3"):
+        exit_at(design, 4)
     assert draft_exit_at(design, 2) == 1
-    with pytest.raises(UserError, match=r"all 4 blocks cannot draft: .* one of 1, 2"):
-        draft_exit_at(design, 4)
+    with pytest.raises(UserError, match=r"all 3 blocks cannot draft: .* one of 1, 2"):
+        draft_exit_at(design, 3)
 
 
 def test_rules_by_names_that_are_not_there():
