@@ -21,7 +21,7 @@ def answers(table):
 
 @pytest.mark.parametrize("confidence", BLIND)
 def test_confidences_of_features_need_no_logits(confidence):
-    limits = make_limits([0.2, 0.4, 0.5, 0.6], LAYERS, min_depth=2)
+    limits = make_limits(np.array([0.2, 0.4, 0.5, 0.6]), LAYERS, min_depth=2)
     blind, seeing = feature_rule(confidence, limits), threshold_rule(confidence, limits)
     assert not blind.reads_logits
     assert seeing.reads_logits

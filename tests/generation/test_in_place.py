@@ -33,7 +33,7 @@ def test_no_copy_has_the_shape_of_the_cache(way):
     compiled = jax.jit(run, donate_argnums=2).lower(
         decoder.values, jnp.float32(0.2), at, jnp.int32(TOKENS)
     )
-    text = compiled.compile().as_text()
+    text = compiled.compile().as_text() or ""
     slots = request.ids_BP.shape[1] + TOKENS + way.spare
     shape = re.escape(f"f32[{len(PROMPTS)},2,{slots},6]")
     assert re.search(shape, text)
