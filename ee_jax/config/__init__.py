@@ -5,6 +5,7 @@ from ee_jax.config.experiment import (
     Experiment,
     check_regression,
     config_hash,
+    identity,
     to_dict,
 )
 from ee_jax.config.parts import Calibration, Data, Evaluation, Exits, Model
@@ -43,5 +44,6 @@ __all__ = [
     "TwoStage",
     "check_regression",
     "config_hash",
+    "identity",
     "to_dict",
 ]

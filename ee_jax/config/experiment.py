@@ -72,11 +72,16 @@ def to_dict(experiment: AnyExperiment) -> dict[str, Any]:
     return json.loads(json.dumps(plain))
 
 
-def config_hash(experiment: AnyExperiment) -> str:
-    """12 hex digits that name what is computed, wherever and however it is kept."""
+def identity(experiment: AnyExperiment) -> dict[str, Any]:
+    """What is computed, as JSON types, wherever and however it is kept."""
     plain = to_dict(experiment)
     for where in ("folder", "manual_dir"):
         plain["data"].pop(where, None)
     del plain["checkpoint_seconds"]
-    text = json.dumps(plain, sort_keys=True)
+    return plain
+
+
+def config_hash(experiment: AnyExperiment) -> str:
+    """12 hex digits that name the `identity`."""
+    text = json.dumps(identity(experiment), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ee_jax.config import Experiment, to_dict
+from ee_jax.config import Experiment, identity
 from ee_jax.display import SILENT, Display
 from ee_jax.exits.forward import ForwardPass
 from ee_jax.report.write import write
@@ -79,7 +79,7 @@ class _Story:
         experiment = self._experiment
         return {
             "name": experiment.name,
-            "config": to_dict(experiment),
+            "config": identity(experiment),
             "config_hash": self._folder.hash,
             "versions": versions(),
             "device": device(),

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ee_jax.config import to_dict
+from ee_jax.config import identity
 from ee_jax.config.language import LanguageExperiment, Pretrained, Scratch, Text
 from ee_jax.display import SILENT, Display
 from ee_jax.report.language import write
@@ -65,7 +65,7 @@ def _tell(
     results = {
         "name": experiment.name,
         "kind": "language",
-        "config": to_dict(experiment),
+        "config": identity(experiment),
         "config_hash": folder.hash,
         "versions": versions(),
         "device": device(),
