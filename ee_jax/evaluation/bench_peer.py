@@ -1,10 +1,8 @@
 """Our static program against Hugging Face transformers in torch, on the same weights."""
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,10 +10,9 @@ import numpy as np
 
 from ee_jax.compilation import Program
 from ee_jax.display import SILENT, Display
-from ee_jax.errors import UserError
 from ee_jax.evaluation.bench import Bench, Row
 from ee_jax.evaluation.timing import interleave, milliseconds, speedup
-from ee_jax.models.export import export_model
+from ee_jax.evaluation.torch_peer import in_torch
 from ee_jax.models.parameters import Parameters, bind
 from ee_jax.tokens import Tokens
 
@@ -65,16 +62,8 @@ def _hidden(bench: Bench) -> Callable[..., jax.Array]:
 
 
 def _torch_side(bench: Bench) -> Callable[[Tokens], Callable[[], Any]]:
-    try:
-        import torch
-        import transformers
-    except ImportError:
-        raise UserError("--peer torch needs torch: pip install 'ee_jax[bench]'") from None
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    with tempfile.TemporaryDirectory() as folder:
-        export_model(bind(bench.model, bench.values), Path(folder))
-        model = transformers.AutoModel.from_pretrained(folder, add_pooling_layer=False).eval()
+    model = in_torch(bind(bench.model, bench.values), "AutoModel", add_pooling_layer=False)
+    import torch
 
     def side(tokens: Tokens) -> Callable[[], Any]:
         ids, mask = (torch.tensor(np.asarray(part)).long() for part in tokens[:2])

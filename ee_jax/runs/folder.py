@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ee_jax.config import AnyExperiment, config_hash, to_dict
+from ee_jax.config import AnyExperiment, config_hash, identity, to_dict
+from ee_jax.display import Display
 from ee_jax.errors import UserError
+from ee_jax.runs.versions import device, versions
 
 
 class RunFolder:
@@ -39,19 +41,33 @@ class RunFolder:
                 f"{self.path} is not empty and not the folder of a run: give another --output"
             )
 
-    def claim(self, versions: dict[str, str]) -> None:
+    def claim(self) -> None:
         """Makes the folder and writes down whose it is; a folder that has an owner keeps it."""
         self.path.mkdir(parents=True, exist_ok=True)
         if not (self.path / "config.json").exists():
             config = to_dict(self._experiment)
             self.write(
-                "config.json", {"hash": self.hash, "config": config, "versions": versions}
+                "config.json", {"hash": self.hash, "config": config, "versions": versions()}
             )
 
-    def results(self) -> dict[str, Any] | None:
-        """What a finished run found."""
+    def read_back(self, display: Display) -> dict[str, Any] | None:
+        """What a finished run found; raises as `check` does."""
+        self.check()
         path = self.path / "results.json"
-        return _read(path) if path.is_file() else None
+        if not path.is_file():
+            return None
+        display.say(f"{self.path} is finished: reading it back")
+        return _read(path)
+
+    def heading(self) -> dict[str, Any]:
+        """What the results of every run begin with."""
+        return {
+            "name": self._experiment.name,
+            "config": identity(self._experiment),
+            "config_hash": self.hash,
+            "versions": versions(),
+            "device": device(),
+        }
 
     def write(self, name: str, content: Any) -> None:
         """Writes JSON under the folder, the whole file or nothing."""

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ee_jax.config import Experiment, identity
+from ee_jax.config import Experiment
 from ee_jax.display import SILENT, Display
 from ee_jax.exits.forward import ForwardPass
 from ee_jax.report.write import write
@@ -14,7 +14,6 @@ from ee_jax.runs.judge import Judge
 from ee_jax.runs.measure import Measurer
 from ee_jax.runs.subject import ExitSubject
 from ee_jax.runs.train import Trainer
-from ee_jax.runs.versions import device, versions
 from ee_jax.sharding import data_mesh
 
 
@@ -28,12 +27,10 @@ def run(experiment: Experiment, output: Path, display: Display = SILENT) -> dict
         UserError: anything that a user can mend, before long work where it can be known.
     """
     folder = RunFolder(output, experiment)
-    folder.check()
-    if (results := folder.results()) is not None:
-        display.say(f"{output} is finished: reading it back")
+    if (results := folder.read_back(display)) is not None:
         return results
     architecture = check(experiment)
-    folder.claim(versions())
+    folder.claim()
     return _Story(experiment, folder, display).tell(architecture)
 
 
@@ -78,11 +75,7 @@ class _Story:
     ) -> dict[str, Any]:
         experiment = self._experiment
         return {
-            "name": experiment.name,
-            "config": identity(experiment),
-            "config_hash": self._folder.hash,
-            "versions": versions(),
-            "device": device(),
+            **self._folder.heading(),
             "data": corpus.record,
             "model": {
                 "weights": experiment.model.weights,

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ee_jax.config import config_hash
+from ee_jax.display import SILENT
 from ee_jax.errors import UserError
 from ee_jax.runs.folder import MetricsFile, RunFolder, read_results
 from ee_jax.runs.run import run
@@ -60,7 +61,7 @@ def test_a_broken_file_of_the_run_itself(experiment, finished, tmp_path, name, t
 def test_checkpoints_of_another_config(experiment, finished, tmp_path):
     """Copied by hand into a folder that is one's own."""
     other = replace(experiment, seed=1)
-    RunFolder(tmp_path, other).claim({})
+    RunFolder(tmp_path, other).claim()
     shutil.copytree(finished / "joint/checkpoints", tmp_path / "joint/checkpoints")
     assert refusal(other, tmp_path) == (
         f"the checkpoint in {tmp_path / 'joint/checkpoints'} belongs to config "
@@ -69,16 +70,16 @@ def test_checkpoints_of_another_config(experiment, finished, tmp_path):
     )
 
 
-def test_an_owner_is_written_down_once(experiment, tmp_path):
+def test_an_owner_is_written_down_once(experiment, tmp_path, monkeypatch):
     folder = RunFolder(tmp_path / "runs" / "new", experiment)
     folder.check()
-    folder.claim({"python": "3.11"})
-    folder.claim({"python": "3.99"})
-    folder.check()
+    for python in ("3.11", "3.99"):
+        monkeypatch.setattr("ee_jax.runs.folder.versions", lambda here=python: {"python": here})
+        folder.claim()
     assert json.loads((folder.path / "config.json").read_text())["versions"] == {
         "python": "3.11"
     }
-    assert folder.results() is None
+    assert folder.read_back(SILENT) is None
 
 
 def test_results_are_read_from_the_folder_or_the_file(finished, tmp_path):

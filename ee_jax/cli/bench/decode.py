@@ -26,8 +26,8 @@ def add(benchmarks: Any) -> None:
 def decode(arguments: Namespace) -> None:
     """Times the decoders, and prints a row as soon as it is known."""
     from ee_jax.display import Display
-    from ee_jax.generation.bench import MODELS, Load, bench_depths, bench_speculation
-    from ee_jax.generation.bench_peer import bench_generate
+    from ee_jax.evaluation.bench_decode import MODELS, Load, bench_depths, bench_speculation
+    from ee_jax.evaluation.bench_decode_peer import bench_generate
 
     what = arguments.model, arguments.batch
     how = Load(arguments.prompt, arguments.tokens), arguments.repeats, Display()

@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ee_jax.config import identity
 from ee_jax.config.language import LanguageExperiment, Pretrained, Scratch, Text
 from ee_jax.display import SILENT, Display
 from ee_jax.report.language import write
@@ -20,7 +19,6 @@ from ee_jax.runs.language.inputs import (
 from ee_jax.runs.language.judge import LanguageJudge
 from ee_jax.runs.language.subject import LanguageSubject
 from ee_jax.runs.train import Trainer
-from ee_jax.runs.versions import device, versions
 from ee_jax.sharding import data_mesh
 
 
@@ -36,12 +34,10 @@ def run(
         UserError: anything that a user can mend, before long work where it can be known.
     """
     folder = RunFolder(output, experiment)
-    folder.check()
-    if (results := folder.results()) is not None:
-        display.say(f"{output} is finished: reading it back")
+    if (results := folder.read_back(display)) is not None:
         return results
     weights = check(experiment)
-    folder.claim(versions())
+    folder.claim()
     return _tell(experiment, folder, weights, display)
 
 
@@ -63,12 +59,8 @@ def _tell(
         strategies[strategy.name] = {**found, "train_seconds": trained.seconds}
     seconds["total"] = time.perf_counter() - start
     results = {
-        "name": experiment.name,
+        **folder.heading(),
         "kind": "language",
-        "config": identity(experiment),
-        "config_hash": folder.hash,
-        "versions": versions(),
-        "device": device(),
         "data": rows.record,
         "model": _described(experiment, weights, values),
         "seconds": seconds,

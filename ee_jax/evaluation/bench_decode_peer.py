@@ -1,20 +1,17 @@
 """Our static decoder against `generate` of Hugging Face transformers in torch."""
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ee_jax.display import SILENT, Display
-from ee_jax.errors import UserError
+from ee_jax.evaluation.bench_decode import Load, Row, Timed, load_of, make_model
 from ee_jax.evaluation.timing import interleave, milliseconds, speedup
-from ee_jax.generation.bench import Load, Row, Timed, load_of, make_model
+from ee_jax.evaluation.torch_peer import in_torch
 from ee_jax.generation.decoder import Decoder
 from ee_jax.generation.programs import Static
-from ee_jax.models.export import export_model
 from ee_jax.models.language import LanguageModel
 
 WARMUP = 2  # torch settles on its kernels in the first calls
@@ -53,17 +50,8 @@ def bench_generate(
 
 
 def _torch_side(model: LanguageModel) -> Callable[[np.ndarray, int], Callable[[], Any]]:
-    try:
-        import torch
-        import transformers
-    except ImportError:
-        raise UserError("the peer needs torch: pip install 'ee_jax[bench]'") from None
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    with tempfile.TemporaryDirectory() as folder:
-        export_model(model, Path(folder))
-        peer: Any = transformers.AutoModelForCausalLM.from_pretrained(folder)
-    peer.eval()
+    peer = in_torch(model, "AutoModelForCausalLM")
+    import torch
 
     def side(ids_BP: np.ndarray, tokens: int) -> Callable[[], Any]:
         ids = torch.tensor(ids_BP, dtype=torch.int64)
