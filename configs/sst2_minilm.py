@@ -5,7 +5,7 @@ Task:      is the opinion of a sentence from a film review good or bad? 2 classe
            the official dev set; all choices are made on rows held out of the training set.
 Paper:     DeeBERT (Xin et al. 2020, arXiv:2004.12993, table 1) for orientation: BERT-base on
            SST-2 loses 0.6 points at 40 % less time, on the test set and another backbone.
-Hardware:  2 CPU cores, 38 minutes.
+Hardware:  2 CPU cores, 37 minutes.
 Result:    joint has 88.6 % and loses 0.3 points at 53 % less time (batch 1; 50 % at batch 32),
            its threshold chosen on held-out rows; frozen has 81.0 %. The tables are in
            experiments/joint_vs_frozen.

