@@ -12,6 +12,7 @@ from flax import nnx
 from ee_jax.compilation import Program
 from ee_jax.display import SILENT, Display
 from ee_jax.errors import UserError
+from ee_jax.evaluation.speculation import acceptance
 from ee_jax.evaluation.timing import interleave, milliseconds, speedup
 from ee_jax.generation.decoder import Decoder, draft_exit_at, exit_at
 from ee_jax.generation.programs import Exits, Speculation, Static, Way
@@ -93,10 +94,10 @@ class Timed:
         compiled = program.at(self.decoder.values, shared, at)
         return lambda shared: compiled(self.decoder.values, shared, at), program.seconds
 
-    def whole(self, way: Way, shared: Any = None) -> Any:
+    def whole(self, way: Way) -> Any:
         """What comes out of the prompts, read on the clock, and all tokens."""
         at = self.decoder.start(way, self.request, self.tokens)
-        return self.decoder.go_on(way, shared, at, self.request, self.tokens).out
+        return self.decoder.go_on(way, None, at, self.request, self.tokens).out
 
 
 def bench_depths(
@@ -172,7 +173,7 @@ def bench_speculation(
             "static_ms": milliseconds(seconds["static"]) / load.tokens,
             "speculation_ms": milliseconds(seconds["speculation"]) / load.tokens,
             "speedup": speedup(seconds["static"], seconds["speculation"]),
-            "acceptance": float(out.accepted_B.sum() / out.drafted_B.sum()),
+            "acceptance": acceptance(int(out.drafted_B.sum()), int(out.accepted_B.sum())),
             "same_tokens": bool((plain.ids_BN == out.ids_BN).all()),
             "speculation_compile_s": compile_s,
         }

@@ -1,6 +1,6 @@
 """Self-speculation against plain decoding: how many drafts are taken, and the wall clock."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,6 @@ def compare(
     batches: Sequence[Prompts],
     tokens: int,
     rounds: int,
-    tick: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Drafts by the first `depth` blocks, `drafted` at a time, against all blocks, greedily.
 
@@ -38,18 +37,23 @@ def compare(
 
     out = [(run(plain, prompts), run(draft, prompts)) for prompts in batches]
     sides = {"plain": partial(run, plain), "draft": partial(run, draft)}
-    seconds = interleave_over(sides, batches, rounds, tick)
+    seconds = interleave_over(sides, batches, rounds)
     made = sum(int(found.drafted_B.sum()) for _, found in out)
     taken = sum(int(found.accepted_B.sum()) for _, found in out)
     return {
         "depth": depth,
         "drafted": drafted,
         "batch": len(batches[0]),
-        "acceptance": taken / made,
+        "acceptance": acceptance(made, taken),
         "tokens_a_pass": _tokens_a_pass([found for _, found in out]),
         "speedup": speedup(seconds["plain"], seconds["draft"]),
         "same_tokens": all(np.array_equal(one.ids_BN, two.ids_BN) for one, two in out),
     }
+
+
+def acceptance(drafted: int, accepted: int) -> float | None:
+    """The share of the drafts that was taken; None where none was made."""
+    return accepted / drafted if drafted else None
 
 
 def _tokens_a_pass(out: Sequence[Any]) -> float:

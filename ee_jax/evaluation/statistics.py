@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import chex
 import numpy as np
 import scipy.stats
-from jaxtyping import Float, Int, Num
+from jaxtyping import Float, Num
 
 RESAMPLES = 9999
 
@@ -121,19 +121,3 @@ def area_under_curve(
     inside_K = (knot_K > low) & (knot_K < high)
     depth_J = np.array([low, *knot_K[inside_K], high])
     return float(np.trapezoid(np.interp(depth_J, knot_K, mean_K), depth_J) / (high - low))
-
-
-def batch_synchronous_depth(
-    exit_counts_E: Int[np.ndarray, " E"], exit_layers: Sequence[int], batch: int
-) -> float:
-    """Blocks that a batch runs on average if all wait for its last example: E[max].
-
-    Batches are drawn from the counted examples without replacement. At batch 1 this is the
-    mean depth.
-    """
-    chex.assert_equal_shape([exit_counts_E, np.asarray(exit_layers)])
-    done_E = np.cumsum(exit_counts_E)
-    drawn_B = np.arange(batch)
-    left_EB = np.maximum(done_E[:, None] - drawn_B, 0) / (done_E[-1] - drawn_B)
-    share_E = np.diff(left_EB.prod(1), prepend=0.0)  # of batches whose last example stops here
-    return float(share_E @ np.asarray(exit_layers))

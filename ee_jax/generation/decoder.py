@@ -86,8 +86,8 @@ class Decoder:
         """Raises: UserError if the batch does not fit."""
         batch, padded = packed.ids_BP.shape
         slots = padded + tokens + way.spare
-        config = self.model.backbone.config
-        needed = decoding_bytes(config, self.values, batch, slots, 1 + way.spare)
+        config, wide = self.model.backbone.config, 1 + way.spare
+        needed = decoding_bytes(config, self.values, batch, padded, slots, wide)
         check_fits(needed, available_bytes(), batch, slots)
 
     def _compile_prefill(self, slots: int) -> Program:

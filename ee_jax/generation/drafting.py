@@ -45,11 +45,13 @@ def draft_tokens(
     token_B: Int[Array, " B"],
     position_B: Int[Array, " B"],
     count_B: Int[Array, " B"],
+    room_B: Int[Array, " B"],
     going_B: Bool[Array, " B"],
     key_B: PRNGKeyArray,
 ) -> Draft:
     """Drafts until no row goes on, `cache` being that of the exit's blocks.
 
+    A row drafts no more than `room_B`: drafts beyond its limit could never be taken.
     The first blocks run on each row's last draft too, so that the others can go on from there.
     """
     depth = model.design.layers[drafter.exit]
@@ -64,8 +66,8 @@ def draft_tokens(
 
         def propose(draft: Draft) -> Draft:
             answer = model.answer(drafter.exit, hidden_B1D[:, 0])
-            sure_B = _is_sure(drafter, answer, count_B + draft.at)
-            return _propose(draft, answer, sure_B, keys_at(key_B, at_B1[:, 0]), sampling)
+            goes_on_B = _is_sure(drafter, answer, count_B + draft.at) & (draft.at < room_B)
+            return _propose(draft, answer, goes_on_B, keys_at(key_B, at_B1[:, 0]), sampling)
 
         draft = when(draft.at < drafter.drafts, propose, draft)
         return draft._replace(at=draft.at + 1)
@@ -96,12 +98,12 @@ def _is_sure(drafter: Drafter, answer: Answer, count_B: Array) -> Bool[Array, " 
 
 
 def _propose(
-    draft: Draft, answer: Answer, sure_B: Array, key_B: PRNGKeyArray, sampling: Sampling
+    draft: Draft, answer: Answer, goes_on_B: Array, key_B: PRNGKeyArray, sampling: Sampling
 ) -> Draft:
     key_B = jax.vmap(jax.random.fold_in, (0, None))(key_B, 0)
     token_B = jax.vmap(lambda key, x: draw(key, x, sampling))(key_B, answer.logits)
     log_p_BV = jax.vmap(lambda x: log_probabilities(x, sampling))(answer.logits)
-    going_B = draft.going_B & sure_B
+    going_B = draft.going_B & goes_on_B
     return draft._replace(
         token_B=token_B,
         going_B=going_B,

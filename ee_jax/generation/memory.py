@@ -13,15 +13,21 @@ GIB = 2**30
 
 
 def decoding_bytes(
-    config: Architecture, values: Parameters, batch: int, slots: int, wide: int = 1
+    config: Architecture,
+    values: Parameters,
+    batch: int,
+    prompt: int,
+    slots: int,
+    wide: int = 1,
 ) -> int:
     """Weights, cache, and what lives beside them; `wide` tokens a row have logits at once.
 
-    Beside the cache there are the prompt's attention scores of one block, and the logits with
+    Beside the cache there are one block's attention scores, of the prompt padded to `prompt`
+    tokens or of the wide ones, whichever are more, over all slots, and the logits with
     three arrays of their size while a token is drawn.
     """
     weights = sum(value.size * value.dtype.itemsize for value in values.values())
-    scores = 2 * 4 * batch * config.heads * slots * slots
+    scores = 2 * 4 * batch * config.heads * max(prompt, wide) * slots
     logits = 4 * 4 * batch * wide * config.vocabulary
     return weights + cache_bytes(config, batch, slots) + scores + logits
 

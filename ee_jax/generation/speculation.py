@@ -70,9 +70,10 @@ def speculate(
 
     def turn(place: Place) -> Place:
         going_B = going(place)
+        room_B = ends.limit_B - place.out.length_B - 1  # a token follows the drafts
         draft = draft_tokens(
             model, drafter, sampling, place.cache[:depth], place.token_B, place.position_B,
-            place.out.length_B, going_B, place.key_B,
+            place.out.length_B, room_B, going_B, place.key_B,
         )  # fmt: skip
         return _settle(model, depth, place, draft, going_B, ends, sampling)
 

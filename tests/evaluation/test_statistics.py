@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from ee_jax.evaluation.statistics import (
     Interval,
     area_under_curve,
-    batch_synchronous_depth,
     bootstrap_interval,
     paired_permutation_test,
     seed_interval,
@@ -127,21 +126,3 @@ def test_points_may_come_in_any_order_and_twice():
 def test_no_area_where_there_is_no_curve(low, high):
     with pytest.raises(ValueError, match=f"no curve from {low} to {high}"):
         area_under_curve(*CURVE, low, high)
-
-
-def test_batch_synchronous_depth_by_hand():
-    """Two stop at 1, two at 3. Pairs: 1 of 6 has both early, so 1/6 x 1 + 5/6 x 3."""
-    counts_E = np.array([2, 2])
-    assert batch_synchronous_depth(counts_E, (1, 3), 1) == pytest.approx(2)
-    assert batch_synchronous_depth(counts_E, (1, 3), 2) == pytest.approx(16 / 6)
-    assert batch_synchronous_depth(counts_E, (1, 3), 3) == pytest.approx(3)
-
-
-@given(st.lists(st.integers(0, 3), min_size=1, max_size=4).filter(any), st.data())
-def test_batch_synchronous_depth_against_all_batches(counts, data):
-    batch = data.draw(st.integers(1, min(sum(counts), 4)))
-    layers = tuple(range(2, 2 + len(counts)))
-    depths = np.repeat(layers, counts)
-    batches = [max(drawn) for drawn in itertools.combinations(depths, batch)]
-    found = batch_synchronous_depth(np.array(counts), layers, batch)
-    assert found == pytest.approx(np.mean(batches))

@@ -42,11 +42,19 @@ def test_prompts_that_just_fit():
 
 def test_a_batch_that_does_not_fit_is_refused_before_compiling(monkeypatch):
     decoder = Decoder(tiny())
-    needed = decoding_bytes(CONFIG, decoder.values, 2, 16 + 5)
+    needed = decoding_bytes(CONFIG, decoder.values, 2, 16, 16 + 5)
     monkeypatch.setattr(decoder_module, "available_bytes", lambda: needed - 1)
     monkeypatch.setattr(decoder_module, "Program", None)
     with pytest.raises(UserError, match="a batch of 2 rows of 21 tokens needs about"):
         decoder.run(Static(2), None, [[1], [2]], 5)
+
+
+@pytest.mark.parametrize(("wide", "looking"), [(1, 16), (20, 20)])
+def test_scores_are_of_the_tokens_that_look_at_once(wide, looking):
+    """A prompt of 16 or the wide tokens: two arrays of float32, 4 heads, over 1000 slots."""
+    cache, logits = cache_bytes(CONFIG, 3, 1000), 4 * 4 * 3 * wide * 64
+    scores = 2 * 4 * 3 * 4 * looking * 1000
+    assert decoding_bytes(CONFIG, {}, 3, 16, 1000, wide) == cache + logits + scores
 
 
 def test_the_cache_is_as_large_as_estimated():

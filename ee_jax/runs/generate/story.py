@@ -9,6 +9,7 @@ import numpy as np
 
 from ee_jax.data.pieces import Pieces
 from ee_jax.display import SILENT, Display
+from ee_jax.evaluation.speculation import acceptance
 from ee_jax.evaluation.timing import interleave, speedup
 from ee_jax.generation.decoder import Decoder
 from ee_jax.generation.programs import Static, Way
@@ -125,7 +126,7 @@ class Story:
         return {
             "mean_depth": None,
             "ideal_speedup": len(self._tokens) * blocks / in_turn,
-            "acceptance": accepted / drafted if drafted else None,
+            "acceptance": acceptance(drafted, accepted),
             "tokens_a_pass": len(self._tokens) / rounds,
         }
 
