@@ -10,6 +10,7 @@ from ee_jax.errors import UserError
 
 START, PIECE = Struct("<i"), Struct("<fi")  # longest piece; a piece's score and length
 SPECIAL = ["<unk>", "<s>", "</s>"]  # the first three ids, whatever the file calls them
+START_ID = SPECIAL.index("<s>")  # of the token before every text
 SPACE = "▁"
 
 
@@ -40,7 +41,7 @@ def read_llama2c_tokenizer(path: Path) -> Tokenizer:
         ]
     )
     tokenizer.post_processor = processors.TemplateProcessing(  # pyright: ignore
-        single="<s> $A", special_tokens=[("<s>", 1)]
+        single="<s> $A", special_tokens=[("<s>", START_ID)]
     )
     return tokenizer
 

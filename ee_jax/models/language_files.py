@@ -77,6 +77,13 @@ def add_exits(config: Architecture, values: Parameters, design: LanguageDesign) 
             for path, shape in wanted.items()}  # fmt: skip
 
 
+def with_exits(
+    config: Architecture, values: Parameters, design: LanguageDesign
+) -> LanguageModel:
+    """The model whose parameters `add_exits` gives."""
+    return bind(shapes_of(config, design), add_exits(config, values, design))
+
+
 def import_language(folder: Path) -> LanguageModel:
     """The model that `export_model` wrote."""
     config = read_architecture(folder)

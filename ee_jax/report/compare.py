@@ -29,7 +29,16 @@ def comparison(
 
     The fastest point that loses at most `tolerance` on the test split; or the one that
     `calibration` chose without it, a label such as "ltt 2 %".
+
+    Raises:
+      UserError: a run is of a language model, or none has the calibration.
     """
+    for results in runs:
+        if results.get("kind") == "language":
+            raise UserError(
+                f"run `{results['name']}` is of a language model, which cannot be compared so "
+                "far: leave it out"
+            )
     known = list(dict.fromkeys(label for results in runs for label in labels(results)))
     if calibration is not None and calibration not in known:
         raise UserError(

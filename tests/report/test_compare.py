@@ -90,3 +90,13 @@ def test_an_unknown_calibration_is_one_line(results):
     known = "empirical 1 %, ltt 2 %, ltt 5 %"
     with pytest.raises(UserError, match=f"no calibration `ltt` in .* choose from {known}"):
         report.comparison([results], calibration="ltt")
+
+
+def test_a_language_models_run_is_one_line(results):
+    other = {
+        "name": "stories",
+        "kind": "language",
+        "strategies": {"layerskip": {"points": [{}]}},
+    }
+    with pytest.raises(UserError, match="run `stories` is of a language model"):
+        report.comparison([results, other])

@@ -156,6 +156,14 @@ def test_bad_input_is_found_before_any_work(experiment, tmp_path, changes, messa
     assert not (tmp_path / "run").exists()
 
 
+def test_a_test_split_with_too_few_prompts_is_found_before_training(experiment, tmp_path):
+    asked = Speculation((1,), prompts=500, prompt=4, tokens=4, batches=(1, 500))
+    asking = replace(experiment, evaluation=LanguageEvaluation(speculation=asked))
+    with pytest.raises(UserError, match="500 prompts at a time, but the test split has"):
+        run(asking, tmp_path / "run")
+    assert not (tmp_path / "run" / "layerskip").exists()
+
+
 def test_bad_fields():
     with pytest.raises(UserError, match=r"`data\.name` must be text/"):
         Text("wikipedia")

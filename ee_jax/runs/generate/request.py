@@ -37,6 +37,7 @@ class Request:
             raise UserError(f"--threshold {self.threshold}: it is from 0 to 1 (never)")
         if self.policy not in POLICIES:
             raise UserError(f"no policy {self.policy!r}: it is one of {', '.join(POLICIES)}")
+        Exiting(self.confidence)  # raises where there is none of this name
 
     @property
     def exits_early(self) -> bool:

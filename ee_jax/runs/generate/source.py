@@ -14,12 +14,11 @@ from ee_jax.models.export import EXITS
 from ee_jax.models.files import find_weights
 from ee_jax.models.language import LanguageDesign, LanguageModel
 from ee_jax.models.language_files import (
-    add_exits,
     import_language,
     read_language,
-    shapes_of,
+    with_exits,
 )
-from ee_jax.models.parameters import Parameters, bind
+from ee_jax.models.parameters import Parameters
 
 
 class Source(NamedTuple):
@@ -60,7 +59,7 @@ def open_source(name: str, lens: bool) -> Source:
 def _without_exits(config: Architecture, values: Parameters, lens: bool) -> LanguageModel:
     first = 1 if lens else config.blocks
     design = LanguageDesign(tuple(range(first, config.blocks + 1)))
-    return bind(shapes_of(config, design), add_exits(config, values, design))
+    return with_exits(config, values, design)
 
 
 def _ends(tokenizer: Tokenizer, config: Path | None = None) -> tuple[int, ...]:

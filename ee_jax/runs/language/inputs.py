@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 
 from ee_jax.config.language import LanguageExperiment, Pretrained, Scratch, SelfGenerated, Text
 from ee_jax.data.bpe import encode_documents, start_token, train_bpe
+from ee_jax.data.llama2c import START_ID
 from ee_jax.data.packing import pack
 from ee_jax.data.place import Place
 from ee_jax.data.prepared import open_at, prepare_at
@@ -26,8 +27,8 @@ from ee_jax.models.architecture import Architecture
 from ee_jax.models.families.llama import llama
 from ee_jax.models.files import find_weights
 from ee_jax.models.language import LanguageDesign, LanguageModel
-from ee_jax.models.language_files import add_exits, read_language, shapes_of
-from ee_jax.models.parameters import Parameters, bind, parameters
+from ee_jax.models.language_files import add_exits, read_language, shapes_of, with_exits
+from ee_jax.models.parameters import Parameters, parameters
 from ee_jax.models.transformer import Transformer
 from ee_jax.runs.inputs import Split
 from ee_jax.runs.language.sample import Writer
@@ -35,7 +36,6 @@ from ee_jax.training.language_strategies import language_stage
 
 TOKENIZER = "tokenizer.json"
 SPLITS = ("train", "test")
-LLAMA2C_START = 1  # in every llama2.c file
 
 
 class Weights(NamedTuple):
@@ -60,25 +60,25 @@ def design_of(experiment: LanguageExperiment, blocks: int) -> LanguageDesign:
     return LanguageDesign(exits.resolve(blocks), exits.own_norms, learned)
 
 
-def check(experiment: LanguageExperiment) -> Weights | None:
-    """Everything that can be wrong with the config and the weights, before any long work.
+def check(experiment: LanguageExperiment) -> Weights:
+    """The weights before training, once nothing is wrong with the config and with them.
 
-    Returns the weights of a model that has been trained; None of one from scratch.
+    Raises:
+      UserError: something is, before any long work.
     """
     model, data = experiment.model, experiment.data
-    weights = None
-    blocks, longest = getattr(model, "blocks", 0), math.inf
-    if isinstance(model, Pretrained):
+    if isinstance(model, Scratch):
+        weights = from_scratch(model, data.length, experiment.seed)
+    else:
         weights = Weights(*read_language(model.weights))
-        blocks, longest = weights.config.blocks, weights.config.max_length
         if isinstance(data, Text):
             _tokenizer_of(model)
-    if data.length > longest:
+    if data.length > (longest := weights.config.max_length):
         raise UserError(
             f"config field `data.length` is {data.length}, but the model reads at most "
             f"{longest} tokens"
         )
-    design = design_of(experiment, blocks)
+    design = design_of(experiment, weights.config.blocks)
     speculation = experiment.evaluation.speculation
     for depth in speculation.depths if speculation else ():
         draft_exit_at(design, depth)
@@ -104,7 +104,7 @@ def _tokenizer_of(model: Pretrained) -> Tokenizer:
 def start_of(model: Pretrained) -> int:
     """The token from which a trained model writes."""
     if Path(model.weights).expanduser().is_file():
-        return LLAMA2C_START
+        return START_ID
     return start_token(_tokenizer_of(model))
 
 
@@ -140,7 +140,7 @@ class Sources:
     def self_generated(self, data: SelfGenerated, model: Pretrained, weights: Weights) -> Rows:
         """What the model writes, sampled once and kept."""
         design = LanguageDesign((weights.config.blocks,))
-        writing = bind(shapes_of(weights.config, design), weights.values)
+        writing = with_exits(*weights, design)
         writer = Writer(writing, start_of(model), data.length, data.batch)
         counts = {"train": data.train, "test": data.test}
 

@@ -9,6 +9,7 @@ from typing import Any
 from ee_jax.config.language import LanguageExperiment
 from ee_jax.data.batches import Batch
 from ee_jax.display import Display
+from ee_jax.errors import UserError
 from ee_jax.evaluation.language import (
     EarlyExitPass,
     ExitPass,
@@ -28,12 +29,25 @@ Entry = dict[str, Any]
 
 @dataclass(frozen=True)
 class LanguageJudge:
-    """Judges the strategies of one experiment on the test split."""
+    """Judges the strategies of one experiment on the test split.
+
+    Raises:
+      UserError: it has too few rows for a batch of prompts.
+    """
 
     experiment: LanguageExperiment
     model: LanguageModel  # shapes only
     test: Split
     display: Display
+
+    def __post_init__(self):
+        config, rows = self.experiment.evaluation.speculation, len(self.test.rows)
+        if config and rows < (most := max(config.batches)):
+            raise UserError(
+                f"config field `evaluation.speculation.batches` asks for {most} prompts at a "
+                f"time, but the test split has {rows} rows of {self.experiment.data.length} "
+                "tokens: take smaller batches, or more text"
+            )
 
     @cached_property
     def _batches(self) -> list[Batch]:

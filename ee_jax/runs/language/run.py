@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ee_jax.config.language import LanguageExperiment, Pretrained, Scratch, Text
+from ee_jax.config.language import LanguageExperiment, Pretrained, Text
 from ee_jax.display import SILENT, Display
 from ee_jax.report.language import write
 from ee_jax.runs.folder import RunFolder
@@ -13,7 +13,6 @@ from ee_jax.runs.language.inputs import (
     Sources,
     Weights,
     check,
-    from_scratch,
     make_language_model,
 )
 from ee_jax.runs.language.judge import LanguageJudge
@@ -42,10 +41,10 @@ def run(
 
 
 def _tell(
-    experiment: LanguageExperiment, folder: RunFolder, weights: Weights | None, display: Display
+    experiment: LanguageExperiment, folder: RunFolder, weights: Weights, display: Display
 ) -> dict[str, Any]:
     start = time.perf_counter()
-    rows, weights = _inputs(experiment, folder, weights, display)
+    rows = _rows(experiment, folder, weights, display)
     seconds = {"data": time.perf_counter() - start}
     model, values = make_language_model(experiment, weights)
     subject = LanguageSubject(experiment, model, rows.splits["train"], folder.hash, folder.path)
@@ -71,21 +70,15 @@ def _tell(
     return results
 
 
-def _inputs(
-    experiment: LanguageExperiment, folder: RunFolder, weights: Weights | None, display: Display
-) -> tuple[Rows, Weights]:
+def _rows(
+    experiment: LanguageExperiment, folder: RunFolder, weights: Weights, display: Display
+) -> Rows:
     sources = Sources(experiment, folder.path, display)
     model, data = experiment.model, experiment.data
     if isinstance(data, Text):
-        rows = sources.text(data)
-    else:
-        assert isinstance(model, Pretrained)
-        assert weights is not None
-        rows = sources.self_generated(data, model, weights)
-    if isinstance(model, Scratch):
-        weights = from_scratch(model, data.length, experiment.seed)
-    assert weights is not None
-    return rows, weights
+        return sources.text(data)
+    assert isinstance(model, Pretrained)  # the config's own check
+    return sources.self_generated(data, model, weights)
 
 
 def _described(

@@ -48,6 +48,12 @@ def test_a_request_that_cannot_be_met(exported, asked, message):
     assert error_of(exported, **asked).startswith(message.format(exported))
 
 
+@pytest.mark.parametrize("asked", [{"policy": "nosuch"}, {"confidence": "nosuch"}])
+def test_a_mistyped_name_is_found_before_the_model_is_read(asked):
+    with pytest.raises(UserError, match=f"no {next(iter(asked))} 'nosuch'"):
+        Request("no folder", "a cat", 4, **asked)
+
+
 def test_a_draft_from_a_model_without_trained_exits(copied):
     (copied / "exits.json").unlink()
     assert error_of(copied, draft=1) == "no exit after 1 blocks: the model's are after 3"
