@@ -4,10 +4,11 @@ A row is a docstring and the top-level module or package in which it stands.
 """
 
 import ast
-import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+
+from ee_jax.data import shares
 
 MAX_CHARACTERS = 300
 MIN_WORDS = 4
@@ -77,12 +78,7 @@ def largest(modules: Counter[str], count: int) -> list[str]:
 
 def split_of(text: str) -> str:
     """The split of a text: its hash decides, whatever else is in the data set."""
-    point = int(_sha256(text), 16) % sum(SHARES.values())
-    for split, share in SHARES.items():
-        if point < share:
-            return split
-        point -= share
-    raise AssertionError("unreachable")
+    return shares.split_of(text, SHARES)
 
 
 def labelled_docstrings(
@@ -96,11 +92,7 @@ def labelled_docstrings(
     names = largest(Counter(module_of.values()), classes)
     label_of = {name: label for label, name in enumerate(names)}
     splits: dict[str, list[tuple[str, int]]] = {split: [] for split in SHARES}
-    for text in sorted(module_of, key=_sha256):
+    for text in sorted(module_of, key=shares.sha256):
         if module_of[text] in label_of:
             splits[split_of(text)].append((text, label_of[module_of[text]]))
     return names, splits
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()

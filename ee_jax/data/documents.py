@@ -5,8 +5,9 @@ of a language model lie inside one, short enough that many of them can be told a
 splits by their hashes. The documents of a file, joined, are the file.
 """
 
-import hashlib
 import re
+
+from ee_jax.data.shares import split_of
 
 LEAST = 4096  # characters
 # Of 100 hash values, how many go to each split.
@@ -39,16 +40,6 @@ def split_of_name(name: str) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def split_of_hash(document: str) -> str:
-    """The split of a document: its hash decides, whatever else there is."""
-    point = int(hashlib.sha256(document.encode()).hexdigest(), 16) % sum(SHARES.values())
-    for split, share in SHARES.items():
-        if point < share:
-            return split
-        point -= share
-    raise AssertionError("unreachable")
-
-
 def splits_of(files: dict[str, str]) -> dict[str, list[tuple[str, int]]]:
     """Document and number of its file, in order, for each split.
 
@@ -61,8 +52,8 @@ def splits_of(files: dict[str, str]) -> dict[str, list[tuple[str, int]]]:
     splits: dict[str, list[tuple[str, int]]] = {split: [] for split in SHARES}
     for number, (name, text) in enumerate(files.items()):
         for document in documents(text):
-            split = named[name] if by_name else None
-            if split is None or (split == "train" and split_of_hash(document) in held_out):
-                split = split_of_hash(document)
+            split, by_hash = named[name] if by_name else None, split_of(document, SHARES)
+            if split is None or (split == "train" and by_hash in held_out):
+                split = by_hash
             splits[split].append((document, number))
     return splits

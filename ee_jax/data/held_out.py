@@ -17,7 +17,6 @@ to the model as that set is. Which rows go together differs between the tasks:
   set, and of another kind: questions that few others resemble.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence, Set
 from itertools import combinations
 from typing import Any
@@ -27,6 +26,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ee_jax.data.builder import Row
+from ee_jax.data.shares import hash_value, sha256, split_at
 
 # Of 1,000 hash values, how many go to each split. A phrase of several sentences follows the
 # one that stands last here: what is in a training sentence is trained on.
@@ -52,7 +52,7 @@ def held_out(rows: Sequence[Row], grouping: Grouping) -> dict[str, list[Row]]:
     splits: dict[str, list[Row]] = {split: [] for split in SHARES}
     points = grouping([text for text, _ in rows])
     for row, point in sorted(zip(rows, points, strict=True), key=lambda found: _key(found[0])):
-        splits[_split_at(point)].append(row)
+        splits[split_at(point, SHARES)].append(row)
     return splits
 
 
@@ -111,20 +111,8 @@ def _spaced(text: str) -> str:
 
 def _key(row: Row) -> str:
     text, _ = row
-    return _sha256(text if isinstance(text, str) else "\t".join(text))
+    return sha256(text if isinstance(text, str) else "\t".join(text))
 
 
 def _point(text: str) -> int:
-    return int(_sha256(text), 16) % sum(SHARES.values())
-
-
-def _split_at(point: int) -> str:
-    for split, share in SHARES.items():
-        if point < share:
-            return split
-        point -= share
-    raise AssertionError("unreachable")
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hash_value(text, SHARES)

@@ -54,17 +54,17 @@ def prepare(
 def prepare_at(place: Place, manual_dir: str | Path | None = None) -> Prepared:
     """`prepare` at a place, for data sets that are in no registry."""
     name = place.name
+    files = manual_folder(manual_dir) if place.kind.MANUAL else None
     try:
         if not place.folder.exists():
-            files = manual_folder(manual_dir) if place.kind.MANUAL else None
             place.folder.parent.mkdir(parents=True, exist_ok=True)
             _build(place, files)
     except OSError as error:
         mend = "make room or set EE_JAX_DATA to another folder"
         raise UserError(f"cannot build `{name}` in {place.folder} ({error}): {mend}") from error
     prepared = place.load()
-    if manual_dir and prepared.source != place.kind.source_of(Path(manual_dir)):
-        raise place.broken(f"it was made from other files than those in {manual_dir}")
+    if manual_dir and prepared.source != place.kind.source_of(files):
+        raise place.broken(f"it was made from other files than those in {files}")
     return prepared
 
 

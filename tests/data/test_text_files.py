@@ -84,6 +84,13 @@ def test_a_folder_becomes_a_data_set(folder, tmp_path):
     assert prepare("text/plays", tmp_path, folder) == prepared
 
 
+def test_a_folder_at_home(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder.parent))
+    for _ in ("built", "found"):
+        prepared = prepare("text/plays", tmp_path, f"~/{folder.name}")
+        assert prepared.classes == ("test.txt.gz", "train.txt")
+
+
 def test_other_files_under_the_same_name_are_refused(folder, tmp_path):
     prepare("text/plays", tmp_path / "data", folder)
     other = tmp_path / "other"
