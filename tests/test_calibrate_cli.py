@@ -191,7 +191,7 @@ def test_a_trace_that_is_not_there(capsys, tmp_path):
 
 def test_a_folder_that_cannot_be_made(write, capsys, tmp_path):
     (tmp_path / "file").write_text("")
-    assert "give another --output" in error_of(
+    assert "give another output folder" in error_of(
         capsys, write(), "--trials", "1", "--output", str(tmp_path / "file")
     )
 

@@ -1,5 +1,6 @@
 """The command line: what it prints, where, and with which exit status."""
 
+import importlib
 import json
 import subprocess
 import sys
@@ -63,8 +64,8 @@ def test_version(capsys):
         ("bench loop --batch 0", "argument --batch: '0' is no whole number above 0; see "),
         ("bench loop --batch 1,x", "argument --batch: 'x' is no whole number above 0; see "),
         ("bench loop --repeats 0", "argument --repeats: '0' is no whole number above 0"),
-        ("bench loop --model minilm --depth 99", "--depth 99: minilm has 6 blocks"),
-        ("bench loop --model minilm --seq 999", "--seq 999: minilm reads at most 512 tokens"),
+        ("bench loop --model minilm --depth 99", "depth 99: minilm has 6 blocks"),
+        ("bench loop --model minilm --seq 999", "length 999: minilm reads at most 512 tokens"),
         ("bench decode --model nosuch", "no model 'nosuch' to decode with: it is one of "),
         ("bench decode --model 2x48 --depth 3", "no exit after 3 blocks: the model's are "),
         ("bench decode --model 2x48 --tokens 99", "prompt 1 of 1 has 16 tokens, and 99 more"),
@@ -84,6 +85,31 @@ def test_a_users_error_is_one_line_and_exit_status_2(
     assert err.startswith(f"ee-jax: {message.format(output)}")
     assert err.count("\n") == 1
     assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "module", "function", "said"),
+    [
+        (
+            "run x.py",
+            "ee_jax.config.load",
+            "load",
+            "stopped; the same command goes on from here",
+        ),
+        ("data prepare tiny", "ee_jax.data.prepared", "prepare", "stopped"),
+    ],
+)
+def test_an_interrupt_says_whether_work_was_kept(
+    line, module, function, said, capsys, monkeypatch
+):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(importlib.import_module(module), function, interrupt)
+    with pytest.raises(SystemExit) as left:
+        main(line.split())
+    assert left.value.code == 130
+    assert capsys.readouterr().err == f"ee-jax: {said}\n"
 
 
 def test_an_error_in_a_process_of_its_own_is_one_line_too(tmp_path):

@@ -14,18 +14,20 @@ COMMANDS = (run, reproduce, compare, calibrate, generate, data, bench)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command; exits 0 on success and 2, with one line, on a user's error."""
+    stopped = "stopped"
     try:
         parser = _parser()
         known, rest = parser.parse_known_args(arguments)
         if rest and not known.takes_overrides:
             parser.error(f"unrecognized arguments: {' '.join(rest)}")
         known.overrides = rest
+        stopped += "; the same command goes on from here" if known.goes_on else ""
         known.command(known)
     except UserError as error:
         print(f"ee-jax: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("ee-jax: stopped; the same command goes on from here", file=sys.stderr)
+        print(f"ee-jax: {stopped}", file=sys.stderr)
         sys.exit(130)
 
 
@@ -35,7 +37,7 @@ def _parser() -> Parser:
         description="Early exit in transformers: train exits, choose thresholds, measure.",
     )
     parser.add_argument("--version", action="version", version=f"ee-jax {__version__}")
-    parser.set_defaults(takes_overrides=False)
+    parser.set_defaults(takes_overrides=False, goes_on=False)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for module in COMMANDS:
         module.add(commands)

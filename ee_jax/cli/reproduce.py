@@ -14,7 +14,7 @@ def add(commands: Any) -> None:
     """Adds the command."""
     text = "run a study of a paper, and put our numbers beside the paper's"
     command = add_command(commands, "reproduce", reproduce, text)
-    command.set_defaults(takes_overrides=True)
+    command.set_defaults(takes_overrides=True, goes_on=True)
     command.add_argument("study", metavar="STUDY", help="e.g. deebert, or joint_vs_frozen")
     command.add_argument("--backbone", required=True, metavar="WEIGHTS", help="folder or name")
     command.add_argument(

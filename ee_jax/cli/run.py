@@ -15,7 +15,7 @@ def add(commands: Any) -> None:
     text = "run an experiment: train, calibrate, compile, measure, report"
     # `--help` goes with the overrides: it shows the config's fields.
     command = add_command(commands, "run", run, text, add_help=False)
-    command.set_defaults(takes_overrides=True)
+    command.set_defaults(takes_overrides=True, goes_on=True)
     command.add_argument("config", metavar="CONFIG", nargs="?", help="a Python file")
     command.add_argument("--output", metavar="DIR", help="default: runs/<name>")
     command.add_argument("--json", action="store_true", help="print results.json")

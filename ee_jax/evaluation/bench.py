@@ -72,7 +72,7 @@ class Bench:
         config = self.model.backbone.config
         if seq > config.max_length:
             raise UserError(
-                f"--seq {seq}: {self.name} reads at most {config.max_length} tokens"
+                f"length {seq}: {self.name} reads at most {config.max_length} tokens"
             )
         draw = np.random.default_rng(SEED)
         ids_BT = draw.integers(2, config.vocabulary, size=(batch, seq))

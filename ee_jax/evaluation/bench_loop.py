@@ -33,7 +33,7 @@ def bench_depths(
     bench = Bench.of(name)
     depths = depths or range(1, bench.blocks + 1)
     if max(depths) > bench.blocks:
-        raise UserError(f"--depth {max(depths)}: {name} has {bench.blocks} blocks")
+        raise UserError(f"depth {max(depths)}: {name} has {bench.blocks} blocks")
     for seq, batch in product(seqs, batches):
         sides = _depth_sides(bench, seq, batch, depths)
         with display.bar(f"batch {batch} x {seq}", repeats + 1) as tick:

@@ -20,7 +20,7 @@ def in_torch(model: ExitModel | LanguageModel, kind: str, **options: Any) -> Any
         import torch  # noqa: F401, without it transformers has no models
         import transformers
     except ImportError:
-        raise UserError("--peer torch needs torch: pip install 'ee_jax[bench]'") from None
+        raise UserError("torch is not installed: pip install 'ee_jax[bench]'") from None
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as folder:

@@ -9,8 +9,6 @@ A trace of any model will do:
     write(record, "folder")  # the record, as a run's `calibration.record` reads it; a figure
 """
 
-import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +25,7 @@ from ee_jax.errors import UserError
 from ee_jax.report.figures import save
 from ee_jax.report.record import record_figure
 from ee_jax.runs.record import FORMAT, Record
+from ee_jax.runs.whole import write_json
 
 __all__ = ["Request", "calibrate", "write"]
 
@@ -127,13 +126,10 @@ def write(record: Record, folder: str | Path | None = None) -> list[Path]:
     """Writes record and figure into the folder, or beside the trace; returns their paths."""
     folder = Path(record["trace"]).parent if folder is None else Path(folder)
     path = folder / f"{name_of(record)}.json"
-    part = path.with_name(path.name + ".part")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(part, path)
+        write_json(path, record)
         if record["trials"] is None:
             return [path]
         return [path, save(record_figure(record), path.with_suffix(".png"))]
     except OSError as error:
-        raise UserError(f"cannot write {path} ({error}): give another --output") from None
+        raise UserError(f"cannot write {path} ({error}): give another output folder") from None

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from ee_jax.config import AnyExperiment, config_hash, identity, to_dict
 from ee_jax.display import Display
 from ee_jax.errors import UserError
 from ee_jax.runs.versions import device, versions
+from ee_jax.runs.whole import part_of, write_json, write_text
 
 
 class RunFolder:
@@ -34,12 +34,16 @@ class RunFolder:
             if owner != self.hash:
                 raise UserError(
                     f"{self.path} holds another experiment (config {owner}, not {self.hash}): "
-                    "give another --output, or delete that folder"
+                    "give another output folder, or delete that one"
                 )
-        elif self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            raise UserError(
-                f"{self.path} is not empty and not the folder of a run: give another --output"
-            )
+        elif self.path.exists() and not self._is_new():
+            mend = "give another output folder"
+            raise UserError(f"{self.path} is not empty and not the folder of a run: {mend}")
+
+    def _is_new(self) -> bool:
+        """Empty, but for what a run that was stopped while it claimed the folder left."""
+        left = part_of(self.path / "config.json")
+        return self.path.is_dir() and set(self.path.iterdir()) <= {left}
 
     def claim(self) -> None:
         """Makes the folder and writes down whose it is; a folder that has an owner keeps it."""
@@ -71,11 +75,7 @@ class RunFolder:
 
     def write(self, name: str, content: Any) -> None:
         """Writes JSON under the folder, the whole file or nothing."""
-        path = self.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-        os.replace(part, path)
+        write_json(self.path / name, content)
 
 
 def known(value: float) -> float | None:
@@ -108,14 +108,11 @@ class MetricsFile:
 
     def __init__(self, path: Path, keep: int):
         """Opens the file and drops lines of steps after number `keep`."""
-        path.parent.mkdir(parents=True, exist_ok=True)
         lines = path.read_text().splitlines(keepends=True) if path.exists() else []
         kept = [
             line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= keep
         ]
-        part = path.with_name(path.name + ".part")
-        part.write_text("".join(kept))
-        os.replace(part, path)
+        write_text(path, "".join(kept))
         self._file = path.open("a", buffering=1)
 
     def write(self, step: int, **values: Any) -> None:

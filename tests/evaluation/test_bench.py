@@ -70,8 +70,8 @@ def test_mixed_depths_are_depths_of_the_model(mix):
     ("arguments", "message"),
     [
         (("nosuch", [4], [1], [1]), "no model preset 'nosuch': it is one of bert-base, "),
-        (("tiny", [4], [1], [1, 4]), "--depth 4: tiny has 2 blocks"),
-        (("tiny", [9], [1], [1]), "--seq 9: tiny reads at most 8 tokens"),
+        (("tiny", [4], [1], [1, 4]), "depth 4: tiny has 2 blocks"),
+        (("tiny", [9], [1], [1]), "length 9: tiny reads at most 8 tokens"),
     ],
 )
 def test_what_the_model_cannot_do_is_one_line(arguments, message):

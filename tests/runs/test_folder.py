@@ -33,7 +33,7 @@ def test_the_folder_of_another_experiment(experiment, finished):
     other = replace(experiment, seed=1)
     assert refusal(other, finished) == (
         f"{finished} holds another experiment (config {config_hash(experiment)}, not "
-        f"{config_hash(other)}): give another --output, or delete that folder"
+        f"{config_hash(other)}): give another output folder, or delete that one"
     )
 
 
@@ -41,6 +41,16 @@ def test_a_folder_with_other_files(experiment, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     message = refusal(experiment, tmp_path)
     assert message.startswith(f"{tmp_path} is not empty and not the folder of a run")
+
+
+def test_a_run_stopped_while_it_claims_its_folder_starts_anew(experiment, tmp_path):
+    part = tmp_path / "config.json.part"
+    part.write_text('{"ha')
+    folder = RunFolder(tmp_path, experiment)
+    folder.check()
+    folder.claim()
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+    folder.check()
 
 
 def test_a_file_in_the_folders_place(experiment, tmp_path):

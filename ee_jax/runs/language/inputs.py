@@ -32,6 +32,7 @@ from ee_jax.models.parameters import Parameters, parameters
 from ee_jax.models.transformer import Transformer
 from ee_jax.runs.inputs import Split
 from ee_jax.runs.language.sample import Writer
+from ee_jax.runs.whole import write_text
 from ee_jax.training.language_strategies import language_stage
 
 TOKENIZER = "tokenizer.json"
@@ -130,9 +131,8 @@ class Sources:
     def _tokenizer(self, documents: Sequence[str]) -> Tokenizer:
         model, path = self._experiment.model, self._folder / TOKENIZER
         if isinstance(model, Scratch) and not path.is_file():
-            part = path.with_name(path.name + ".part")
-            train_bpe(documents, model.vocabulary).save(str(part))
-            part.replace(path)
+            tokenizer = train_bpe(documents, model.vocabulary)
+            write_text(path, tokenizer.to_str(pretty=True))
         elif isinstance(model, Pretrained):
             shutil.copyfile(find_weights(model.weights) / TOKENIZER, path)
         return load_tokenizer(self._folder)
