@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ee_jax.report import speed_table, to_markdown
+from ee_jax.report.render import to_markdown
+from ee_jax.report.tables import speed_table
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

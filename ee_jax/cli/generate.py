@@ -55,7 +55,6 @@ def _add_sampling(command: Parser) -> None:
 def generate(arguments: Namespace) -> None:
     """Writes text to a terminal in colour, elsewhere plain, or as one JSON object."""
     from ee_jax.display import Display, print_result
-    from ee_jax.report.generated import page
     from ee_jax.report.heat import summary, write_heat
     from ee_jax.runs.generate.story import Story
 
@@ -71,6 +70,8 @@ def generate(arguments: Namespace) -> None:
     if coloured:
         print_result(summary(record))
     if arguments.page:
+        from ee_jax.report.generated import page
+
         Path(arguments.page).write_text(page(record), encoding="utf-8")
         print(arguments.page, file=sys.stderr)
 

@@ -12,6 +12,7 @@ from ee_jax.report.results import (
     Strategy,
     batches,
     best,
+    chosen,
     difference,
     gains,
     labels,
@@ -59,11 +60,7 @@ def _fastest(tolerance: float) -> Pick:
 
 
 def _chosen(calibration: str) -> Pick:
-    def pick(strategy: Strategy, batch: int) -> Point | None:
-        chosen = (p for p in strategy["points"] if calibration in p["calibrated_for"])
-        return next(chosen, None)
-
-    return pick
+    return lambda strategy, _: chosen(strategy, calibration)
 
 
 def _row(results: Results, name: str, timed: list[int], pick: Pick) -> Row:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from ee_jax.report import text
 from ee_jax.report.figures import save
+from ee_jax.report.files import write_texts
 from ee_jax.report.language_figure import perplexity_depth
 from ee_jax.report.language_tables import alone_table, depth_table, speculation_table
 from ee_jax.report.page import inline, template
-from ee_jax.report.render import to_csv, to_markdown
 from ee_jax.report.results import Point, Results
 
 MOST = 1.05  # times the full model's perplexity: what the headline gives up
@@ -19,14 +19,9 @@ def write(results: Results, folder: Path) -> list[Path]:
     tables = {"table": depth_table(results), "exits": alone_table(results)}
     if (speculation := speculation_table(results)).rows:
         tables["speculation"] = speculation
-    texts = {f"{name}.md": to_markdown(table) for name, table in tables.items()}
-    texts |= {f"{name}.csv": to_csv(table) for name, table in tables.items()}
-    texts["report.html"] = page(results)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in texts.items():
-        (folder / name).write_text(content, encoding="utf-8")
+    texts = write_texts(folder, tables, {"report.html": page(results)})
     drawn = save(perplexity_depth(results), folder / "perplexity_depth.png")
-    return [*(folder / name for name in texts), drawn]
+    return [*texts, drawn]
 
 
 def page(results: Results) -> str:

@@ -57,6 +57,12 @@ def best(strategy: Strategy, batch: int, full: float | None, tolerance: float) -
     return max(fit, key=lambda p: p[measured(batch)], default=None)
 
 
+def chosen(strategy: Strategy, label: str) -> Point | None:
+    """The point at the threshold that a calibration chose, by its label."""
+    points = (point for point in strategy["points"] if label in point["calibrated_for"])
+    return next(points, None)
+
+
 def difference(point: Point, strategy: Strategy) -> float | None:
     """Points of quality that the setting is above its strategy's full model, where known."""
     here, full = point["quality"], strategy["full_quality"]

@@ -7,6 +7,8 @@ from typing import Any
 from ee_jax.config import Experiment
 from ee_jax.display import SILENT, Display
 from ee_jax.exits.forward import ForwardPass
+from ee_jax.models.architecture import Architecture
+from ee_jax.models.parameters import Parameters
 from ee_jax.report.write import write
 from ee_jax.runs.folder import RunFolder
 from ee_jax.runs.inputs import Corpus, check, load_corpus, make_model
@@ -41,7 +43,7 @@ class _Story:
         self._experiment, self._folder, self._display = experiment, folder, display
         self._seconds: dict[str, float] = {}
 
-    def tell(self, architecture: Any) -> dict[str, Any]:
+    def tell(self, architecture: Architecture) -> dict[str, Any]:
         experiment, folder, display = self._experiment, self._folder, self._display
         start = time.perf_counter()
         corpus = load_corpus(experiment)
@@ -62,8 +64,9 @@ class _Story:
             strategies[strategy.name] = {
                 **judge.judge(strategy.name, trained.values),
                 "train_seconds": trained.seconds,
-                "compile_seconds": measurer.compile_seconds,
             }
+        for program, seconds in measurer.compile_seconds.items():
+            self._seconds[f"compile_{program}"] = seconds
         self._seconds["total"] = time.perf_counter() - start
         results = self._results(corpus, architecture, values, strategies)
         write(results, folder.path)
@@ -71,7 +74,11 @@ class _Story:
         return results
 
     def _results(
-        self, corpus: Corpus, architecture: Any, values: Any, strategies: dict[str, Any]
+        self,
+        corpus: Corpus,
+        architecture: Architecture,
+        values: Parameters,
+        strategies: dict[str, Any],
     ) -> dict[str, Any]:
         experiment = self._experiment
         return {

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from ee_jax.calibration.outcomes import outcomes
 from ee_jax.evaluation.statistics import Difference, area_under_curve, paired_permutation_test
-from ee_jax.report.results import Point, Results, is_known
+from ee_jax.report.results import Results, chosen, is_known
 from ee_jax.studies.ours import mean
 from ee_jax.studies.outcome import Finished
 
@@ -48,12 +48,6 @@ def strategies(runs: Sequence[Finished]) -> list[str]:
     return list(runs[0].results["strategies"])
 
 
-def chosen(run: Finished, strategy: str, label: str | None) -> Point | None:
-    """The point at the threshold that a calibration chose, by its label."""
-    points = run.results["strategies"][strategy]["points"]
-    return next((point for point in points if label in point["calibrated_for"]), None)
-
-
 def against(
     runs: Sequence[Finished], first: str, second: str, label: str | None = None
 ) -> Difference | None:
@@ -70,7 +64,8 @@ def against(
 
 
 def _losses(run: Finished, strategy: str, label: str | None) -> Losses | None:
-    trace, point = run.traces.get(strategy), chosen(run, strategy, label)
+    trace = run.traces.get(strategy)
+    point = chosen(run.results["strategies"][strategy], label) if label else None
     if trace is None or (label and point is None):
         return None
     if point is None:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from ee_jax.evaluation.statistics import Difference
 from ee_jax.report import metrics, text
 from ee_jax.report.render import Column, Row, Table
-from ee_jax.report.results import batches, difference, labels, measured
+from ee_jax.report.results import batches, chosen, difference, labels, measured
 from ee_jax.studies.beside import percent
-from ee_jax.studies.contest import against, areas, chosen, strategies
+from ee_jax.studies.contest import against, areas, strategies
 from ee_jax.studies.ours import full_model, interval, mean
 from ee_jax.studies.outcome import Finished, Swept
 
@@ -109,11 +109,11 @@ def _chosen_row(
     runs: Sequence[Finished], strategy: str, label: str, timed: list[int]
 ) -> Row | None:
     """None unless the calibration chose for every seed."""
-    points = [point for run in runs if (point := chosen(run, strategy, label))]
+    of_run = [run.results["strategies"][strategy] for run in runs]
+    points = [point for found in of_run if (point := chosen(found, label))]
     if len(points) < len(runs):
         return None
-    pairs = zip(points, runs, strict=True)
-    lost = [difference(point, run.results["strategies"][strategy]) for point, run in pairs]
+    lost = [difference(*pair) for pair in zip(points, of_run, strict=True)]
     return {
         "task": runs[0].task,
         "strategy": strategy,

@@ -8,7 +8,8 @@ from typing import Any
 
 import ee_jax
 from ee_jax.report.figures import save
-from ee_jax.report.render import Table, to_csv, to_markdown
+from ee_jax.report.files import write_texts
+from ee_jax.report.render import Table
 from ee_jax.report.study_figure import study_figure
 from ee_jax.report.study_page import study_page
 from ee_jax.studies.beside import Beside
@@ -48,19 +49,15 @@ def write(
     by_task = {task: [run.results for run in swept.of(task).finished] for task in swept.tasks}
     done = {task: results for task, results in by_task.items() if results}
     figure = study_figure(done) if done else None
-    texts = {f"{name}.md": to_markdown(table) for name, table in tables.items()}
-    texts |= {f"{name}.csv": to_csv(table) for name, table in tables.items()}
-    texts["study.json"] = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    texts["report.html"] = study_page(
+    page = study_page(
         study.title,
         content["headline"],
         {HEADINGS[name]: table for name, table in tables.items()},
         figure,
         _facts(content),
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    found = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    write_texts(folder, tables, {"study.json": found, "report.html": page})
     if figure is not None:
         save(figure, folder / "study.png")
     return content

@@ -2,15 +2,16 @@
 
 import pytest
 
-from ee_jax import report
 from ee_jax.report import text
+from ee_jax.report.calibrated import calibration_table
+from ee_jax.report.render import to_csv
 
 NONE = text.DASH
 
 
 def test_a_row_for_each_calibration(results):
     """Risks in percent; the accuracy gained on the calibration split is a risk below 0."""
-    table = report.calibration_table(results)
+    table = calibration_table(results)
     gained = f"{text.MINUS}0.5"
     assert table.cells() == [
         [
@@ -54,7 +55,7 @@ def test_a_row_for_each_calibration(results):
 
 def test_the_notes_say_what_was_promised_and_what_to_beware_of(results):
     ltt = "what ltt promises. Its risk: answers unlike the full model's."
-    notes = report.calibration_table(results).notes
+    notes = calibration_table(results).notes
     assert notes == (
         "empirical 1 % promises: what empirical promises. "
         "Its risk: accuracy lost against the full model's.",
@@ -67,7 +68,7 @@ def test_the_notes_say_what_was_promised_and_what_to_beware_of(results):
 def test_a_search_that_ended_at_the_edge_is_told_once(results):
     for choice in results["strategies"]["joint"]["calibrated"][::2]:
         choice["ended"] = "edge of the grid"
-    told = report.calibration_table(results).notes[-2]
+    told = calibration_table(results).notes[-2]
     assert told == (
         "joint, empirical 1 %; joint, ltt 5 %: even the lowest threshold tried was accepted."
     )
@@ -76,8 +77,8 @@ def test_a_search_that_ended_at_the_edge_is_told_once(results):
 def test_thresholds_of_each_exit_are_a_range(results):
     choice = results["strategies"]["joint"]["calibrated"][2]
     choice |= {"threshold": 0.4, "threshold_E": [0.4, 0.9, 0.55, 1.0]}
-    assert report.calibration_table(results).cells()[2][5] == "0.40 to 0.90"
-    assert '0.4,"0.4, 0.9, 0.55, 1.0"' in report.to_csv(report.calibration_table(results))
+    assert calibration_table(results).cells()[2][5] == "0.40 to 0.90"
+    assert '0.4,"0.4, 0.9, 0.55, 1.0"' in to_csv(calibration_table(results))
 
 
 @pytest.mark.parametrize(

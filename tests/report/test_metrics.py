@@ -2,9 +2,16 @@
 
 import pytest
 
-from ee_jax import report
 from ee_jax.report import metrics, text
+from ee_jax.report.calibrated import calibration_table
+from ee_jax.report.compare import comparison
+from ee_jax.report.findings import findings, headline
+from ee_jax.report.page import page
+from ee_jax.report.quality_depth import quality_depth
 from ee_jax.report.record import record_table
+from ee_jax.report.render import to_csv
+from ee_jax.report.tables import exit_table, speed_table
+from ee_jax.report.write import write
 from tests.report.test_record import RECORD
 
 
@@ -44,64 +51,62 @@ def test_how_a_metric_is_shown(metric, shown):
 
 
 def test_a_table_has_all_metrics(of_matthews):
-    table = report.speed_table(of_matthews)
+    table = speed_table(of_matthews)
     assert table.title == "quickstart: Matthews correlation, depth and speed on the test split"
     assert [c.heading for c in table.columns][2:5] == [
         "Matthews x 100", "F1 x 100", "against full model"
     ]  # fmt: skip
     assert table.cells()[0][2:5] == ["70.0", "50.0", f"{text.MINUS}13.0"]
-    assert report.to_csv(table).startswith(
+    assert to_csv(table).startswith(
         "strategy,threshold,threshold_E,calibrated_for,matthews,f1,inconsistency"
     )
     assert "points of Matthews correlation" in table.notes[0]
 
 
 def test_words_and_axis_name_the_metric(of_matthews):
-    assert report.headline(of_matthews).startswith(
+    assert headline(of_matthews).startswith(
         "Within 1 point of the best full model's Matthews correlation of 83.0, joint ran"
     )
-    assert (
-        "(threshold 0.62): Matthews correlation of 82.0 on" in report.findings(of_matthews)[0]
-    )
-    figure = report.quality_depth(of_matthews)
+    assert "(threshold 0.62): Matthews correlation of 82.0 on" in findings(of_matthews)[0]
+    figure = quality_depth(of_matthews)
     assert figure.axes[0].get_ylabel() == "Matthews correlation on the test split, x 100"
     assert figure.axes[0].texts[0].get_text() == "joint\n83.0"
-    table = report.calibration_table(of_matthews)
+    table = calibration_table(of_matthews)
     assert table.cells()[0][2] == "Matthews lost"
     assert "Its risk: Matthews correlation lost against the full model's." in table.notes[0]
 
 
 def test_what_is_not_defined_is_a_dash_and_never_the_best(unknown):
-    cells = report.speed_table(unknown).cells()[4]
+    cells = speed_table(unknown).cells()[4]
     assert cells[2:5] == [text.DASH, "50.0", text.DASH]
-    assert report.exit_table(unknown).cells()[6][2] == text.DASH
-    assert report.comparison([unknown]).cells()[1][3:6] == [text.DASH, "no gain", text.DASH]
-    assert report.headline(unknown) == report.headline(
+    assert exit_table(unknown).cells()[6][2] == text.DASH
+    assert comparison([unknown]).cells()[1][3:6] == [text.DASH, "no gain", text.DASH]
+    assert headline(unknown) == headline(
         unknown | {"strategies": {"joint": unknown["strategies"]["joint"]}}
     )
-    assert report.quality_depth(unknown).axes[0].texts[1].get_text() == f"frozen\n{text.DASH}"
+    assert quality_depth(unknown).axes[0].texts[1].get_text() == f"frozen\n{text.DASH}"
 
 
 def test_no_full_model_has_the_quality(unknown, tmp_path):
     only = unknown | {"strategies": {"frozen": unknown["strategies"]["frozen"]}}
-    assert report.headline(only) == "The Matthews correlation of no full model is defined."
-    assert len(report.write(only, tmp_path)) == 9
+    assert headline(only) == "The Matthews correlation of no full model is defined."
+    assert len(write(only, tmp_path)) == 9
 
 
 def test_runs_of_other_metrics_are_told_apart(results):
     other = results | {"quality": "pearson"}
-    cells = report.comparison([results, other]).cells()
+    cells = comparison([results, other]).cells()
     assert [row[2] for row in cells[::2]] == ["accuracy %", "Pearson x 100"]
 
 
 def test_risks_of_a_regression(results, tmp_path):
     results["data"]["classes"] = []
-    notes = report.calibration_table(results).notes
+    notes = calibration_table(results).notes
     assert notes[1].endswith(
         "Its risk: (answer - the full model's)^2 / (range of the labels)^2."
     )
-    assert "inconsistent by 25.0 %" in report.findings(results)[0]
-    assert "a regression" in report.page(results)
+    assert "inconsistent by 25.0 %" in findings(results)[0]
+    assert "a regression" in page(results)
     record = RECORD | {"header": {"label_range": [0, 5]}}
     assert record_table(record).cells()[2] == [
         "risk", "consistency: (answer - the full model's)^2 / (range of the labels)^2"

@@ -6,9 +6,9 @@ import math
 import pytest
 from rich.console import Console
 
-from ee_jax import report
 from ee_jax.report import text
-from ee_jax.report.render import Column, Table
+from ee_jax.report.render import Column, Table, to_csv, to_markdown, to_terminal
+from ee_jax.report.tables import exit_table, speed_table
 
 # The table of conftest.RESULTS, each number worked out by hand: 6 / 2.4 is 2.50, 0.96 of it
 # 2.40; 0.70 is 13 points below 0.83. Batch 32 at threshold 0.8 ran at 0.97, full depth at 1.02.
@@ -44,13 +44,13 @@ frozen,1.0,,,0.71,0.0,6.0,1.0,0.96,0.0,0.99,0.95
 
 
 def test_markdown_is_the_table_checked_by_hand(results):
-    table, _, note = report.to_markdown(report.speed_table(results)).partition("\n\n")
+    table, _, note = to_markdown(speed_table(results)).partition("\n\n")
     assert table + "\n" == SPEED
     assert "blocks (6) / mean depth" in note
 
 
 def test_csv_is_raw(results):
-    assert report.to_csv(report.speed_table(results)) == CSV
+    assert to_csv(speed_table(results)) == CSV
 
 
 @pytest.mark.parametrize(
@@ -59,35 +59,35 @@ def test_csv_is_raw(results):
 )
 def test_no_gain_is_what_two_decimals_do_not_show(results, speedup, shown):
     results["strategies"]["joint"]["points"][0]["measured_speedup_b1"] = speedup
-    assert report.speed_table(results).cells()[0][-2] == shown
+    assert speed_table(results).cells()[0][-2] == shown
 
 
 def test_a_setting_that_never_stops_early_gains_nothing(results):
     """Faster by chance at mean depth 6 of 6 is noise, whatever the threshold."""
     first = results["strategies"]["joint"]["points"][0]
     first |= {"mean_depth": 6.0, "ideal_speedup": 1.0, "measured_speedup_b1": 1.1}
-    assert report.speed_table(results).cells()[0][-2] == "1.10, no gain"
+    assert speed_table(results).cells()[0][-2] == "1.10, no gain"
 
 
 def test_batches_are_found_in_the_keys(results):
     for strategy in results["strategies"].values():
         for point in strategy["points"]:
             point["measured_speedup_b8"] = point.pop("measured_speedup_b1")
-    headings = [column.heading for column in report.speed_table(results).columns]
+    headings = [column.heading for column in speed_table(results).columns]
     assert headings[-2:] == ["measured batch 8", "measured batch 32"]
 
 
 @pytest.mark.parametrize("unknown", [None, math.nan])
 def test_what_could_not_be_computed_is_a_dash_and_an_empty_field(results, unknown):
     results["strategies"]["joint"]["exits"][5]["auroc"] = unknown
-    table = report.exit_table(results)
+    table = exit_table(results)
     assert table.cells()[5] == ["joint", "6", "83.0", "0.030", text.DASH, "1.10"]
-    assert report.to_csv(table).splitlines()[6] == "joint,6,0.83,0.03,,1.1"
+    assert to_csv(table).splitlines()[6] == "joint,6,0.83,0.03,,1.1"
 
 
 def test_markdown_escapes_what_would_break_a_table():
     table = Table("t", (Column("a", lambda row: row["a"], is_text=True),), ({"a": "x|<b>\ny"},))
-    assert "| x\\|&lt;b> y |" in report.to_markdown(table)
+    assert "| x\\|&lt;b> y |" in to_markdown(table)
 
 
 @pytest.mark.parametrize("name", ["[bold]", "alternating"])
@@ -95,7 +95,7 @@ def test_the_terminal_table_fits_80_columns(results, name):
     """Wider than that, rich would cut the last column off. Square brackets are no markup."""
     results["strategies"][name] = results["strategies"].pop("frozen")
     console = Console(width=80, file=io.StringIO(), record=True)
-    console.print(report.to_terminal(report.speed_table(results)))
+    console.print(to_terminal(speed_table(results)))
     shown = console.export_text()
     assert name[:8] in shown
     assert sum(line.count("no gain") for line in shown.splitlines()) == 5

@@ -15,7 +15,7 @@ from ee_jax.data.registry import DATASETS
 from ee_jax.display import SILENT
 from ee_jax.evaluation.metrics import matthews
 from ee_jax.exits.forward import ForwardPass
-from ee_jax.report import comparison
+from ee_jax.report.compare import comparison
 from ee_jax.runs.folder import RunFolder
 from ee_jax.runs.inputs import check, load_corpus, make_model
 from ee_jax.runs.judge import Judge

@@ -10,7 +10,7 @@ import numpy as np
 
 from ee_jax.runs.run import run
 
-CLOCK = ("seconds", "train_seconds", "compile_seconds", "measured_speedup_b1",
+CLOCK = ("seconds", "train_seconds", "measured_speedup_b1",
          "measured_speedup_b32")  # fmt: skip
 JSON = ("results.json", "joint/model/exits.json", "frozen/model/exits.json")
 
