@@ -1,7 +1,8 @@
 """The threshold that keeps to a tolerance on the examples at hand.
 
-What is lost against the full model is counted in losses, which any trace has, or in a quality
-of one's own, such as an F1 score or a correlation, which is no mean over examples.
+What is lost against the full model is counted in a quality of one's own, such as an F1 score
+or a correlation, which need be no mean over examples. In a risk of `RISKS`, which is one, the
+method `empirical` of `certify` keeps the same rule.
 """
 
 from collections.abc import Callable
@@ -20,32 +21,6 @@ Quality = Callable[[Real[np.ndarray, " N"], Real[np.ndarray, " N"]], float]
 SLACK = 1e-9
 
 
-def choose_threshold(
-    trace: Trace,
-    tolerance: float,
-    threshold_K: Float[np.ndarray, " K"] = GRID,
-    min_depth: int = 1,
-    patience: int = 0,
-) -> Choice:
-    """The threshold before the first, from 1 down, that loses more than `tolerance`.
-
-    A candidate passes where the mean loss on the trace is at most the full model's plus
-    `tolerance`. The curve need not be monotone, and a lower candidate that passes again is
-    left alone: among many candidates one passes by luck, and its neighbours have just shown
-    that they do not. The certified methods walk the same way.
-
-    Examples that an early exit wins make up for others that it loses, as they do not in the
-    risks that are certified.
-
-    There is no guarantee. The threshold is fitted to these examples, and on others the loss
-    is above the tolerance about as often as below it.
-    """
-    check_candidates(threshold_K)
-    candidates = outcomes(trace, threshold_K, min_depth, patience)
-    lost = candidates._replace(loss_KN=candidates.loss_KN - trace.full_loss_N)
-    return choose("empirical", tolerance, lost, lost.loss_KN.mean(1) <= tolerance + SLACK)
-
-
 def choose_for_quality(
     trace: Trace,
     quality: Quality,
@@ -54,7 +29,18 @@ def choose_for_quality(
     min_depth: int = 1,
     patience: int = 0,
 ) -> Choice:
-    """The same in a quality of one's own, of a trace with predictions and labels.
+    """The threshold before the first, from 1 down, that loses more than `tolerance`.
+
+    Of a trace with predictions and labels. A candidate passes where its quality is at least
+    the full model's less `tolerance`. The curve need not be monotone, and a lower candidate
+    that passes again is left alone: among many candidates one passes by luck, and its
+    neighbours have just shown that they do not. The certified methods walk the same way.
+
+    Examples that an early exit wins make up for others that it loses, as they do not in the
+    risks that are certified.
+
+    There is no guarantee. The threshold is fitted to these examples, and on others more than
+    the tolerance is lost about as often as less.
 
     The `risk` of the choice is the quality lost against the full model. A candidate whose
     quality is not defined (nan) fails, as all do where the full model's is not.

@@ -54,10 +54,3 @@ def binomial(mean: ArrayLike, n: int, level: float) -> Float[np.ndarray, "..."]:
 def _p_value(p: Float[np.ndarray, "..."], level: float) -> Float[np.ndarray, "..."]:
     """No risk exceeds 1, so the hypothesis "above 1" is false whatever was seen."""
     return np.minimum(p, 1) if level < 1 else np.where(np.isnan(p), p, 0.0)
-
-
-P_VALUES = {
-    "hoeffding": hoeffding,
-    "hoeffding_bentkus": hoeffding_bentkus,
-    "binomial": binomial,
-}

@@ -27,14 +27,6 @@ class Outcomes(NamedTuple):
     loss_KN: Float[np.ndarray, "K N"]
 
 
-class Curve(NamedTuple):
-    """Means over a trace's examples."""
-
-    threshold_K: Float[np.ndarray, " K"]
-    depth_K: Float[np.ndarray, " K"]
-    loss_K: Float[np.ndarray, " K"]
-
-
 def exits_taken(
     trace: Trace, threshold_K: Float[np.ndarray, " K *E"], min_depth: int = 1, patience: int = 0
 ) -> Int[np.ndarray, "K N"]:
@@ -103,14 +95,3 @@ def outcomes(
     """Depth and loss of every example at every threshold."""
     exit_KN = exits_taken(trace, threshold_K, min_depth, patience)
     return Outcomes(threshold_K, trace.depth_E[exit_KN], at_exits(trace.loss_NE, exit_KN))
-
-
-def curve(
-    trace: Trace,
-    threshold_K: Float[np.ndarray, " K *E"] = GRID,
-    min_depth: int = 1,
-    patience: int = 0,
-) -> Curve:
-    """Mean depth and mean loss at every threshold."""
-    threshold_K, depth_KN, loss_KN = outcomes(trace, threshold_K, min_depth, patience)
-    return Curve(threshold_K, depth_KN.mean(1), loss_KN.mean(1))

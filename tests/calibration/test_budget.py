@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ee_jax.calibration.budget import choose_for_depth
-from ee_jax.calibration.outcomes import GRID, curve
+from ee_jax.calibration.outcomes import GRID, outcomes
 from ee_jax.calibration.trace import Trace
 from ee_jax.errors import UserError
 from tests.calibration.small_traces import traces
@@ -12,7 +12,7 @@ from tests.calibration.small_traces import traces
 
 @given(traces(), st.floats(1, 5))
 def test_the_largest_threshold_within_the_budget(trace, budget):
-    depth_K = curve(trace).depth_K
+    depth_K = outcomes(trace).depth_KN.mean(1)
     fit = GRID[depth_K <= budget]
     if not fit.size:
         with pytest.raises(UserError, match=r"^no mean depth of .*: allow as many, or add"):

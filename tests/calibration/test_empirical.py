@@ -6,12 +6,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ee_jax.calibration.choice import last_accepted
-from ee_jax.calibration.empirical import SLACK, choose_for_quality, choose_threshold
-from ee_jax.calibration.outcomes import GRID, curve
+from ee_jax.calibration.empirical import SLACK, choose_for_quality
+from ee_jax.calibration.outcomes import GRID, outcomes
 from ee_jax.calibration.risks import zero_one_loss
 from ee_jax.calibration.trace import Trace
 from ee_jax.errors import UserError
 from tests.calibration.small_traces import traces
+
+
+def few_losses(loss_N, _):
+    """A quality, of a trace whose predictions are its losses."""
+    return -float(loss_N.mean())
+
+
+def choose_by_losses(trace, tolerance, *rule, **more):
+    """What is lost counted in the trace's losses."""
+    label_N = np.zeros(len(trace.loss_NE))
+    trace = replace(trace, prediction_NE=trace.loss_NE, label_N=label_N)
+    return choose_for_quality(trace, few_losses, tolerance, *rule, **more)
 
 
 def trace_of(confidence, early_loss, full_loss):
@@ -24,11 +36,11 @@ def trace_of(confidence, early_loss, full_loss):
 def test_the_walk_stops_before_the_first_failure(trace, tolerance):
     limit = trace.full_loss_N.mean() + tolerance
     expected = 1.0
-    for threshold, loss in zip(GRID, curve(trace).loss_K, strict=True):
+    for threshold, loss in zip(GRID, outcomes(trace).loss_KN.mean(1), strict=True):
         if loss > limit + SLACK:
             break
         expected = threshold
-    choice = choose_threshold(trace, tolerance)
+    choice = choose_by_losses(trace, tolerance)
     assert choice.threshold == expected
     assert choice.risk <= tolerance + SLACK
 
@@ -36,7 +48,7 @@ def test_the_walk_stops_before_the_first_failure(trace, tolerance):
 def test_a_choice_by_hand():
     # Examples stop early below 0.9, 0.6 and 0.3; the second and the third lose by it.
     trace = trace_of([0.9, 0.6, 0.3, 0.0], [0.0, 1.0, 1.0, 0.0], [0.0] * 4)
-    choice = choose_threshold(trace, 0.25)
+    choice = choose_by_losses(trace, 0.25)
     assert choice.threshold == 0.3
     assert choice.risk == 0.25
     assert choice.depth == 1.5
@@ -48,14 +60,15 @@ def test_a_choice_by_hand():
 def test_a_lower_threshold_that_is_fine_again_is_left_alone():
     # At 0.6 one answer of two is lost; at 0.3 another is won and the mean is back.
     trace = trace_of([0.7, 0.4], [1.0, 0.0], [0.0, 1.0])
-    assert curve(trace, np.array([1.0, 0.6, 0.3])).loss_K.tolist() == [0.5, 1.0, 0.5]
-    choice = choose_threshold(trace, 0.0)
+    found = outcomes(trace, np.array([1.0, 0.6, 0.3]))
+    assert found.loss_KN.mean(1).tolist() == [0.5, 1.0, 0.5]
+    choice = choose_by_losses(trace, 0.0)
     assert choice.threshold == 0.7
 
 
 def test_nothing_may_be_lost_and_everything_would_be():
     # A confidence of exactly 1 does not stop at 1, and does at 0.99.
-    choice = choose_threshold(trace_of([1.0], [1.0], [0.0]), 0.0)
+    choice = choose_by_losses(trace_of([1.0], [1.0], [0.0]), 0.0)
     assert choice.threshold == 1
     assert choice.is_full_model
     assert choice.depth == 2
@@ -64,28 +77,28 @@ def test_nothing_may_be_lost_and_everything_would_be():
 
 def test_the_record_says_that_the_grid_ended():
     trace = trace_of([0.5], [0.0], [0.0])
-    assert choose_threshold(trace, 0.0).ended == "edge of the grid"
-    assert choose_threshold(trace, 0.0).threshold == 0
-    only = choose_threshold(trace, 0.0, np.array([1.0]))
+    assert choose_by_losses(trace, 0.0).ended == "edge of the grid"
+    assert choose_by_losses(trace, 0.0).threshold == 0
+    only = choose_by_losses(trace, 0.0, np.array([1.0]))
     assert (only.threshold, only.ended) == (1, "edge of the grid")
 
 
 def test_one_exit_is_the_full_model_at_every_threshold():
     trace = Trace(np.ones((3, 1), np.float32), np.ones((3, 1)), np.array([6]))
-    choice = choose_threshold(trace, 0.0)
+    choice = choose_by_losses(trace, 0.0)
     assert (choice.depth, choice.risk, choice.ended) == (6, 0, "edge of the grid")
 
 
 def test_a_loss_at_exactly_the_tolerance_passes_whatever_is_rounded():
     assert 0.4 - 0.1 > 0.3
-    assert choose_threshold(trace_of([0.5], [0.4], [0.1]), 0.3).threshold == 0
+    assert choose_by_losses(trace_of([0.5], [0.4], [0.1]), 0.3).threshold == 0
 
 
 @pytest.mark.parametrize("candidates", [(0.9, 0.5), (1.0, 0.5, 0.5), (1.0, 0.2, 0.5)])
 def test_candidates_fall_from_1(candidates):
     trace = trace_of([0.5], [0.0], [0.0])
     with pytest.raises(UserError, match="candidate thresholds must fall from 1"):
-        choose_threshold(trace, 0.0, np.array(candidates))
+        choose_by_losses(trace, 0.0, np.array(candidates))
 
 
 @pytest.mark.parametrize(
@@ -110,17 +123,6 @@ def answers(confidence, early, full, label):
         prediction_NE=prediction_NE,
         label_N=label_N,
     )
-
-
-@given(traces(), st.sampled_from((0.0, 0.1, 0.5)), st.sampled_from((0, 1)))
-def test_in_the_share_of_right_answers_the_choice_is_that_of_the_losses(trace, tolerance, wait):
-    label_N = np.arange(len(trace.loss_NE)) % 3
-    loss_NE = zero_one_loss(np.asarray(trace.prediction_NE), label_N)
-    trace = replace(trace, loss_NE=loss_NE, label_N=label_N)
-    by_loss = choose_threshold(trace, tolerance, patience=wait)
-    by_quality = choose_for_quality(trace, share_right, tolerance, patience=wait)
-    assert by_quality.risk == pytest.approx(by_loss.risk, abs=1e-12)
-    assert replace(by_quality, risk=by_loss.risk) == by_loss
 
 
 def test_a_quality_of_all_examples_by_hand():

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ee_jax.calibration.outcomes import GRID, curve, exits_taken, outcomes, predictions
+from ee_jax.calibration.outcomes import GRID, exits_taken, outcomes, predictions
 from ee_jax.calibration.trace import Trace
 from ee_jax.errors import UserError
 from tests.calibration.small_traces import CONFIDENCES, traces
@@ -47,13 +47,6 @@ def test_outcomes_by_hand():
     found = outcomes(TRACE, np.array([1.0, 0.7, 0.5]))
     assert found.depth_KN.tolist() == [[6, 6, 6], [6, 6, 2], [4, 2, 2]]
     assert found.loss_KN.tolist() == [[0, 1, 0], [0, 1, 1], [0.5, 0, 1]]
-
-
-def test_a_curve_is_the_mean_over_examples():
-    found = curve(TRACE, np.array([1.0, 0.5]))
-    assert found.threshold_K.tolist() == [1, 0.5]
-    assert found.depth_K.tolist() == [6, 8 / 3]
-    assert found.loss_K.tolist() == [1 / 3, 0.5]
 
 
 @given(traces(), st.integers(1, 6), st.integers(0, 2))
