@@ -134,6 +134,11 @@ BAD = {
         "column `confidence_NE` is inf at example 0, exit 1, not in [0, 1]: "
         "a sigmoid brings any score there",
     ),
+    "a loss that is not a number": (
+        change("loss_NE", (1, 0), np.nan),
+        "column `loss_NE` is nan at example 1, exit 0, not in [0, 1]: "
+        "divide by the largest loss there can be",
+    ),
     "a loss above 1": (
         change("loss_NE", (1, 0), 1.5),
         "column `loss_NE` is 1.5 at example 1, exit 0, not in [0, 1]: "

@@ -57,21 +57,30 @@ def test_the_dev_set_is_the_test_split_and_training_rows_are_shared_out(
 
 
 @pytest.mark.parametrize(
-    ("config", "classes", "metrics"),
+    ("config", "classes", "metrics", "rows"),
     [
-        ("cola", ("unacceptable", "acceptable"), ("matthews",)),
-        ("sst2", ("negative", "positive"), ("accuracy",)),
-        ("mrpc", ("not_equivalent", "equivalent"), ("f1", "accuracy")),
-        ("qqp", ("not_duplicate", "duplicate"), ("f1", "accuracy")),
-        ("stsb", (), ("pearson", "spearman")),
-        ("mnli", ("entailment", "neutral", "contradiction"), ("accuracy",)),
-        ("qnli", ("entailment", "not_entailment"), ("accuracy",)),
-        ("rte", ("entailment", "not_entailment"), ("accuracy",)),
+        ("cola", ("unacceptable", "acceptable"), ("matthews",), (8_551, 1_043)),
+        ("sst2", ("negative", "positive"), ("accuracy",), (67_349, 872)),
+        ("mrpc", ("not_equivalent", "equivalent"), ("f1", "accuracy"), (3_668, 408)),
+        ("qqp", ("not_duplicate", "duplicate"), ("f1", "accuracy"), (363_846, 40_430)),
+        ("stsb", (), ("pearson", "spearman"), (5_749, 1_500)),
+        (
+            "mnli",
+            ("entailment", "neutral", "contradiction"),
+            ("accuracy",),
+            (392_702, 9_815, 9_832),
+        ),
+        ("qnli", ("entailment", "not_entailment"), ("accuracy",), (104_743, 5_463)),
+        ("rte", ("entailment", "not_entailment"), ("accuracy",), (2_490, 277)),
     ],
 )
-def test_classes_are_those_of_tfds_and_metrics_those_of_glue(config, classes, metrics):
+def test_classes_are_those_of_tfds_and_metrics_and_rows_those_of_glue(
+    config, classes, metrics, rows
+):
     kind = builder_of(f"glue/{config}")
     assert issubclass(kind, GlueBuilder)
+    dev = ("dev_matched", "dev_mismatched") if config == "mnli" else ("dev",)
+    assert kind.TASK.rows == dict(zip(("train", *dev), rows, strict=True))
     found = kind.CLASSES, kind.METRICS, kind.LABEL_RANGE
     assert found == (classes, metrics, None if classes else (0.0, 5.0))
     stock = next(stock for stock in Glue.BUILDER_CONFIGS if stock.name == config)

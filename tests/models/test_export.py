@@ -102,8 +102,8 @@ def theirs_is_golden(model, name, key):
     golden = load_golden(name)
     mask_BT = golden["mask_BT"]
     got, wanted = (arrays[key][..., mask_BT, :] for arrays in (run(model, golden), golden))
-    # The golden numbers came from torch, perhaps on another machine.
-    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5 * np.abs(wanted).max())
+    # Sums in the order of another machine: off by up to 2e-6 of the largest value, as in parity.
+    np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
 
 
 @pytest.mark.parametrize("name", ENCODERS + DECODERS)

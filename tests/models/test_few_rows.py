@@ -13,7 +13,10 @@ def test_a_model_for_few_rows_says_what_the_model_says(name):
     tokens = golden_inputs(name)
     ours = for_few_rows(model)
     wanted = model.logits(model.features(tokens))
-    np.testing.assert_allclose(ours.logits(ours.features(tokens)), wanted, atol=1e-4)
+    got = ours.logits(ours.features(tokens))
+    # fp32 in another order of summation: off by up to 2e-6 of the largest value. A bias left
+    # out is off by 4e-2, but for that of GPT-2's keys, which no softmax sees.
+    np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
     block = ours.backbone.block(0)
     assert isinstance(block.attention.key, FewRows)
     assert isinstance(block.mlp.down, FewRows)

@@ -1,5 +1,7 @@
 """Tensors of a checkpoint as parameters, and those that do not fit."""
 
+import re
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -66,18 +68,18 @@ def test_half_precision_becomes_float32(tmp_path):
             "bert",
             {"intermediate_size": 64},
             "encoder.layer.0.intermediate.dense.weight ((32, 48), not (32, 64))",
-            "and 9 more",
+            9,
         ),
         (
             "albert",
             {"embedding_size": 8},
             "embeddings.position_embeddings.weight",
-            "and 3 more",
+            3,
         ),
-        ("roberta", {"max_position_embeddings": 50}, "position_embeddings.weight", ""),
-        ("qwen3", {"head_dim": 4}, "layers.0.self_attn.k_norm.weight", "and 21 more"),
-        ("gpt2", {"n_inner": 96}, "h.0.mlp.c_fc.weight ((16, 64), not (16, 96))", "more"),
-        ("gpt2", {"vocab_size": 70}, "wte.weight ((64, 16), not (70, 16))", ""),
+        ("roberta", {"max_position_embeddings": 50}, "position_embeddings.weight", 0),
+        ("qwen3", {"head_dim": 4}, "layers.0.self_attn.k_norm.weight", 21),
+        ("gpt2", {"n_inner": 96}, "h.0.mlp.c_fc.weight ((16, 64), not (16, 96))", 9),
+        ("gpt2", {"vocab_size": 70}, "wte.weight ((64, 16), not (70, 16))", 0),
     ],
 )
 def test_tensors_of_another_shape_are_named(tmp_path, name, change, said, more):
@@ -86,7 +88,7 @@ def test_tensors_of_another_shape_are_named(tmp_path, name, change, said, more):
     with pytest.raises(UserError, match=r"do not fit its config\.json") as error:
         load_backbone(folder)
     assert said in str(error.value)
-    assert more in str(error.value)
+    assert re.findall(r"and (\d+) more;", str(error.value)) == [str(more)] * (more > 0)
     assert "\n" not in str(error.value)
 
 

@@ -127,22 +127,36 @@ def test_weights_on_the_last_exit_give_the_gradient_of_its_plain_loss(model, val
     np.testing.assert_allclose(metrics.gradient_norm, norm, rtol=1e-5)
 
 
-def test_equilibrium_makes_a_segments_gradient_the_mean_over_the_exits_after_it(model, values):
-    """Block 0 lies before both exits, block 1 before the last alone; heads are as they were."""
+def exits_after(path: str) -> int:
+    """Of three exits, one a block; a head's own counts alone."""
+    if is_head(path):
+        return 1
+    return next((3 - block for block in range(3) if f"blocks.{block}." in path), 3)
+
+
+def test_equilibrium_makes_a_segments_gradient_the_mean_over_the_exits_after_it():
+    """Of gradients 1, 4 and 10 block 0 gets 5; were they not scaled up again, 2.67.
+
+    That takes three exits: behind the last but one the factor is 1.
+    """
+    rngs = nnx.Rngs(0)
+    backbone = Transformer(bert(20, 8, 3, 2, 16, 8), rngs=rngs)
+    model = ExitModel(backbone, ExitDesign((1, 2, 3), classes=3), rngs=rngs)
+    values = parameters(model)
 
     @jax.jit
+    @jax.grad
     def of_exit(values, exit):
         bound = bind(model, values)
         return exit_losses(bound.answers(bound.features(BATCH[0])).logits, BATCH[1])[exit]
 
-    each = [jax.grad(of_exit)(values, exit) for exit in range(2)]
-    (stage,) = stages(GradientEquilibrium(), exits=2)
+    each = [of_exit(values, exit) for exit in range(3)]
+    (stage,) = stages(GradientEquilibrium(), exits=3)
     learner, metrics = one_step(model, stage, values, dropout=0.0)(seed=0)
     # The sum of all losses, as without.
     assert metrics.loss == pytest.approx(float(metrics.loss_E.sum()), rel=1e-6)
-    for path in values.keys() - {path for path in values if is_score(path)}:
-        after = 1 if is_head(path) or "blocks.1" in path else 2
-        mean = (each[0][path] + each[1][path]) / after
+    for path in values:
+        mean = sum(gradient[path] for gradient in each) / exits_after(path)
         # fp32, programs that add in another order, and parameters of size 1.
         gradient = values[path] - learner.values[path]
         np.testing.assert_allclose(gradient, mean, rtol=1e-4, atol=1e-6)
