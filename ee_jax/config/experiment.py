@@ -54,8 +54,9 @@ def check_regression(experiment: Experiment) -> None:
     lte = exits.scores is None or exits.learned.is_of_errors
     mend = "set learned.target to `correct` and learned.loss to `squared`"
     check(lte, "exits.learned", f"asks which answers are right, {data}: {mend}")
+    # Traces do not know `exits.tolerance`, without which calibration cannot count.
     mend = "set it to 0 and exits.confidence to `patience`"
-    check(not exits.patience, "exits.patience", f"counts equal classes, {data}: {mend}")
+    check(not exits.patience, "exits.patience", f"is calibrated on classes, {data}: {mend}")
     for strategy in experiment.strategies:
         what = f"`{strategy.name}` learns a distribution over classes, {data}: leave it out"
         check(not isinstance(strategy, Distill | SelfDistill), "strategies", what)

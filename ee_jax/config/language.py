@@ -4,7 +4,18 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from ee_jax.config.checks import check, check_names, check_pause, check_types, is_rising
+from ee_jax.config.checks import (
+    check,
+    check_counts,
+    check_layers,
+    check_names,
+    check_pause,
+    check_positive,
+    check_rate,
+    check_shares,
+    check_types,
+    resolve_layers,
+)
 from ee_jax.config.strategies import Fit, Frozen, Joint
 
 TokenConfidence = Literal["max_prob", "margin", "entropy", "saturation", "learned"]
@@ -22,7 +33,7 @@ class Text:
 
     def __post_init__(self) -> None:
         check_types(self, "data.")
-        check(self.length >= 1, "data.length", f"must be >= 1, not {self.length}")
+        check_counts(self, "data.", "length")
         ok = self.name.startswith("text/")
         check(ok, "data.name", f"must be text/ and a name of your own, not {self.name}")
 
@@ -41,9 +52,7 @@ class SelfGenerated:
 
     def __post_init__(self) -> None:
         check_types(self, "data.")
-        for name in ("train", "test", "length", "batch"):
-            value = getattr(self, name)
-            check(value >= 1, f"data.{name}", f"must be >= 1, not {value}")
+        check_counts(self, "data.", "train", "test", "length", "batch")
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,7 @@ class Pretrained:
 
     def __post_init__(self) -> None:
         check_types(self, "model.")
-        check_dropout(self.dropout)
+        check_rate(self.dropout, "model.dropout")
 
 
 @dataclass(frozen=True)
@@ -72,21 +81,14 @@ class Scratch:
 
     def __post_init__(self) -> None:
         check_types(self, "model.")
-        check_dropout(self.dropout)
-        for name in ("width", "blocks", "heads", "kv_heads", "hidden"):
-            value = getattr(self, name)
-            check(value >= 1, f"model.{name}", f"must be >= 1, not {value}")
+        check_rate(self.dropout, "model.dropout")
+        check_counts(self, "model.", "width", "blocks", "heads", "kv_heads", "hidden")
         least = f"must be above 256, a token for each byte and a start, not {self.vocabulary}"
         check(self.vocabulary > 256, "model.vocabulary", least)
         even = self.width % (2 * self.heads) == 0
         check(even, "model.heads", f"must give heads of even size, not {self.heads}")
         shared = self.heads % self.kv_heads == 0
         check(shared, "model.kv_heads", f"must divide `heads`, not {self.kv_heads}")
-
-
-def check_dropout(rate: float) -> None:
-    """Raises the one-line error of a rate that is none."""
-    check(0 <= rate < 1, "model.dropout", f"must be in [0, 1), not {rate}")
 
 
 @dataclass(frozen=True)
@@ -101,18 +103,14 @@ class LanguageExits:
 
     def __post_init__(self) -> None:
         check_types(self, "exits.")
-        ok = self.layers is None or is_rising(self.layers)
-        check(ok, "exits.layers", f"must rise, e.g. (2, 4, 6), not {self.layers}")
+        check_layers(self.layers)
         once = bool(self.confidences) and len({*self.confidences}) == len(self.confidences)
         different = f"must name different confidences, not {self.confidences}"
         check(once, "exits.confidences", different)
 
     def resolve(self, blocks: int) -> tuple[int, ...]:
         """The exit layers on a backbone of `blocks` blocks; the last is `blocks`."""
-        layers = self.layers or tuple(range(1, blocks + 1))
-        last = f"must end at the model's last block, {blocks}, not at {layers[-1]}"
-        check(layers[-1] == blocks, "exits.layers", last)
-        return layers
+        return resolve_layers(self.layers, blocks, "model")
 
 
 @dataclass(frozen=True)
@@ -130,8 +128,7 @@ class Towards:
 
     def __post_init__(self) -> None:
         check_types(self, "distill.")
-        ok = 0 < self.temperature < math.inf
-        check(ok, "distill.temperature", f"must be positive, not {self.temperature}")
+        check_positive(self.temperature, "distill.temperature")
 
 
 @dataclass(frozen=True)
@@ -149,10 +146,10 @@ class LayerSkip:
 
     def __post_init__(self) -> None:
         check_types(self, "layerskip.")
-        check(0 <= self.p_max < 1, "layerskip.p_max", f"must be in [0, 1), not {self.p_max}")
+        check_rate(self.p_max, "layerskip.p_max")
         ok = 0 <= self.e_scale < math.inf
         check(ok, "layerskip.e_scale", f"must be >= 0 and finite, not {self.e_scale}")
-        check(self.interval >= 1, "layerskip.interval", f"must be >= 1, not {self.interval}")
+        check_counts(self, "layerskip.", "interval")
 
 
 @dataclass(frozen=True)
@@ -193,9 +190,7 @@ class Speculation:
             values = getattr(self, name)
             ok = bool(values) and min(values) >= 1
             check(ok, f"evaluation.speculation.{name}", f"must be >= 1, not {values}")
-        for name in ("prompts", "prompt", "tokens", "rounds"):
-            value = getattr(self, name)
-            check(value >= 1, f"evaluation.speculation.{name}", f"must be >= 1, not {value}")
+        check_counts(self, "evaluation.speculation.", "prompts", "prompt", "tokens", "rounds")
         most = max(self.batches)
         enough = f"must fill a batch of {most}, and are {self.prompts}"
         check(self.prompts >= most, "evaluation.speculation.prompts", enough)
@@ -213,12 +208,9 @@ class LanguageEvaluation:
 
     def __post_init__(self) -> None:
         check_types(self, "evaluation.")
-        ok = bool(self.thresholds) and all(0 <= t <= 1 for t in self.thresholds)
-        check(ok, "evaluation.thresholds", f"must lie in [0, 1], not {self.thresholds}")
+        check_shares(self.thresholds, "evaluation.thresholds", least=1)
         check(bool(self.policies), "evaluation.policies", "must name at least one policy")
-        check(self.batch >= 1, "evaluation.batch", f"must be >= 1, not {self.batch}")
-        ok = self.rows is None or self.rows >= 1
-        check(ok, "evaluation.rows", f"must be >= 1, not {self.rows}")
+        check_counts(self, "evaluation.", "batch", "rows")
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,19 @@
 """The parts of an experiment: frozen dataclasses that check themselves."""
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
-from ee_jax.config.checks import check, check_types, is_rising
+from ee_jax.config.checks import (
+    check,
+    check_counts,
+    check_layers,
+    check_positive,
+    check_rate,
+    check_shares,
+    check_types,
+    is_rising,
+    resolve_layers,
+)
 from ee_jax.config.strategies import Learned
 
 Confidence = Literal[
@@ -43,7 +52,7 @@ class Model:
 
     def __post_init__(self) -> None:
         check_types(self, "model.")
-        check(0 <= self.dropout < 1, "model.dropout", f"must be in [0, 1), not {self.dropout}")
+        check_rate(self.dropout, "model.dropout")
 
 
 @dataclass(frozen=True)
@@ -61,12 +70,10 @@ class Exits:
 
     def __post_init__(self) -> None:
         check_types(self, "exits.")
-        ok = self.layers is None or is_rising(self.layers)
-        check(ok, "exits.layers", f"must rise, e.g. (2, 4, 6), not {self.layers}")
-        check(self.min_depth >= 1, "exits.min_depth", f"must be >= 1, not {self.min_depth}")
+        check_layers(self.layers)
+        check_counts(self, "exits.", "min_depth")
         check(self.patience >= 0, "exits.patience", f"must be >= 0, not {self.patience}")
-        ok = 0 < self.tolerance < math.inf
-        check(ok, "exits.tolerance", f"must be positive and finite, not {self.tolerance}")
+        check_positive(self.tolerance, "exits.tolerance")
 
     @property
     def scores(self) -> Learned | None:
@@ -75,9 +82,7 @@ class Exits:
 
     def resolve(self, blocks: int) -> tuple[int, ...]:
         """The exit layers on a backbone of `blocks` blocks; the last is `blocks`."""
-        layers = self.layers or tuple(range(1, blocks + 1))
-        last = f"must end at the backbone's last block, {blocks}, not at {layers[-1]}"
-        check(layers[-1] == blocks, "exits.layers", last)
+        layers = resolve_layers(self.layers, blocks, "backbone")
         deep = f"must be at most the backbone's {blocks} blocks, not {self.min_depth}"
         check(self.min_depth <= blocks, "exits.min_depth", deep)
         return layers
@@ -98,9 +103,7 @@ class Calibration:
     def __post_init__(self) -> None:
         check_types(self, "calibration.")
         for name in ("tolerances", "levels"):
-            values = getattr(self, name)
-            ok = all(0 <= value <= 1 for value in values)
-            check(ok, f"calibration.{name}", f"must lie in [0, 1], not {values}")
+            check_shares(getattr(self, name), f"calibration.{name}")
         check(0 < self.delta < 1, "calibration.delta", f"must be in (0, 1), not {self.delta}")
 
 
@@ -114,8 +117,7 @@ class Evaluation:
 
     def __post_init__(self) -> None:
         check_types(self, "evaluation.")
-        ok = bool(self.thresholds) and all(0 <= t <= 1 for t in self.thresholds)
-        check(ok, "evaluation.thresholds", f"must lie in [0, 1], not {self.thresholds}")
+        check_shares(self.thresholds, "evaluation.thresholds", least=1)
         ok = bool(self.batches) and min(self.batches) > 0
         check(ok, "evaluation.batches", f"must be positive, not {self.batches}")
-        check(self.rounds >= 1, "evaluation.rounds", f"must be >= 1, not {self.rounds}")
+        check_counts(self, "evaluation.", "rounds")

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from ee_jax.config.checks import check, check_types
+from ee_jax.config.checks import check, check_positive, check_rate, check_types
 
 WeightScheme = Literal["uniform", "linear", "geometric", "strided"]
 
@@ -27,10 +27,8 @@ class Fit:
     def __post_init__(self) -> None:
         check_types(self, "fit.")
         for name in ("epochs", "batch", "learning_rate", "head_learning_rate", "clip"):
-            value = getattr(self, name)
-            ok = 0 < value < math.inf
-            check(ok, f"fit.{name}", f"must be positive and finite, not {value}")
-        check(0 <= self.warmup < 1, "fit.warmup", f"must be in [0, 1), not {self.warmup}")
+            check_positive(getattr(self, name), f"fit.{name}")
+        check_rate(self.warmup, "fit.warmup")
         ok = 0 <= self.weight_decay < math.inf
         check(ok, "fit.weight_decay", f"must be >= 0 and finite, not {self.weight_decay}")
 
@@ -123,7 +121,7 @@ class Distill:
 
     def __post_init__(self) -> None:
         check_types(self, "distill.")
-        check_temperature(self.temperature, "distill.temperature")
+        check_positive(self.temperature, "distill.temperature")
 
 
 @dataclass(frozen=True)
@@ -137,12 +135,7 @@ class SelfDistill:
 
     def __post_init__(self) -> None:
         check_types(self, "self_distill.")
-        check_temperature(self.temperature, "self_distill.temperature")
-
-
-def check_temperature(value: float, field: str) -> None:
-    """Raises the one-line error of a temperature that cannot divide."""
-    check(0 < value < math.inf, field, f"must be positive and finite, not {value}")
+        check_positive(self.temperature, "self_distill.temperature")
 
 
 Staged = TwoStage | Mixed | Distill  # the last head first, apart from the others

@@ -86,6 +86,17 @@ def test_an_unknown_field_is_answered_with_the_nearest(config, returned, message
         ('Experiment("x", strategies=("joint",))',
          "`strategies` must be tuple[Joint | Frozen | Alternating | GradientEquilibrium | "
          "SelfDistill | TwoStage | Mixed | Distill, ...], not ('joint',)"),
+        # Every item of a tuple is looked at.
+        ('Experiment("x", calibration=Calibration(methods=("ltt", "ltd")))',
+         "`calibration.methods` must be tuple[Literal['ltt', 'ltt_hoeffding', "
+         "'clopper_pearson', 'ucb', 'crc', 'conformal', 'conformal_per_exit'], ...], "
+         "not ('ltt', 'ltd')"),
+        ('Experiment("x", exits=Exits(layers=(1, 2.5)))',
+         "`exits.layers` must be tuple[int, ...] | None, not (1, 2.5)"),
+        ('Experiment("x", strategies=(Joint(), "frozen"))',
+         "`strategies` must be tuple[Joint | Frozen | Alternating | GradientEquilibrium | "
+         "SelfDistill | TwoStage | Mixed | Distill, ...], not (Joint(name='joint', "
+         "weights='linear', stride=1, fit=Fit(epo"),
         ('Experiment("x", strategies=(TwoStage(first=True),))',
          "`two_stage.first` must be Fit, not True"),
         ('Experiment("x", exits=Exits(learned=Learned(fit=3)))',

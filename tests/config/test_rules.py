@@ -20,6 +20,7 @@ from ee_jax.config import (
     TwoStage,
     check_regression,
 )
+from ee_jax.config.language import LanguageEvaluation, LanguageExits, Towards
 from ee_jax.errors import UserError
 
 
@@ -68,6 +69,10 @@ from ee_jax.errors import UserError
         (lambda: Joint(stride=-1), "joint.stride` must be >= 0, not -1"),
         (lambda: Distill(temperature=0.0), "distill.temperature` must be positive and finite"),
         (lambda: SelfDistill(temperature=math.inf), "self_distill.temperature` must be"),
+        (lambda: Towards(temperature=math.inf), "distill.temperature` must be positive and"),
+        (lambda: LanguageExits(layers=(2, 1)), "exits.layers` must rise"),
+        (lambda: LanguageEvaluation(rows=0), "evaluation.rows` must be >= 1, not 0"),
+        (lambda: LanguageEvaluation(thresholds=()), "evaluation.thresholds` must lie"),
     ],
 )  # fmt: skip
 def test_a_broken_rule_names_the_field_and_the_value(make, message):
@@ -81,6 +86,7 @@ def test_the_edges_of_the_rules_are_allowed():
     Evaluation(thresholds=(0.0, 1.0))
     Calibration(tolerances=(0.0, 1.0))
     Calibration(tolerances=())
+    LanguageEvaluation(rows=None)
     Fit(warmup=0.0, weight_decay=0.0)
     Model(dropout=0.0)
     Experiment("x", strategies=(Joint("a"), Joint("b")), checkpoint_seconds=0.0)
@@ -107,7 +113,8 @@ def test_exit_layers_on_a_backbone():
         ({"exits": Exits(confidence="learned")}, "exits.learned` asks which answers are right"),
         ({"exits": Exits(confidence="learned", learned=Learned("consistent", "squared"))},
          "exits.learned` asks which answers are right"),
-        ({"exits": Exits(confidence="saturation", patience=2)}, "exits.patience` counts equal"),
+        ({"exits": Exits(confidence="saturation", patience=2)},
+         "exits.patience` is calibrated on classes, and"),
         ({"strategies": (Joint(), Distill())}, "strategies` `distill` learns a distribution"),
         ({"strategies": (SelfDistill("sd"),)}, "strategies` `sd` learns a distribution over"),
     ],
