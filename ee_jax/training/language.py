@@ -16,7 +16,7 @@ from ee_jax.models.parameters import Parameters, bind
 from ee_jax.tokens import Tokens
 from ee_jax.training.layerskip import kept_blocks
 from ee_jax.training.step import Objective
-from ee_jax.training.strategies import Weights
+from ee_jax.training.strategies import Weights, is_head
 
 # From the number of steps taken, which may be traced, to how often each block is dropped.
 Rates = Callable[[ArrayLike], Float[Array, " L"]]
@@ -35,13 +35,19 @@ class LanguageStage:
     drops: Rates | None = None  # how often each block is dropped
     by_confidence: bool = False  # is a token's loss scaled by its exit's largest probability?
 
+    @property
+    def backbone(self) -> bool:
+        """Does any of the backbone learn?"""
+        return self.trains is not is_head
+
 
 def language_objective(model: LanguageModel, stage: LanguageStage, dropout: float) -> Objective:
     """The objective of a stage of a language model.
 
     The inputs are rows of T + 1 tokens, of which all but the first are predicted, and labels
-    that nothing reads.
+    that nothing reads. A backbone that does not learn runs without dropout.
     """
+    rate = dropout if stage.backbone else 0.0
 
     def loss(
         trained: Parameters, kept: Parameters, step: Array, key: Array, inputs: Any
@@ -53,7 +59,7 @@ def language_objective(model: LanguageModel, stage: LanguageStage, dropout: floa
         kept_LB = None
         if stage.drops is not None:
             kept_LB = kept_blocks(drop_key, stage.drops(step), len(next_BT))
-        feature_EBTD = bound.features(tokens, dropout, key, kept_LB)
+        feature_EBTD = bound.features(tokens, rate, key, kept_LB)
         temperature = stage.temperature if stage.towards else None
         said = say(bound.logits, feature_EBTD, next_BT, temperature)
         loss_E = mean_over_tokens(said.loss_EBT, counts_BT)
@@ -84,11 +90,13 @@ def _score_loss(
     """How badly learned confidences foretell that an exit predicts what the last does.
 
     CALM's meta classifier (Schuster et al. 2022, sec. 3.5): cross-entropy, nats, over all exits
-    but the last, which has nothing to foretell. 0 in a model that learns no confidence.
+    but the last, which has nothing to foretell: 0 where it is alone, and in a model that learns
+    no confidence.
     """
     if not model.scores:
         return jnp.zeros(())
     scores: Any = [model.score(exit, feature) for exit, feature in enumerate(feature_EBTD)]
     right_EBT = (said.prediction_EBT == said.prediction_EBT[-1:]).astype(jnp.float32)
     losses = optax.losses.sigmoid_binary_cross_entropy(jnp.stack(scores), right_EBT)
-    return mean_over_tokens(losses[:-1], counts_BT).mean()
+    loss_E = mean_over_tokens(losses[:-1], counts_BT)
+    return loss_E.sum() / max(len(loss_E), 1)

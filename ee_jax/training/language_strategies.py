@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float
 
 from ee_jax.config import Frozen, Joint
@@ -22,7 +21,7 @@ from ee_jax.training.layerskip import (
     rotational,
 )
 from ee_jax.training.losses import exit_weights
-from ee_jax.training.strategies import always, everything, is_head
+from ee_jax.training.strategies import always, everything, is_head, last, lower_mean
 
 Layers = tuple[int, ...]
 
@@ -35,20 +34,19 @@ def joint(strategy: Joint, layers: Layers, steps: int) -> LanguageStage:
 
 def frozen(strategy: Frozen, layers: Layers, steps: int) -> LanguageStage:
     """Only what the early exits have of their own learns, from the text."""
-    return LanguageStage("exits", strategy.fit, always(_lower(layers)), is_head)
+    return LanguageStage("exits", strategy.fit, always(lower_mean(len(layers))), is_head)
 
 
 def towards(strategy: Towards, layers: Layers, steps: int) -> LanguageStage:
     """Early exits learn the last exit's distribution; with the backbone, the last the text."""
-    exits = len(layers)
     trains = everything if strategy.backbone else is_head
-    last_E = np.eye(exits)[-1]
+    last_E = last(len(layers))
     return LanguageStage(
         "distill",
         strategy.fit,
         always(last_E if strategy.backbone else 0 * last_E),
         trains,
-        towards=always(_lower(layers)),
+        towards=always(lower_mean(len(layers))),
         temperature=strategy.temperature,
     )
 
@@ -90,12 +88,6 @@ def ee_llm(strategy: WarmedUp, layers: Layers, steps: int) -> LanguageStage:
     return LanguageStage("ee_llm", strategy.fit, weights, everything, by_confidence=dynamic)
 
 
-def _lower(layers: Layers) -> Float[np.ndarray, " E"]:
-    """1 / (E - 1) for the early exits, 0 for the last."""
-    exits = len(layers)
-    return (np.arange(exits) < exits - 1) / max(exits - 1, 1)
-
-
 STRATEGIES: dict[type, Callable[[Any, Layers, int], LanguageStage]] = {
     Joint: joint,
     Frozen: frozen,
@@ -115,7 +107,7 @@ def language_stage(
     """
     stage = STRATEGIES[type(strategy)](strategy, design.layers, steps)
     own = design.own_norms or design.learned
-    if stage.trains is is_head and not own:
+    if not (stage.backbone or own):
         raise UserError(
             f"strategy `{strategy.name}` trains what exits have of their own, and these have "
             "nothing: set exits.own_norms, or name `learned` in exits.confidences"

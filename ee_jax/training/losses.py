@@ -14,6 +14,7 @@ import optax
 from jaxtyping import Array, Float, Num
 
 from ee_jax.errors import UserError
+from ee_jax.exits.say import towards
 from ee_jax.models.heads import Answer
 
 Target = Num[Array, " B"]
@@ -74,15 +75,21 @@ def distillation_losses(
     loss is multiplied by T^2, which keeps the size of its gradient (Hinton et al. 2015); the
     paper's T is 1. The teacher learns nothing from it.
     """
-    student_EBC = jax.nn.log_softmax(logits_EBC / temperature)
-    teacher_EBC = jax.lax.stop_gradient(jnp.broadcast_to(student_EBC[-1], student_EBC.shape))
-    kl = optax.losses.kl_divergence_with_log_targets  # (log q, log p) -> KL(p || q)
-    if direction == "paper":
-        divergence_EB = kl(teacher_EBC, student_EBC)
-    else:
-        divergence_EB = kl(student_EBC, teacher_EBC)
+    teacher_EBC = jnp.broadcast_to(logits_EBC[-1], logits_EBC.shape)
+    way = _towards_paper if direction == "paper" else towards
+    divergence_EB = way(teacher_EBC, logits_EBC, temperature)
     # The last exit is its own teacher: a gradient of its KL would be noise.
-    return temperature**2 * divergence_EB.mean(1).at[-1].set(0.0)
+    return divergence_EB.mean(1).at[-1].set(0.0)
+
+
+def _towards_paper(
+    teacher_EBC: Float[Array, "E B C"], student_EBC: Float[Array, "E B C"], temperature: float
+) -> Float[Array, "E B"]:
+    """`towards` with KL(student || teacher) in place of KL(teacher || student)."""
+    teacher_EBC = jax.nn.log_softmax(jax.lax.stop_gradient(teacher_EBC) / temperature)
+    student_EBC = jax.nn.log_softmax(student_EBC / temperature)
+    kl = optax.losses.kl_divergence_with_log_targets  # (log q, log p) -> KL(p || q)
+    return temperature**2 * kl(teacher_EBC, student_EBC)
 
 
 def distill_loss(temperature: float, direction: Direction) -> Loss:
@@ -94,7 +101,7 @@ def distill_loss(temperature: float, direction: Direction) -> Loss:
     return loss
 
 
-def self_distill_loss(temperature: float, direction: Literal["paper", "code"]) -> Loss:
+def self_distill_loss(temperature: float, direction: Direction) -> Loss:
     """BERxiT's self-distillation (Xin et al. 2021): all exits' losses and, for each lower exit,
     the cross-entropy of its distribution against the last exit's.
 

@@ -53,6 +53,21 @@ def always(weight_E: np.ndarray) -> Weights:
     return lambda step: jnp.asarray(weight_E, jnp.float32)
 
 
+def last(exits: int) -> Float[np.ndarray, " E"]:
+    """1 for the last exit, 0 for the early ones."""
+    return np.eye(exits)[-1]
+
+
+def lower(exits: int) -> Float[np.ndarray, " E"]:
+    """1 for the early exits, 0 for the last: their sum."""
+    return 1 - last(exits)
+
+
+def lower_mean(exits: int) -> Float[np.ndarray, " E"]:
+    """1 / (E - 1) for the early exits, 0 for the last: their mean."""
+    return lower(exits) / max(exits - 1, 1)
+
+
 def in_turn(first_E: np.ndarray, second_E: np.ndarray) -> Weights:
     """`first_E` at the first step, `second_E` at the second, and so on."""
 
@@ -75,7 +90,7 @@ def frozen(strategy: Frozen, exits: int) -> list[Stage]:
 def two_stage(strategy: TwoStage, exits: int) -> list[Stage]:
     """DeeBERT's (Xin et al. 2020, sec. 3.1): backbone and last head are fine-tuned, then kept
     while the other heads learn on the plain sum of their losses, here their mean."""
-    heads = _lower_heads(strategy.fit, _lower(exits) / max(exits - 1, 1), exits)
+    heads = _lower_heads(strategy.fit, lower_mean(exits), exits)
     return [_first_stage(strategy.first, exits), heads]
 
 
@@ -93,8 +108,8 @@ def alternating(strategy: Alternating, exits: int) -> list[Stage]:
     order, and anew in each epoch, which is not done here. Where it trains its LTE along, its
     sum lacks L_n: `code_lte`.
     """
-    last_E, all_E = _last(exits), np.ones(exits)
-    sum_E = all_E if strategy.variant == "paper" else _lower(exits)
+    last_E, all_E = last(exits), np.ones(exits)
+    sum_E = all_E if strategy.variant == "paper" else lower(exits)
     return [Stage("alternating", strategy.fit, in_turn(last_E, sum_E), everything)]
 
 
@@ -107,7 +122,7 @@ def gradient_equilibrium(strategy: GradientEquilibrium, exits: int) -> list[Stag
 def distill(strategy: Distill, exits: int) -> list[Stage]:
     """FastBERT's (Liu et al. 2020): backbone and last head are fine-tuned, then kept
     while the other heads learn to answer like the last, without labels."""
-    heads = _lower_heads(strategy.fit, _lower(exits), exits)
+    heads = _lower_heads(strategy.fit, lower(exits), exits)
     loss = distill_loss(strategy.temperature, strategy.direction)
     return [_first_stage(strategy.first, exits), replace(heads, name="distill", loss=loss)]
 
@@ -123,7 +138,7 @@ def _first_stage(fit: Fit, exits: int) -> Stage:
     def trains(path: str) -> bool:
         return not is_head(path) or _is_head_of(exits - 1, path)
 
-    return Stage("first", fit, always(_last(exits)), trains)
+    return Stage("first", fit, always(last(exits)), trains)
 
 
 def _lower_heads(fit: Fit, weight_E: np.ndarray, exits: int) -> Stage:
@@ -131,14 +146,6 @@ def _lower_heads(fit: Fit, weight_E: np.ndarray, exits: int) -> Stage:
         return is_head(path) and not _is_head_of(exits - 1, path)
 
     return Stage("heads", fit, always(weight_E), trains, backbone=False)
-
-
-def _last(exits: int) -> np.ndarray:
-    return np.eye(exits)[-1]
-
-
-def _lower(exits: int) -> np.ndarray:
-    return 1 - _last(exits)
 
 
 def everything(path: str) -> bool:

@@ -36,9 +36,9 @@ def model() -> LanguageModel:
     return LanguageModel(Transformer(config, rngs=rngs), DESIGN, rngs=rngs)
 
 
-def loss_of(model, stage):
+def loss_of(model, stage, dropout=0.0):
     """(step, key) -> the loss and those of the exits."""
-    loss, values = jax.jit(language_objective(model, stage, 0.0)), parameters(model)
+    loss, values = jax.jit(language_objective(model, stage, dropout)), parameters(model)
 
     def at(step=0, key=0):
         value, loss_E = loss(values, {}, jnp.int32(step), jax.random.key(key), INPUTS)
@@ -126,6 +126,26 @@ def test_what_learns():
         assert not stage.trains("backbone.final_norm.scale")
         assert not stage.trains("output.kernel")
         assert stage.trains("scores.1.kernel")
+
+
+@pytest.mark.parametrize("strategy", [Frozen(fit=FIT), Towards(fit=FIT), Joint(fit=FIT)])
+def test_dropout_is_for_a_backbone_that_learns(model, strategy):
+    stage = language_stage(strategy, DESIGN, 10)
+    (plain, plain_E), (dropped, dropped_E) = (loss_of(model, stage, p)() for p in (0.0, 0.5))
+    assert (dropped == plain) == (not stage.backbone)
+    assert np.array_equal(dropped_E, plain_E) == (not stage.backbone)
+    assert stage.backbone == isinstance(strategy, Joint)
+
+
+def test_a_score_that_is_alone_has_nothing_to_foretell():
+    rngs, design = nnx.Rngs(0), LanguageDesign((1,), learned=True)
+    alone = LanguageModel(
+        Transformer(llama(13, 8, 1, 2, 1, 16, 8), rngs=rngs), design, rngs=rngs
+    )
+    stage = language_stage(Joint(fit=FIT), design, 10)
+    value, loss_E = loss_of(alone, stage)()
+    assert value == loss_E[0] > 0
+    assert all(np.isfinite(part).all() for part in gradient_of(alone, stage).values())
 
 
 def test_layerskip_follows_the_step_alone(model):

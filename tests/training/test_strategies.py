@@ -17,7 +17,7 @@ from ee_jax.config import (
     TwoStage,
 )
 from ee_jax.training.losses import weighted_loss
-from ee_jax.training.strategies import STRATEGIES, in_turn, stages
+from ee_jax.training.strategies import STRATEGIES, in_turn, last, lower, lower_mean, stages
 
 PATHS = {
     "backbone": ["backbone.embedding.tokens.embedding", "backbone.blocks.1.mlp.up.kernel"],
@@ -136,3 +136,10 @@ def test_scores_learn_alone_in_a_stage_of_their_own(strategy):
 def test_a_model_with_one_exit_can_be_trained(make):
     for stage in stages(make(), exits=1, learned=Learned("consistent", fit=ONE)):
         assert np.all(np.isfinite(stage.weights(0)))
+
+
+def test_weights_of_the_last_exit_and_of_those_before_it():
+    assert last(3).tolist() == [0, 0, 1]
+    assert lower(3).tolist() == [1, 1, 0]
+    assert lower_mean(3).tolist() == [0.5, 0.5, 0]
+    assert lower_mean(1).tolist() == [0]  # no exit before it
