@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int
 
 from ee_jax.exits.confidence import CONFIDENCES, no_memory
-from ee_jax.exits.rules import Limits, Rule, RuleState, Verdict, may_stop
+from ee_jax.exits.rules import Limits, Rule, RuleState, Verdict, is_reached, may_stop
 from ee_jax.models.heads import Answer
 
 BLIND = ("saturation", "learned")  # confidences that read no logits
@@ -37,14 +37,13 @@ def feature_rule(confidence: str, limits: Limits) -> Rule:
 
 def depth_rule(depth_B: Int[Array, " B"], exit_layers: Sequence[int]) -> Rule:
     """Stops each row at the first exit at or beyond its given depth; no confidence: 0."""
-    depth_E = jnp.asarray(exit_layers)
 
     def init(answer: Answer) -> RuleState:
         chex.assert_equal_shape_prefix([answer.logits, depth_B], 1)
         return depth_B
 
     def step(exit: Array, answer: Answer, wanted_B: RuleState) -> tuple[Verdict, RuleState]:
-        stop_B = depth_E[exit] >= wanted_B
+        stop_B = is_reached(wanted_B, exit, exit_layers)
         return Verdict(stop_B, jnp.zeros(stop_B.shape)), wanted_B
 
     return Rule(init, step, reads_logits=False)

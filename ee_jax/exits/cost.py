@@ -1,8 +1,8 @@
 """FLOPs by counting, one multiply-add as 2.
 
 XLA's own count takes the body of a loop once, however often it runs, so it cannot say what an
-early exit saves. Norms, activations and the softmax are left out, as is usual: they are under
-1 % at these widths.
+early exit saves. Norms, activations and the softmax are left out, as is usual: they are little
+beside the products at these widths.
 """
 
 from collections.abc import Iterable, Sequence

@@ -98,6 +98,13 @@ def threshold_rule(confidence: str, limits: Limits) -> Rule:
     return Rule(init, step)
 
 
+def is_reached(
+    depth_B: Int[Array, " B"], exit: Array, exit_layers: Sequence[int]
+) -> Bool[Array, " B"]:
+    """Is this exit at or beyond each example's given depth, in blocks?"""
+    return jnp.asarray(exit_layers)[exit] >= depth_B
+
+
 def forced_rule(confidence: str, depth_B: Int[Array, " B"], exit_layers: Sequence[int]) -> Rule:
     """Stops each example at the first exit at or beyond its given depth.
 
@@ -105,7 +112,6 @@ def forced_rule(confidence: str, depth_B: Int[Array, " B"], exit_layers: Sequenc
     costs what it costs in use.
     """
     never = threshold_rule(confidence, make_limits(1.0, exit_layers))
-    depth_E = jnp.asarray(exit_layers)
 
     def init(answer: Answer) -> RuleState:
         chex.assert_equal_shape_prefix([answer.logits, depth_B], 1)
@@ -114,7 +120,10 @@ def forced_rule(confidence: str, depth_B: Int[Array, " B"], exit_layers: Sequenc
     def step(exit: Array, answer: Answer, state: RuleState) -> tuple[Verdict, RuleState]:
         wanted_B, inner = state
         verdict, inner = never.step(exit, answer, inner)
-        return verdict._replace(stop_B=depth_E[exit] >= wanted_B), (wanted_B, inner)
+        return verdict._replace(stop_B=is_reached(wanted_B, exit, exit_layers)), (
+            wanted_B,
+            inner,
+        )
 
     return Rule(init, step)
 

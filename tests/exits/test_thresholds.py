@@ -10,10 +10,8 @@ from ee_jax.exits.rules import first_exit, make_limits
 from ee_jax.exits.thresholds import (
     entropy_threshold,
     patience_threshold,
-    probability_threshold,
     speed_threshold,
     uncertainty_threshold,
-    votes_threshold,
 )
 from ee_jax.models.heads import Answer
 
@@ -119,34 +117,9 @@ def test_pabee_of_a_regression_stops_when_numbers_stay_near(patience):
     assert len(set(expected_N)) > 1
 
 
-@pytest.mark.parametrize("votes", [1, 2, 3, 5])
-def test_votes_stop_when_enough_exits_have_given_this_answer(votes):
-    answer_EN = np.asarray(table().logits).argmax(-1)
-    so_far_EN = [(answer_EN[: exit + 1] == answer_EN[exit]).sum(0) for exit in range(E)]
-    expected_N = first(np.array(so_far_EN) >= votes)
-    np.testing.assert_array_equal(ours("voting", votes_threshold(votes, E)), expected_N)
-
-
-@pytest.mark.parametrize("threshold", [0.5, 0.8, 0.9])
-def test_ee_llm_stops_at_the_threshold_too(threshold):
-    """Its test holds at equality: two classes of exactly 1/2, and probabilities all around."""
-    answer = table()
-    answer = answer._replace(logits=answer.logits.at[:, 0].set(jnp.array([0.0, 0.0, -1e30])))
-    probability_EN = np.asarray(confidences("max_prob", answer, jnp.ones(E)))
-    expected_N = first(np.log(probability_EN) >= np.log(np.float32(threshold)))
-    found_N = ours("max_prob", probability_threshold(threshold), answer)
-    np.testing.assert_array_equal(found_N, expected_N)
-    assert (found_N[0] == 0) == (threshold == 0.5)
-
-
-def test_ee_llms_1_never_stops():
-    answer = Answer(jnp.tile(jnp.array([1000.0, 0.0, 0.0]), (E, N, 1)))
-    assert ours("max_prob", probability_threshold(1.0), answer).tolist() == [E - 1] * N
-
-
 def test_thresholds_lie_where_thresholds_lie():
     found = [
         entropy_threshold(2.0, C), speed_threshold(1.2), patience_threshold(99, E),
-        votes_threshold(E, E), probability_threshold(0.3), uncertainty_threshold(0.25),
+        uncertainty_threshold(0.25),
     ]  # fmt: skip
     assert all(0 <= threshold <= 1 for threshold in found)
