@@ -44,7 +44,7 @@ def attend_heads(
     """`attend` where the keys of a head lie together, as a cache holds them.
 
     Batched matrix products over [B*K, ...], and the softmax's division after the second
-    product: on CPUs three times as fast as dividing the T x S weights.
+    product: H numbers for each query are divided there, and not its S weights.
     """
     batch, time, heads, size = query_BTNH.shape
     kv_heads, source = key_BKSH.shape[1:3]

@@ -1,8 +1,8 @@
 """Projections of few vectors at a time, as decoding has them.
 
-XLA multiplies a few rows on CPUs two to three times as fast where a kernel lies [outputs,
-inputs] and the vectors are columns, and as fast for one row and for many. How a kernel lies is
-a property of the compiled program: checkpoints and training keep theirs.
+XLA multiplies a few rows on CPUs faster where a kernel lies [outputs, inputs] and the vectors
+are columns. How a kernel lies is a property of the compiled program: checkpoints and training
+keep theirs.
 """
 
 import jax

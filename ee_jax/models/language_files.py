@@ -71,6 +71,7 @@ def add_exits(config: Architecture, values: Parameters, design: LanguageDesign) 
     def start(path: str, shape: jax.Array) -> jax.Array:
         if path.startswith("norms."):
             return values[f"backbone.final_norm.{path.rsplit('.', 1)[1]}"].copy()
+        assert path.startswith("scores."), f"{path} is missing: it is no exit's own"
         return jnp.zeros(shape.shape)
 
     return {path: values[path] if path in values else start(path, shape)

@@ -19,6 +19,7 @@ from ee_jax.models.families.bert import bert
 from ee_jax.models.families.gpt2 import gpt2
 from ee_jax.models.families.llama import llama
 from ee_jax.models.families.roberta import roberta
+from ee_jax.models.families.rope import read_rope
 from ee_jax.models.files import WEIGHTS
 from ee_jax.models.heads import HEADS
 from ee_jax.models.huggingface import read_architecture, write_config
@@ -161,6 +162,22 @@ LLAMA = llama(50, 24, 3, 4, 2, 40, 20, norm_eps=1e-6, rope_theta=500_000.0)
 def test_the_architecture_goes_through_config_json(tmp_path, config):
     (tmp_path / "config.json").write_text(json.dumps(write_config(config)))
     assert read_architecture(tmp_path) == config
+
+
+@pytest.mark.parametrize(
+    "rope",
+    [
+        Rope(7.0),
+        Rope(7.0, "linear", factor=3.0),
+        Rope(7.0, "llama3", 3.0, 2.0, 5.0, original_length=12),
+    ],
+)
+def test_the_older_spelling_of_rotary_positions_says_the_same(rope):
+    written = write_config(replace(LLAMA, rope=rope))
+    del written["rope_parameters"]
+    assert written["rope_theta"] == 7.0
+    assert (written["rope_scaling"] is None) == (rope.scaling == "default")
+    assert read_rope(written) == rope
 
 
 def test_a_backbone_alone_has_no_exits(tmp_path):

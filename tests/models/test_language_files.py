@@ -51,6 +51,13 @@ def test_exits_start_from_the_final_norm_and_undecided(tmp_path):
     bind(shapes_of(config, DESIGN), with_exits)
 
 
+def test_what_only_a_trained_model_has_is_not_made_up():
+    values = parameters(make(CONFIG, LanguageDesign((2,))))
+    del values["output.kernel"]
+    with pytest.raises(AssertionError, match=r"output\.kernel is missing"):
+        add_exits(CONFIG, values, DESIGN)
+
+
 def test_what_does_not_fit_is_refused(tmp_path):
     with pytest.raises(UserError, match="bert is no language model"):
         shapes_of(PRESETS["bert-base"], DESIGN)

@@ -81,7 +81,7 @@ def write(config: Architecture) -> Config:
         "max_position_embeddings": config.max_length,
         "sliding_window": None,
         "rms_norm_eps": config.norm_eps,
-        "rope_parameters": write_rope(config.rope),
+        **write_rope(config.rope),
         "tie_word_embeddings": config.tied_output,
     }
 

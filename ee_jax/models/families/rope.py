@@ -28,6 +28,14 @@ def read_rope(given: Config) -> Rope:
 
 
 def write_rope(rope: Rope) -> Config:
-    """The `rope_parameters` of a config."""
+    """A config's keys of rotary positions, in both spellings.
+
+    Who reads only the older one takes a base of 10,000 where `rope_theta` is missing.
+    """
     fields = {key: getattr(rope, ours) for ours, key in SCALINGS[rope.scaling].items()}
-    return {"rope_type": rope.scaling, "rope_theta": rope.theta, **fields}
+    scaling = {"rope_type": rope.scaling, **fields}
+    return {
+        "rope_parameters": {"rope_theta": rope.theta, **scaling},
+        "rope_theta": rope.theta,
+        "rope_scaling": scaling if fields else None,
+    }
