@@ -54,7 +54,7 @@ def check_positive(value: float, field: str) -> None:
 
 
 def check_rate(value: float, field: str) -> None:
-    """Raises the one-line error of how often something is dropped, where it never stays."""
+    """Raises the one-line error of a share that must leave something over."""
     check(0 <= value < 1, field, f"must be in [0, 1), not {value}")
 
 

@@ -120,10 +120,8 @@ def forced_rule(confidence: str, depth_B: Int[Array, " B"], exit_layers: Sequenc
     def step(exit: Array, answer: Answer, state: RuleState) -> tuple[Verdict, RuleState]:
         wanted_B, inner = state
         verdict, inner = never.step(exit, answer, inner)
-        return verdict._replace(stop_B=is_reached(wanted_B, exit, exit_layers)), (
-            wanted_B,
-            inner,
-        )
+        stop_B = is_reached(wanted_B, exit, exit_layers)
+        return verdict._replace(stop_B=stop_B), (wanted_B, inner)
 
     return Rule(init, step)
 

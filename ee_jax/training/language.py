@@ -16,7 +16,8 @@ from ee_jax.models.parameters import Parameters, bind
 from ee_jax.tokens import Tokens
 from ee_jax.training.layerskip import kept_blocks
 from ee_jax.training.step import Objective
-from ee_jax.training.strategies import Weights, is_head
+from ee_jax.training.strategies import is_head
+from ee_jax.training.weights import Weights
 
 # From the number of steps taken, which may be traced, to how often each block is dropped.
 Rates = Callable[[ArrayLike], Float[Array, " L"]]

@@ -21,7 +21,8 @@ from ee_jax.training.layerskip import (
     rotational,
 )
 from ee_jax.training.losses import exit_weights
-from ee_jax.training.strategies import always, everything, is_head, last, lower_mean
+from ee_jax.training.strategies import everything, is_head
+from ee_jax.training.weights import always, last, lower_mean
 
 Layers = tuple[int, ...]
 

@@ -4,9 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float
 
 from ee_jax.config import (
     Alternating,
@@ -29,9 +27,7 @@ from ee_jax.training.losses import (
     weighted_loss,
 )
 from ee_jax.training.scores import ScoreLoss, score_loss
-
-# From the number of steps taken, which may be traced, to the exits' weights.
-Weights = Callable[[ArrayLike], Float[Array, " E"]]
+from ee_jax.training.weights import Weights, always, in_turn, last, lower, lower_mean
 
 
 @dataclass(frozen=True)
@@ -46,33 +42,6 @@ class Stage:
     loss: Loss = weighted_loss
     scores: ScoreLoss | None = None  # what a learned confidence adds to the loss
     equilibrium: bool = False  # is a block's gradient the mean of the exits' after it?
-
-
-def always(weight_E: np.ndarray) -> Weights:
-    """The same weights at every step."""
-    return lambda step: jnp.asarray(weight_E, jnp.float32)
-
-
-def last(exits: int) -> Float[np.ndarray, " E"]:
-    """1 for the last exit, 0 for the early ones."""
-    return np.eye(exits)[-1]
-
-
-def lower(exits: int) -> Float[np.ndarray, " E"]:
-    """1 for the early exits, 0 for the last: their sum."""
-    return 1 - last(exits)
-
-
-def lower_mean(exits: int) -> Float[np.ndarray, " E"]:
-    """1 / (E - 1) for the early exits, 0 for the last: their mean."""
-    return lower(exits) / max(exits - 1, 1)
-
-
-def in_turn(first_E: np.ndarray, second_E: np.ndarray) -> Weights:
-    """`first_E` at the first step, `second_E` at the second, and so on."""
-
-    pair_2E = np.stack([first_E, second_E]).astype(np.float32)
-    return lambda step: jnp.asarray(pair_2E)[jnp.asarray(step) % 2]
 
 
 def joint(strategy: Joint, exits: int) -> list[Stage]:

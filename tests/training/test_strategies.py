@@ -17,7 +17,8 @@ from ee_jax.config import (
     TwoStage,
 )
 from ee_jax.training.losses import weighted_loss
-from ee_jax.training.strategies import STRATEGIES, in_turn, last, lower, lower_mean, stages
+from ee_jax.training.strategies import STRATEGIES, stages
+from ee_jax.training.weights import in_turn, last, lower, lower_mean
 
 PATHS = {
     "backbone": ["backbone.embedding.tokens.embedding", "backbone.blocks.1.mlp.up.kernel"],
