@@ -103,7 +103,7 @@ def theirs_is_golden(model, name, key):
     golden = load_golden(name)
     mask_BT = golden["mask_BT"]
     got, wanted = (arrays[key][..., mask_BT, :] for arrays in (run(model, golden), golden))
-    # Sums in the order of another machine: off by up to 2e-6 of the largest value, as in parity.
+    # Sums in the order of another machine: up to 2e-6 of the largest value, as in parity.
     np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
 
 
