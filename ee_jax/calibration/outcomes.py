@@ -39,7 +39,9 @@ def exits_taken(
     if patience and trace.prediction_NE is None:
         raise UserError("the trace has no `prediction_NE`: write it, or set patience to 0")
     if patience and trace.label_range is not None:
-        raise UserError("a trace does not say when answers of a regression are the same: set patience to 0")
+        raise UserError(
+            "a trace does not say when answers of a regression are the same: set patience to 0"
+        )
     threshold_K = np.asarray(threshold_K, np.float32).reshape(len(threshold_K), -1)
     threshold_KE = np.broadcast_to(threshold_K, (len(threshold_K), trace.depth_E.size))
     prediction_NE = np.zeros_like(trace.confidence_NE, np.int32)

@@ -77,5 +77,7 @@ def test_answers_of_a_regression_are_never_quite_equal():
     columns = np.full((2, 2), 0.5, np.float32), np.zeros((2, 2)), np.array([1, 2])
     trace = Trace(*columns, np.full((2, 2), 1.5), np.zeros(2), {"label_range": [0, 5]})
     assert predictions(trace, np.array([0.4])).tolist() == [[1.5, 1.5]]
-    with pytest.raises(UserError, match="answers of a regression are the same: set patience to 0"):
+    with pytest.raises(
+        UserError, match="answers of a regression are the same: set patience to 0"
+    ):
         exits_taken(trace, np.array([0.4]), patience=1)
