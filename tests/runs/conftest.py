@@ -16,7 +16,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 
-from ee_jax.config import Experiment
+from ee_jax.config import Experiment, Model
 from ee_jax.data.prepared import prepare
 from ee_jax.data.registry import DATASETS
 from ee_jax.models.exit_model import ExitModel
@@ -69,14 +69,15 @@ def data(tmp_path_factory) -> Path:
     return root
 
 
-@pytest.fixture(scope="session")
-def weights(tmp_path_factory) -> Path:
+def write_weights(folder: Path, blocks: int, scale: float = 1.0) -> Path:
     """A Hugging Face folder; some weights are -0.0, which adding 0.0 would turn into 0.0."""
-    folder = tmp_path_factory.mktemp("weights")
     numbers = {word: number for number, word in enumerate([*SPECIAL, *WORDS])}
-    config, rngs = bert(len(numbers), 16, 2, 2, 32, 16), nnx.Rngs(0)
-    model = ExitModel(Transformer(config, rngs=rngs), ExitDesign((2,), 3), rngs=rngs)
-    values = parameters(model)
+    config, rngs = bert(len(numbers), 16, blocks, 2, 32, 16), nnx.Rngs(0)
+    model = ExitModel(Transformer(config, rngs=rngs), ExitDesign((blocks,), 3), rngs=rngs)
+    values = {
+        path: scale * value if path.endswith("kernel") else value
+        for path, value in parameters(model).items()
+    }
     bias = "backbone.blocks.0.mlp.up.bias"
     export_model(bind(model, values | {bias: -values[bias]}), folder)
     tokenizer = Tokenizer(WordLevel(numbers, unk_token="[UNK]"))
@@ -91,10 +92,26 @@ def weights(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def weights(tmp_path_factory) -> Path:
+    """Those of two blocks."""
+    return write_weights(tmp_path_factory.mktemp("weights"), 2)
+
+
+@pytest.fixture(scope="session")
 def experiment(weights, data) -> Experiment:
     """The tiny study's, with its data in a folder of the tests."""
     planned = tiny_study.experiment("sentences", str(weights))
     return replace(planned, data=replace(planned.data, folder=str(data)))
+
+
+@pytest.fixture(scope="session")
+def deeper(experiment, tmp_path_factory) -> Experiment:
+    """The same with three blocks, whose kernels are large enough that they tell words apart.
+
+    Of two exits only the last can end a streak, so that nothing would stop early.
+    """
+    folder = write_weights(tmp_path_factory.mktemp("deeper"), 3, scale=10.0)
+    return replace(experiment, model=Model(str(folder)))
 
 
 @pytest.fixture(scope="session")

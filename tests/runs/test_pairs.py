@@ -10,24 +10,25 @@ from ee_jax.config import Calibration, Data, Evaluation, Exits, Experiment, Fit,
 from ee_jax.data.registry import DATASETS
 from ee_jax.runs.inputs import load_corpus
 from ee_jax.runs.run import run
+from tests.runs.stops import some_stop_early
 from tests.runs.tiny_pairs import ROWS, write_files
 
 FIT = Fit(epochs=2.0, batch=16, learning_rate=1e-3, head_learning_rate=1e-2)
 
 
 @pytest.fixture
-def paired(experiment, tmp_path, monkeypatch) -> Experiment:
+def paired(deeper, tmp_path, monkeypatch) -> Experiment:
     """An experiment on pairs like MRPC's."""
     files = write_files(tmp_path / "files")
     for task in ("Mrpc", "Stsb"):
         path = f"tests.runs.tiny_pairs:Readable{task}"
         monkeypatch.setitem(DATASETS, f"glue/readable_{task.lower()}", path)
     return replace(
-        experiment,
+        deeper,
         data=Data("glue/readable_mrpc", str(tmp_path / "data"), str(files), lengths=(16,)),
         strategies=(Frozen(fit=FIT),),
         calibration=Calibration(tolerances=(0.1,)),
-        evaluation=Evaluation(thresholds=(0.5, 1.0), batches=(2,), rounds=1),
+        evaluation=Evaluation(thresholds=(0.5, 0.502, 1.0), batches=(2,), rounds=1),
     )
 
 
@@ -38,8 +39,9 @@ def test_pairs_with_classes(paired, tmp_path):
     strategy = results["strategies"]["frozen"]
     points = strategy["points"]
     assert [point["unlike_trace"] for point in points] == [0] * len(points)
-    assert (points[0]["mean_depth"], points[1]["mean_depth"]) == (1.0, 2.0)
-    assert points[1]["quality"] == strategy["full_quality"]
+    assert (points[0]["mean_depth"], points[2]["mean_depth"]) == (1.0, 3.0)
+    assert points[2]["quality"] == strategy["full_quality"]
+    assert some_stop_early(points)
 
 
 def test_pairs_with_scores(paired, tmp_path):
@@ -48,13 +50,14 @@ def test_pairs_with_scores(paired, tmp_path):
         paired,
         data=replace(paired.data, name="glue/readable_stsb"),
         strategies=(Joint(fit=FIT),),
-        exits=Exits(confidence="patience", tolerance=0.5),
-        evaluation=Evaluation(thresholds=(0.4, 1.0), batches=(2,), rounds=1),
+        exits=Exits(confidence="patience", tolerance=0.06),
+        evaluation=Evaluation(thresholds=(0.3, 1.0), batches=(2,), rounds=1),
     )
     results = run(scored, tmp_path / "run")
     assert (results["quality"], results["metrics"]) == ("pearson", ["pearson", "spearman"])
     points = results["strategies"]["joint"]["points"]
     assert [point["unlike_trace"] for point in points] == [0] * len(points)
+    assert some_stop_early(points)
     trace = Trace.load(tmp_path / "run" / "joint" / "traces" / "test.npz")
     assert trace.label_range == (0.0, 5.0)
     assert trace.label_N is not None

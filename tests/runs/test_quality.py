@@ -22,6 +22,7 @@ from ee_jax.runs.judge import Judge
 from ee_jax.runs.measure import Measurer
 from ee_jax.runs.run import run
 from ee_jax.sharding import data_mesh
+from tests.runs.stops import some_stop_early
 from tests.runs.tiny_cola import write_files
 
 TOLERANCE = 0.1
@@ -107,10 +108,10 @@ def test_tables_and_page_name_the_metric(folder, results):
     assert comparison([results]).cells()[0][2] == "Matthews x 100"
 
 
-def test_a_regression_is_judged_by_correlations(experiment, tmp_path):
+def test_a_regression_is_judged_by_correlations(deeper, tmp_path):
     """An untrained model; the label of a sentence is its number of tokens, from 4 to 8."""
     of_numbers = replace(
-        experiment,
+        deeper,
         exits=Exits(confidence="saturation"),
         calibration=Calibration((0.1,), ("ltt",), risk="gap", levels=(0.5,)),
         evaluation=Evaluation(thresholds=(0.9, 1.0), batches=(2,), rounds=1),
@@ -140,13 +141,15 @@ def test_a_regression_is_judged_by_correlations(experiment, tmp_path):
         return pytest.approx(value, rel=1e-4, abs=1e-6)
 
     assert found["full_quality"] == close(pearsonr(full_N, label_N)[0])
+    assert [point["unlike_trace"] for point in found["points"]] == [0] * len(found["points"])
+    assert some_stop_early(found["points"])
     last = found["points"][1]
-    assert (last["threshold"], last["mean_depth"]) == (1, 2)
+    assert (last["threshold"], last["mean_depth"]) == (1, 3)
     assert last["metrics"]["pearson"] == last["quality"]
     assert last["quality"] == close(found["full_quality"])
     assert last["metrics"]["spearman"] == close(spearmanr(full_N, label_N)[0])
     assert last["inconsistency"] == pytest.approx(0, abs=1e-9)
-    assert [(entry["ece"], entry["auroc"]) for entry in found["exits"]] == [(None, None)] * 2
+    assert [(entry["ece"], entry["auroc"]) for entry in found["exits"]] == [(None, None)] * 3
     empirical, ltt = found["calibrated"]
     assert (empirical["risk"], ltt["risk"]) == ("quality", "gap")
     assert 0 <= ltt["calibration_risk"] <= 1

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from ee_jax.calibration.trace import Trace
 from ee_jax.cli import main
 from ee_jax.config import config_hash
+from ee_jax.evaluation.statistics import paired_permutation_test
 from ee_jax.studies.study import STUDIES
 from tests.runs.test_command import refused
 
@@ -76,7 +78,14 @@ def test_the_table_is_of_both_strategies_and_seeds(swept):
     assert rows[0]["quality"] == pytest.approx(100 * (full - 0.05))
     assert rows[0]["low"] == pytest.approx(100 * (full - 0.1))
     assert rows[0]["seeds"] == 2
-    assert 0 < rows[1]["p"] <= 1
+    losses = [
+        Trace.load(swept / "sentences" / "seed_0" / name / "traces" / "test.npz").full_loss_N
+        for name in ("joint", "frozen")
+    ]  # the second seed's traces are the first's
+    wanted = paired_permutation_test(*losses)
+    assert rows[1]["better"] == pytest.approx(100 * wanted.mean)
+    assert rows[1]["p"] == wanted.p_value
+    assert wanted.p_value < 1  # else this shows little
 
 
 def test_the_files(swept):

@@ -1,0 +1,8 @@
+"""Whether points of a run show anything about where examples stop."""
+
+from typing import Any
+
+
+def some_stop_early(points: list[dict[str, Any]]) -> bool:
+    """Does some point have examples at several exits? Else `unlike_trace` shows little."""
+    return any(sum(count > 0 for count in point["exit_counts"]) > 1 for point in points)
