@@ -78,11 +78,11 @@ def test_the_table_is_of_both_strategies_and_seeds(swept):
     assert rows[0]["quality"] == pytest.approx(100 * (full - 0.05))
     assert rows[0]["low"] == pytest.approx(100 * (full - 0.1))
     assert rows[0]["seeds"] == 2
-    losses = [
+    first_N, second_N = (
         Trace.load(swept / "sentences" / "seed_0" / name / "traces" / "test.npz").full_loss_N
         for name in ("joint", "frozen")
-    ]  # the second seed's traces are the first's
-    wanted = paired_permutation_test(*losses)
+    )  # the second seed's traces are the first's
+    wanted = paired_permutation_test(first_N, second_N)
     assert rows[1]["better"] == pytest.approx(100 * wanted.mean)
     assert rows[1]["p"] == wanted.p_value
     assert wanted.p_value < 1  # else this shows little
