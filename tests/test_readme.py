@@ -58,8 +58,8 @@ def run(folder: Path, *command: str) -> str:
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
-    captured = {"capture_output": True, "text": True}
-    done = subprocess.run(command, cwd=folder, env=os.environ | compiled, **captured)
+    settings = os.environ | compiled
+    done = subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
