@@ -37,6 +37,16 @@ def agreement(one_N: Int[np.ndarray, " N"], other_N: Int[np.ndarray, " N"]) -> f
     return float(np.mean(one_N == other_N))
 
 
+def by_row(
+    exit_N: Int[np.ndarray, " N"], length_B: Int[np.ndarray, " B"]
+) -> Int[np.ndarray, "B T"]:
+    """The tokens' exits row by row, -1 beyond each row's length."""
+    is_token_BT = np.arange(length_B.max()) < length_B[:, None]
+    exit_BT = np.full(is_token_BT.shape, -1)
+    exit_BT[is_token_BT] = exit_N
+    return exit_BT
+
+
 def _counted(rows: Tokens) -> Bool[np.ndarray, "B T"]:
     """Which tokens are predicted: all but each row's first, and padding."""
     return np.asarray(rows.mask_BT)[:, 1:]

@@ -6,9 +6,15 @@ beside the products at these widths.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+import numpy as np
+from jaxtyping import Int
 
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.heads import ExitDesign
+
+Count = TypeVar("Count", int, Int[np.ndarray, "..."])  # one or many
 
 
 def embedding_flops(config: Architecture, time: int) -> int:
@@ -17,12 +23,28 @@ def embedding_flops(config: Architecture, time: int) -> int:
 
 
 def block_flops(config: Architecture, time: int) -> int:
-    """One block on one sequence of `time` tokens."""
-    inner, kv_inner = config.heads * config.head_size, config.kv_heads * config.head_size
-    project = 2 * time * config.width * (2 * inner + 2 * kv_inner)
-    mix = 2 * 2 * time * time * inner
+    """One block on one sequence of `time` tokens, each of which sees all."""
+    return time * token_flops(config, time)
+
+
+def token_flops(config: Architecture, context: Count) -> Count:
+    """One block on one token that sees `context` tokens, itself among them."""
+    inner = config.heads * config.head_size
+    query_and_output = 2 * 2 * config.width * inner
+    mix = 2 * 2 * context * inner
     matrices = 3 if config.mlp == "gated" else 2
-    return project + mix + matrices * 2 * time * config.width * config.hidden
+    mlp = matrices * 2 * config.width * config.hidden
+    return query_and_output + kv_flops(config) + mix + mlp
+
+
+def kv_flops(config: Architecture) -> int:
+    """One token's keys and values in one block."""
+    return 2 * 2 * config.width * config.kv_heads * config.head_size
+
+
+def unembedding_flops(config: Architecture) -> int:
+    """One token's logits over the vocabulary."""
+    return 2 * config.width * config.vocabulary
 
 
 def head_flops(design: ExitDesign, width: int) -> int:

@@ -33,13 +33,17 @@ class Exiting:
         _check("confidence", self.confidence, confidences)
         _check("decay", self.decay, [None, *DECAYS])
 
+    @property
+    def reads_logits(self) -> bool:
+        """Whether each exit's logits are needed to say who stops."""
+        return self.confidence not in BLIND or self.patience > 0
+
     def rule_at(self, threshold: ArrayLike, layers: tuple[int, ...]) -> RuleAt:
         """The rule, from one threshold an exit or one for all."""
         limits = make_limits(
             threshold, layers, min_depth=self.min_depth, patience=self.patience
         )
-        blind = self.confidence in BLIND and self.patience == 0
-        make = feature_rule if blind else threshold_rule
+        make = threshold_rule if self.reads_logits else feature_rule
 
         def at(count_B: Int[Array, " B"]) -> Rule:
             if self.decay is None:

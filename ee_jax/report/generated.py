@@ -71,6 +71,8 @@ def _speed(record: Results) -> Iterator[tuple[str, str]]:
         yield "drafts accepted", f"{text.percent(speed['acceptance'])} %"
         yield "tokens a pass", text.number(speed["tokens_a_pass"])
     yield "ideal speed-up", text.number(speed["ideal_speedup"])
+    if record["draft"] is None:
+        yield "FLOPs speed-up", text.number(speed["flops_speedup"])
     yield "measured speed-up", text.number(speed["measured_speedup"])
 
 

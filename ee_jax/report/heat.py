@@ -53,14 +53,15 @@ def summary(record: Results) -> Group:
 def numbers(record: Results) -> str:
     """Speed and depth of a text in one line."""
     speed, blocks = record["speed"], record["blocks"]
-    parts = [
-        f"{text.number(speed['tokens_per_second'], 1)} tokens/s",
-        f"all {blocks} blocks {text.number(speed['static_tokens_per_second'], 1)}",
+    fast = (
+        f"{text.number(speed['tokens_per_second'], 1)} tokens/s; "
+        f"all {blocks} blocks {text.number(speed['static_tokens_per_second'], 1)}"
+    )
+    gain = (
         f"speed-up {text.number(speed['measured_speedup'])} measured, "
-        f"{text.number(speed['ideal_speedup'])} ideal",
-    ]
-    if record["draft"] is None:
-        parts.insert(2, f"mean depth {text.number(speed['mean_depth'])}")
-    else:
-        parts.insert(2, f"{text.percent(speed['acceptance'])} % of the drafts accepted")
-    return "; ".join(parts)
+        f"{text.number(speed['ideal_speedup'])} ideal"
+    )
+    if record["draft"] is not None:
+        return f"{fast}; {text.percent(speed['acceptance'])} % of the drafts accepted; {gain}"
+    flops = f"{text.number(speed['flops_speedup'])} FLOPs"
+    return f"{fast}; mean depth {text.number(speed['mean_depth'])}; {gain}, {flops}"

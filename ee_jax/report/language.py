@@ -60,6 +60,5 @@ def headline(results: Results) -> str:
 
 
 def _how(point: Point) -> str:
-    return (
-        f"{point['confidence']} above {text.threshold(point['threshold'])}, {point['policy']}"
-    )
+    threshold, flops = text.threshold(point["threshold"]), text.number(point["flops_speedup"])
+    return f"{point['confidence']} above {threshold}, {point['policy']}; FLOPs speed-up {flops}"

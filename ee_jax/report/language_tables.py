@@ -10,10 +10,10 @@ AGREEMENT = Column("like full model %", lambda row: text.percent(row["agreement"
 
 
 def depth_table(results: Results) -> Table:
-    """Confidence, policy and threshold against perplexity, agreement and depth."""
+    """Confidence, policy and threshold against perplexity, agreement, depth and FLOPs."""
     keys = (
         "confidence", "policy", "threshold", "perplexity", "agreement", "mean_depth",
-        "ideal_speedup",
+        "ideal_speedup", "flops_speedup",
     )  # fmt: skip
     rows = [
         {"strategy": name} | {key: point[key] for key in keys}
@@ -29,13 +29,17 @@ def depth_table(results: Results) -> Table:
         AGREEMENT,
         Column("mean depth", lambda r: text.number(r["mean_depth"])),
         Column("ideal speed-up", lambda r: text.number(r["ideal_speedup"])),
+        Column("FLOPs speed-up", lambda r: text.number(r["flops_speedup"])),
     )
     title = f"{results['name']}: perplexity and depth on the test split"
     note = (
         "Policy: what later tokens see of the blocks that a token skipped. "
         "Like full model: tokens for which both predict the same. "
         "At threshold 1 no token stops early. "
-        f"Ideal speed-up: blocks ({results['model']['blocks']}) / mean depth."
+        f"Ideal speed-up: blocks ({results['model']['blocks']}) / mean depth. "
+        "FLOPs speed-up: of decoding a row alone, with the logits "
+        f"({results['model']['vocabulary']:,} a token) that exits read on the way and what the "
+        "policy makes of skipped blocks."
     )
     return Table(title, columns, tuple(rows), (note,))
 

@@ -33,6 +33,7 @@ def record():
             "static_tokens_per_second": 20.0,
             "mean_depth": 14 / 3,
             "ideal_speedup": 12 / 7,
+            "flops_speedup": 1.1,
             "measured_speedup": 1.5,
             "repeats": 3,
         },
@@ -43,6 +44,7 @@ def record():
 def speculated(record):
     nothing = {"depth": None, "confidence": None}
     speed = {**record["speed"], "mean_depth": None, "acceptance": 0.5, "tokens_a_pass": 3.0}
+    del speed["flops_speedup"]
     return {
         **record,
         "draft": 2,
@@ -94,7 +96,8 @@ def test_a_speculated_text_has_no_depths(speculated):
 
 def test_one_line_of_numbers(record):
     assert numbers(record) == (
-        "30.0 tokens/s; all 8 blocks 20.0; mean depth 4.67; speed-up 1.50 measured, 1.71 ideal"
+        "30.0 tokens/s; all 8 blocks 20.0; mean depth 4.67; "
+        "speed-up 1.50 measured, 1.71 ideal, 1.10 FLOPs"
     )
     assert headline(record) == "4.67 blocks a token: 1.50 times as fast as all 8."
 

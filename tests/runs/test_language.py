@@ -85,6 +85,11 @@ def test_what_a_run_finds_and_writes(finished):
     early, full = found["points"]
     assert full["perplexity"] == pytest.approx(found["full_perplexity"], rel=1e-4)
     assert (full["agreement"], full["mean_depth"], full["ideal_speedup"]) == (1.0, 2.0, 1.0)
+    # A block of a token that sees 8.5 tokens on average: 256 for queries and output, 128 for
+    # keys and values, 32 for each token seen, 768 for the MLP; 4,320 for 270 logits.
+    static = 2 * 1424 + 4320
+    assert full["flops_speedup"] == pytest.approx(static / (static + 4320))
+    assert full["flops_speedup"] < early["flops_speedup"] <= static / (1424 + 4320) + 1e-9
     assert early["mean_depth"] == pytest.approx(1.0, abs=0.2)  # 270 tokens: 0.01 is little
     assert sum(early["exit_counts"]) == found["tokens"] == 8 * 16
     assert [entry["depth"] for entry in found["exits"]] == [1, 2]

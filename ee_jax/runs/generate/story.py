@@ -11,8 +11,10 @@ from ee_jax.data.pieces import Pieces
 from ee_jax.display import SILENT, Display
 from ee_jax.evaluation.speculation import acceptance
 from ee_jax.evaluation.timing import interleave, speedup
+from ee_jax.generation.cost import decoding_flops_speedup
 from ee_jax.generation.decoder import Decoder
 from ee_jax.generation.programs import Static, Way
+from ee_jax.generation.rules import Exiting
 from ee_jax.runs.generate.request import Request
 from ee_jax.runs.generate.source import open_source
 
@@ -115,7 +117,19 @@ class Story:
     def _depth(self) -> dict[str, float | None]:
         depths = [token.depth for token in self._tokens if token.depth is not None]
         depth = float(np.mean(depths))
-        return {"mean_depth": depth, "ideal_speedup": self.layers[-1] / depth}
+        return {
+            "mean_depth": depth,
+            "ideal_speedup": self.layers[-1] / depth,
+            "flops_speedup": self._flops_speedup(),
+        }
+
+    def _flops_speedup(self) -> float:
+        """Of the decoding alone, without the prompt."""
+        config, exiting = self._source.model.backbone.config, Exiting(self.request.confidence)
+        exit_BT = self._out.exit_BN[:, : len(self._tokens)]
+        first = len(self._ids) - 1  # the prompt's last token is fed to get the first new one
+        asked = (config, self.layers, exiting, self.request.policy)
+        return decoding_flops_speedup(*asked, exit_BT, first)
 
     def _speculation(self) -> dict[str, float | None]:
         """Ideal is a pass over several tokens that takes as long as one over a single token."""

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+from jaxtyping import Int
+
 from ee_jax.config.language import LanguageExperiment
 from ee_jax.data.batches import Batch
 from ee_jax.display import Display
@@ -15,11 +18,14 @@ from ee_jax.evaluation.language import (
     ExitPass,
     Predicted,
     agreement,
+    by_row,
     perplexity,
 )
 from ee_jax.evaluation.quality import exit_counts, ideal_speedup, mean_depth
 from ee_jax.evaluation.speculation import compare, prompts_of
+from ee_jax.generation.cost import decoding_flops_speedup
 from ee_jax.generation.decoder import Decoder
+from ee_jax.generation.rules import Exiting
 from ee_jax.models.language import LanguageModel
 from ee_jax.models.parameters import Parameters, bind
 from ee_jax.runs.inputs import Split
@@ -114,9 +120,22 @@ class LanguageJudge:
                         **self._quality(found, full),
                         "mean_depth": mean_depth(counts_E, layers),
                         "ideal_speedup": ideal_speedup(counts_E, layers),
+                        "flops_speedup": self._flops_speedup(confidence, policy, found),
                         "exit_counts": counts_E.tolist(),
                     }
                     tick()
+
+    def _flops_speedup(self, confidence: str, policy: str, found: Predicted) -> float:
+        """Of decoding each row by itself, from its first token on."""
+        config, layers = self.model.backbone.config, self.model.design.layers
+        exit_BT = by_row(found.exit_N, self._length_B)
+        return decoding_flops_speedup(config, layers, Exiting(confidence), policy, exit_BT)
+
+    @cached_property
+    def _length_B(self) -> Int[np.ndarray, " B"]:
+        """Tokens that each row predicts."""
+        rows = self.test.rows[: self.experiment.evaluation.rows]
+        return np.array([len(row) - 1 for row in rows])
 
     @staticmethod
     def _quality(found: Predicted, full: Predicted) -> dict[str, float]:

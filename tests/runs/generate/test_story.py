@@ -9,8 +9,10 @@ import pytest
 
 from ee_jax.data.text import load_tokenizer
 from ee_jax.display import Display
+from ee_jax.generation.cost import decoding_flops_speedup
 from ee_jax.generation.decoder import Decoder
 from ee_jax.generation.programs import Static
+from ee_jax.generation.rules import Exiting
 from ee_jax.generation.sampling import Sampling
 from ee_jax.models.language_files import import_language
 from ee_jax.runs.generate.request import Request
@@ -68,6 +70,10 @@ def test_the_record_adds_up(exported):
     for token in tokens:
         assert token["depth"] == 3 or token["confidence"] > 0.3
     ids = load_tokenizer(exported).encode(PROMPT).ids + [token["id"] for token in tokens]
+    asked = import_language(exported).backbone.config, (1, 2, 3), Exiting("max_prob")
+    exit_BT, last = np.array([depths]) - 1, len(ids) - len(tokens) - 1
+    flops = decoding_flops_speedup(*asked, "propagate", exit_BT, first=last)
+    assert speed["flops_speedup"] == pytest.approx(flops)
     whole = load_tokenizer(exported).decode(ids)
     # Bytes at the very end that are no character yet are not part of the text.
     assert whole.rstrip("\N{REPLACEMENT CHARACTER}").startswith(PROMPT + record["text"][:-1])
