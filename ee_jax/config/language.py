@@ -20,11 +20,12 @@ from ee_jax.config.strategies import Fit, Frozen, Joint
 
 TokenConfidence = Literal["max_prob", "margin", "entropy", "saturation", "learned"]
 Policy = Literal["propagate", "copy", "recompute"]
+RowMethod = Literal["empirical", "ltt", "ltt_hoeffding", "ucb", "crc"]
 
 
 @dataclass(frozen=True)
 class Text:
-    """A data set of text, in rows of a static length."""
+    """A data set of text, in rows of a static length; its validation split calibrates."""
 
     name: str  # text/NAME, made of the text files in `manual_dir`
     folder: str | None = None  # where prepared data sets live; None: the user's cache
@@ -46,13 +47,14 @@ class SelfGenerated:
     """
 
     train: int = 4096  # rows
+    calibration: int = 256
     test: int = 512
     length: int = 256  # tokens that a row predicts, T
     batch: int = 64  # rows sampled at a time
 
     def __post_init__(self) -> None:
         check_types(self, "data.")
-        check_counts(self, "data.", "train", "test", "length", "batch")
+        check_counts(self, "data.", "train", "calibration", "test", "length", "batch")
 
 
 @dataclass(frozen=True)
@@ -197,6 +199,26 @@ class Speculation:
 
 
 @dataclass(frozen=True)
+class LanguageCalibration:
+    """How thresholds are chosen, on the calibration split, among those of the evaluation.
+
+    A row's risk is the share of its tokens that are predicted unlike the full model, which
+    reads the same text.
+    """
+
+    methods: tuple[RowMethod, ...] = ("empirical", "ltt")  # `empirical` promises nothing
+    levels: tuple[float, ...] = (0.02, 0.05)  # of the risk, for every method
+    delta: float = 0.05  # the chance of more than the level
+    rows: int | None = None  # of the calibration split, the first ones; None: all
+
+    def __post_init__(self) -> None:
+        check_types(self, "calibration.")
+        check_shares(self.levels, "calibration.levels")
+        check(0 < self.delta < 1, "calibration.delta", f"must be in (0, 1), not {self.delta}")
+        check_counts(self, "calibration.", "rows")
+
+
+@dataclass(frozen=True)
 class LanguageEvaluation:
     """What is measured on the test split."""
 
@@ -223,6 +245,7 @@ class LanguageExperiment:
     seed: int = 0
     exits: LanguageExits = LanguageExits()
     strategies: tuple[LanguageStrategy, ...] = (Joint(),)
+    calibration: LanguageCalibration = LanguageCalibration()
     evaluation: LanguageEvaluation = LanguageEvaluation()
     checkpoint_seconds: float = 30.0  # between two checkpoints of training
 

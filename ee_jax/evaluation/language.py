@@ -1,13 +1,15 @@
 """How well a language model predicts text when its tokens may stop early."""
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
+from ee_jax.calibration.sequences import SequenceTrace
 from ee_jax.compilation import Program
 from ee_jax.data.batches import Batch
 from ee_jax.exits.say import say
@@ -45,6 +47,34 @@ def by_row(
     exit_BT = np.full(is_token_BT.shape, -1)
     exit_BT[is_token_BT] = exit_N
     return exit_BT
+
+
+def trace_of_rows(
+    found_K: Sequence[Predicted],
+    threshold_K: Float[np.ndarray, " K"],
+    layers: Sequence[int],
+    rows: int,
+    **header: Any,
+) -> SequenceTrace:
+    """The trace of whole rows from their tokens at thresholds that fall from 1.
+
+    A row's loss is the share of its tokens whose prediction is not the full model's (CALM,
+    Schuster et al. 2022: consistency, here of a text that is given), its depth their mean.
+
+    Args:
+        found_K: for each threshold, the tokens of one row after another, equally many of each.
+        threshold_K: the thresholds, the full model's first.
+        layers: blocks run at each exit.
+        rows: how many there are, N.
+        header: what the trace is of.
+    """
+    chex.assert_equal(len(found_K), len(threshold_K))
+    shape = (len(found_K), rows, -1)
+    prediction_KNT = np.stack([found.prediction_N for found in found_K]).reshape(shape)
+    exit_KNT = np.stack([found.exit_N for found in found_K]).reshape(shape)
+    loss_KN = (prediction_KNT != prediction_KNT[0]).mean(-1)
+    depth_KN = np.asarray(layers)[exit_KNT].mean(-1)
+    return SequenceTrace(threshold_K, loss_KN.T, depth_KN.T, header)
 
 
 def _counted(rows: Tokens) -> Bool[np.ndarray, "B T"]:
@@ -102,12 +132,12 @@ class EarlyExitPass:
         self._program = Program(run)
 
     def __call__(
-        self, values: Parameters, threshold: float, batches: Iterable[Batch]
+        self, values: Parameters, threshold: ArrayLike, batches: Iterable[Batch]
     ) -> Predicted:
-        """All tokens at one threshold."""
-        parts = []
+        """All tokens at one threshold, or at one for each exit."""
+        parts, given = [], jnp.asarray(threshold, jnp.float32)
         for batch in batches:
             counted_BT = _counted(batch.tokens) & batch.valid_B[:, None]
-            out = self._program(values, jnp.float32(threshold), batch.tokens.ids_BT)
+            out = self._program(values, given, batch.tokens.ids_BT)
             parts.append([np.asarray(part)[counted_BT] for part in jax.device_get(out)])
         return Predicted(*map(np.concatenate, zip(*parts, strict=True)))

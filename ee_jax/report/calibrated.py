@@ -19,6 +19,16 @@ SQUARED = {
     "consistency": "(answer - the full model's)^2 / (range of the labels)^2",
     "gap": "squared error above the full model's / (range of the labels)^2",
 }
+# Columns of what calibration chose, in the tables of all runs.
+CALIBRATION = Column("calibration", lambda r: r["label"], is_text=True)
+CERTIFIED = Column("certified risk %", lambda r: text.percent(r["certified_risk"]))
+THRESHOLD = Column(
+    "threshold", lambda r: "full model" if r["full_model"] else text.thresholds(r), is_text=True
+)
+RISK = Column("calibration: risk %", lambda r: text.percent(r["calibration_risk"]))
+DEPTH = Column("mean depth", lambda r: text.number(r["calibration_mean_depth"]))
+TEST_RISK = Column("test: risk %", lambda r: text.percent(r["test_risk"]))
+TEST_DEPTH = Column("mean depth", lambda r: text.number(r["test_mean_depth"]))
 EDGE = "edge of the grid"
 LOWEST = "even the lowest threshold tried was accepted"
 
@@ -40,15 +50,15 @@ def calibration_table(results: Results) -> Table:
 def _columns(results: Results) -> tuple[Column, ...]:
     return (
         STRATEGY,
-        Column("calibration", lambda r: r["label"], is_text=True),
+        CALIBRATION,
         Column("risk", lambda r: _short(r["risk"], results), is_text=True),
-        Column("certified risk %", lambda r: text.percent(r["certified_risk"])),
+        CERTIFIED,
         Column("delta", lambda r: text.share(r["delta"])),
-        Column("threshold", _threshold, is_text=True),
-        Column("calibration: risk %", lambda r: text.percent(r["calibration_risk"])),
-        Column("mean depth", lambda r: text.number(r["calibration_mean_depth"])),
-        Column("test: risk %", lambda r: text.percent(r["test_risk"])),
-        Column("mean depth", lambda r: text.number(r["test_mean_depth"])),
+        THRESHOLD,
+        RISK,
+        DEPTH,
+        TEST_RISK,
+        TEST_DEPTH,
     )
 
 
@@ -61,10 +71,6 @@ def _long(risk: str, results: Results) -> str:
         return f"{metrics.name(results['quality'])} lost against the full model's"
     words = RISKS | (SQUARED if is_regression(results) else {})
     return words[risk]
-
-
-def _threshold(choice: Choice) -> str:
-    return "full model" if choice["full_model"] else text.thresholds(choice)
 
 
 def _notes(results: Results, pairs: list[tuple[str, Choice]]) -> list[str]:

@@ -6,17 +6,22 @@ from pathlib import Path
 from ee_jax.report import text
 from ee_jax.report.figures import save
 from ee_jax.report.files import write_texts
+from ee_jax.report.language_calibrated import calibration_table, findings, setting
 from ee_jax.report.language_figure import perplexity_depth
 from ee_jax.report.language_tables import alone_table, depth_table, speculation_table
 from ee_jax.report.page import inline, template
-from ee_jax.report.results import Point, Results
+from ee_jax.report.results import Results
 
 MOST = 1.05  # times the full model's perplexity: what the headline gives up
 
 
 def write(results: Results, folder: Path) -> list[Path]:
     """Writes tables, figure and page into the folder; returns their paths."""
-    tables = {"table": depth_table(results), "exits": alone_table(results)}
+    tables = {
+        "table": depth_table(results),
+        "exits": alone_table(results),
+        "calibration": calibration_table(results),
+    }
     if (speculation := speculation_table(results)).rows:
         tables["speculation"] = speculation
     texts = write_texts(folder, tables, {"report.html": page(results)})
@@ -29,9 +34,11 @@ def page(results: Results) -> str:
     return template("language").render(
         results=results,
         headline=headline(results),
+        findings=findings(results),
         config=json.dumps(results["config"], indent=2),
         depths=depth_table(results),
         alone=alone_table(results),
+        calibrated=calibration_table(results),
         speculation=speculation_table(results),
         perplexity_depth=inline(perplexity_depth(results), "perplexity-depth"),
     )
@@ -54,11 +61,6 @@ def headline(results: Results) -> str:
     depth, name, point = min(near, key=lambda each: each[0])
     if depth >= blocks:
         return f"Nothing was gained: {within}, no token stopped early."
-    return (
-        f"{name} ran {text.number(depth)} of {blocks} blocks a token {within} ({_how(point)})."
-    )
-
-
-def _how(point: Point) -> str:
-    threshold, flops = text.threshold(point["threshold"]), text.number(point["flops_speedup"])
-    return f"{point['confidence']} above {threshold}, {point['policy']}; FLOPs speed-up {flops}"
+    flops = text.number(point["flops_speedup"])
+    ran = f"{name} ran {text.number(depth)} of {blocks} blocks a token"
+    return f"{ran} {within} ({setting(point)}; FLOPs speed-up {flops})."

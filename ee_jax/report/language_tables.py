@@ -12,8 +12,8 @@ AGREEMENT = Column("like full model %", lambda row: text.percent(row["agreement"
 def depth_table(results: Results) -> Table:
     """Confidence, policy and threshold against perplexity, agreement, depth and FLOPs."""
     keys = (
-        "confidence", "policy", "threshold", "perplexity", "agreement", "mean_depth",
-        "ideal_speedup", "flops_speedup",
+        "confidence", "policy", "threshold", "calibrated_for", "perplexity", "agreement",
+        "mean_depth", "ideal_speedup", "flops_speedup",
     )  # fmt: skip
     rows = [
         {"strategy": name} | {key: point[key] for key in keys}
@@ -24,7 +24,7 @@ def depth_table(results: Results) -> Table:
         STRATEGY,
         Column("confidence", lambda r: r["confidence"], is_text=True),
         Column("policy", lambda r: r["policy"], is_text=True),
-        Column("threshold", lambda r: text.threshold(r["threshold"])),
+        Column("threshold", text.setting, is_text=True),
         PERPLEXITY,
         AGREEMENT,
         Column("mean depth", lambda r: text.number(r["mean_depth"])),

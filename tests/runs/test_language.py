@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ee_jax.calibration.sequences import SequenceTrace, load_trace
+from ee_jax.cli import main
 from ee_jax.config import Fit
 from ee_jax.config.language import (
+    LanguageCalibration,
     LanguageEvaluation,
     LanguageExits,
     LanguageExperiment,
@@ -22,15 +25,20 @@ from ee_jax.config.language import (
     Towards,
 )
 from ee_jax.config.load import load
+from ee_jax.data.batches import evaluation_batches
+from ee_jax.data.bpe import encode_documents
+from ee_jax.data.packing import pack
+from ee_jax.data.text import load_tokenizer
 from ee_jax.display import Display
 from ee_jax.errors import UserError
+from ee_jax.evaluation.language import EarlyExitPass
 from ee_jax.models.language_files import import_language
 from ee_jax.models.parameters import parameters
 from ee_jax.runs.language.run import run
 
 # 24 rows of 17 tokens at most, in 3 batches.
 PARAGRAPH = "to be or not to be , that is the question , and so it goes on and on .\n"
-FIT = Fit(epochs=1.0, batch=8, learning_rate=1e-2, head_learning_rate=1e-2)
+FIT = Fit(epochs=1.0, batch=8, learning_rate=6e-2, head_learning_rate=6e-2)
 
 
 class Stopping(Display):
@@ -58,15 +66,16 @@ class Stopping(Display):
 def experiment(tmp_path_factory) -> LanguageExperiment:
     folder = tmp_path_factory.mktemp("text")
     (folder / "train.txt").write_text(PARAGRAPH * 80 + "\n" + PARAGRAPH * 80)
-    (folder / "valid.txt").write_text(PARAGRAPH)
-    (folder / "test.txt").write_text(PARAGRAPH * 8)
+    for split in ("valid", "test"):  # so that calibration and test can be compared
+        (folder / f"{split}.txt").write_text(PARAGRAPH * 8)
     return LanguageExperiment(
         "tiny",
         Text("text/tiny", str(folder / "data"), str(folder), length=16),
         Scratch(vocabulary=270, width=8, blocks=2, heads=2, kv_heads=1, hidden=16),
         strategies=(LayerSkip(p_max=0.5, ramp="exponential", interval=2, fit=FIT),),
+        calibration=LanguageCalibration(levels=(0.05, 1.0), rows=8),
         evaluation=LanguageEvaluation(
-            thresholds=(0.01, 1.0), policies=("copy",), batch=4, rows=8,
+            thresholds=(0.01, 0.2, 1.0), policies=("copy",), batch=4, rows=8,
             speculation=Speculation((1,), (2,), prompts=1, prompt=4, tokens=4, rounds=1),
         ),
         checkpoint_seconds=0.0,
@@ -82,7 +91,7 @@ def finished(experiment, tmp_path_factory) -> Path:
 
 def test_what_a_run_finds_and_writes(finished):
     found = json.loads((finished / "results.json").read_text())["strategies"]["layerskip"]
-    early, full = found["points"]
+    early, _, full = found["points"]
     assert full["perplexity"] == pytest.approx(found["full_perplexity"], rel=1e-4)
     assert (full["agreement"], full["mean_depth"], full["ideal_speedup"]) == (1.0, 2.0, 1.0)
     # A block of a token that sees 8.5 tokens on average: 256 for queries and output, 128 for
@@ -100,9 +109,65 @@ def test_what_a_run_finds_and_writes(finished):
     assert (finished / "layerskip" / "model" / "tokenizer.json").is_file()
 
 
+def calibration_of(folder: Path) -> SequenceTrace:
+    trace = load_trace(folder / "layerskip" / "traces" / "calibration_max_prob_copy.npz")
+    assert isinstance(trace, SequenceTrace)
+    return trace
+
+
+def test_the_trace_of_calibration_is_each_row_on_its_own(finished):
+    """A row at a time, counted by hand, and on average what the same text gives as a test."""
+    trace, model = calibration_of(finished), import_language(finished / "layerskip" / "model")
+    early = EarlyExitPass(model, "max_prob", "copy")
+    tokenizer = load_tokenizer(finished / "layerskip" / "model")
+    rows = pack(encode_documents(tokenizer, [PARAGRAPH * 8]), 17)[:8]
+    assert trace.threshold_K.tolist() == [1.0, 0.2, 0.01]
+    assert trace.loss_NK[:, 1:].any()
+    for row, loss_K, depth_K in zip(rows, trace.loss_NK, trace.depth_NK, strict=True):
+        alone = list(evaluation_batches([row], np.zeros(1, np.int32), lengths=(17,), batch=4))
+        full, *others = (early(parameters(model), t, alone) for t in trace.threshold_K)
+        assert (loss_K[0], depth_K[0]) == (0, 2)
+        for found, loss, depth in zip(others, loss_K[1:], depth_K[1:], strict=True):
+            pairs = zip(full.prediction_N, found.prediction_N, strict=True)
+            assert loss == sum(one != other for one, other in pairs) / 16
+            assert depth == sum(1 + int(exit) for exit in found.exit_N) / 16
+    results = json.loads((finished / "results.json").read_text())
+    for k, point in enumerate(reversed(results["strategies"]["layerskip"]["points"])):
+        assert trace.loss_NK[:, k].mean() == pytest.approx(1 - point["agreement"])
+        assert trace.depth_NK[:, k].mean() == pytest.approx(point["mean_depth"])
+
+
+def test_thresholds_of_a_run_with_what_they_promise(finished):
+    """On 8 rows 5 % cannot be certified, and 100 % is at every threshold."""
+    found = json.loads((finished / "results.json").read_text())["strategies"]["layerskip"]
+    chosen = {choice["label"]: choice for choice in found["calibrated"]}
+    strict, lax = chosen["ltt 5 %"], chosen["ltt 100 %"]
+    assert (strict["threshold"], strict["certified_risk"], strict["test_risk"]) == (1, 0, 0)
+    assert strict["warning"].endswith("on 8 examples, 59 would do: using the full model")
+    assert (lax["threshold"], lax["certified_risk"], lax["full_model"]) == (0.01, 1, False)
+    assert lax["test_mean_depth"] == found["points"][0]["mean_depth"]
+    assert lax["test_risk"] == 1 - found["points"][0]["agreement"]
+    assert chosen["empirical 100 %"]["certified_risk"] is None
+    labels = [label for point in found["points"] for label in point["calibrated_for"]]
+    assert {*labels} == {*chosen}
+    assert "0.01 (empirical 100 %, ltt 100 %)" in (finished / "table.md").read_text()
+    assert "Calibrated thresholds" in (finished / "report.html").read_text()
+
+
+def test_the_command_calibrates_a_runs_trace_as_the_run_did(finished, tmp_path, capsys):
+    trace = finished / "layerskip" / "traces" / "calibration_max_prob_copy.npz"
+    main(["calibrate", str(trace), "--level", "1", "--output", str(tmp_path), "--json"])
+    record = json.loads(capsys.readouterr().out)
+    results = json.loads((finished / "results.json").read_text())
+    chosen = results["strategies"]["layerskip"]["calibrated"]
+    assert record["choice"].items() <= chosen[-1].items()
+    assert (record["header"]["policy"], record["full_depth"]) == ("copy", 2.0)
+
+
 def test_a_run_stopped_in_training_ends_with_the_same_bits(experiment, finished, tmp_path):
     label = "layerskip: layerskip"
-    cheap = replace(experiment, evaluation=LanguageEvaluation((1.0,), batch=4, rows=4))
+    fewer = replace(experiment.evaluation, rows=4, speculation=None)
+    cheap = replace(experiment, evaluation=fewer)
     displays = Stopping(label, 2), Stopping()
     with pytest.raises(KeyboardInterrupt):
         run(cheap, tmp_path / "run", displays[0])
@@ -111,20 +176,25 @@ def test_a_run_stopped_in_training_ends_with_the_same_bits(experiment, finished,
     for name in ("metrics.jsonl", "model/model.safetensors"):
         one, other = (folder / "layerskip" / name for folder in (finished, tmp_path / "run"))
         assert one.read_bytes() == other.read_bytes()
+    one, other = (calibration_of(folder).columns() for folder in (finished, tmp_path / "run"))
+    for name, column in one.items():
+        np.testing.assert_array_equal(column, other[name])
 
 
 def test_exits_are_added_to_a_trained_model_on_its_own_text(experiment, finished, tmp_path):
     trained = finished / "layerskip" / "model"
     added = replace(
         experiment,
-        data=SelfGenerated(train=8, test=4, length=8, batch=4),
+        data=SelfGenerated(train=8, calibration=4, test=4, length=8, batch=4),
         model=Pretrained(str(trained)),
         exits=LanguageExits(own_norms=True),
         strategies=(Towards(fit=FIT),),
         evaluation=LanguageEvaluation(thresholds=(1.0,), batch=4),
     )
     results = run(added, tmp_path / "run")
-    assert results["data"]["tokens"] == {"train": 8 * 9, "test": 4 * 9}
+    tokens = {"train": 8 * 9, "calibration": 4 * 9, "test": 4 * 9}
+    assert results["data"]["tokens"] == tokens
+    assert len({*results["data"]["checksum"].values()}) == 3  # no split has another's rows
     before = parameters(import_language(trained))
     after = parameters(import_language(tmp_path / "run" / "distill" / "model"))
     assert {*after} - {*before} == {"norms.0.scale"}
@@ -172,6 +242,13 @@ def test_a_test_split_with_too_few_prompts_is_found_before_training(experiment, 
     assert not (tmp_path / "run" / "layerskip").exists()
 
 
+def test_a_split_that_cannot_calibrate_is_found_before_training(experiment, tmp_path):
+    asking = replace(experiment, data=replace(experiment.data, length=400))
+    with pytest.raises(UserError, match="calibration split has no row of 400 tokens"):
+        run(asking, tmp_path / "run")
+    assert not (tmp_path / "run" / "layerskip").exists()
+
+
 def test_bad_fields():
     with pytest.raises(UserError, match=r"`data\.name` must be text/"):
         Text("wikipedia")
@@ -181,3 +258,5 @@ def test_bad_fields():
         LanguageExperiment("x", SelfGenerated(), Scratch())
     with pytest.raises(UserError, match=r"`layerskip\.p_max` must be in"):
         LayerSkip(p_max=1.0)
+    with pytest.raises(UserError, match=r"`calibration\.delta` must be in \(0, 1\)"):
+        LanguageCalibration(delta=0.0)

@@ -36,7 +36,9 @@ from ee_jax.runs.whole import write_text
 from ee_jax.training.language_strategies import language_stage
 
 TOKENIZER = "tokenizer.json"
-SPLITS = ("train", "test")
+# The splits of a run, and what they are called in a data set of text.
+SPLITS = {"train": "train", "calibration": "validation", "test": "test"}
+OWN = 2**32  # apart from the seeds of the other two splits
 
 
 class Weights(NamedTuple):
@@ -119,13 +121,13 @@ class Sources:
         """A data set of text, packed; the tokenizer is trained on it where there is none."""
         place = Place.of(data.name, data.folder)
         prepared = prepare_at(place, data.manual_dir)
-        texts = {split: _documents(place, split) for split in SPLITS}
+        texts = {split: _documents(place, kept) for split, kept in SPLITS.items()}
         tokenizer = self._tokenizer(texts["train"])
         rows = {
             split: pack(encode_documents(tokenizer, texts[split]), data.length + 1)
             for split in SPLITS
         }
-        checksum = {split: prepared.splits[split].sha256 for split in SPLITS}
+        checksum = {split: prepared.splits[kept].sha256 for split, kept in SPLITS.items()}
         return _rows(data.name, prepared.folder.name, rows, data.length, checksum)
 
     def _tokenizer(self, documents: Sequence[str]) -> Tokenizer:
@@ -142,13 +144,14 @@ class Sources:
         design = LanguageDesign((weights.config.blocks,))
         writing = with_exits(*weights, design)
         writer = Writer(writing, start_of(model), data.length, data.batch)
-        counts = {"train": data.train, "test": data.test}
+        counts = {split: getattr(data, split) for split in SPLITS}
+        seed = self._experiment.seed
+        seeds = {"train": 2 * seed, "test": 2 * seed + 1, "calibration": OWN + seed}
 
         def sample(split: str) -> Iterator[TokenRow]:
-            seed = [*counts].index(split) + len(counts) * self._experiment.seed
             batches = math.ceil(counts[split] / data.batch)
             with self._display.bar(f"sample rows for {split}", batches) as tick:
-                yield from writer.rows(counts[split], seed, tick)
+                yield from writer.rows(counts[split], seeds[split], tick)
 
         samples: dict[str, Callable[[], Iterator[TokenRow]]] = {
             split: partial(sample, split) for split in SPLITS

@@ -6,29 +6,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-from jaxtyping import Int
-
 from ee_jax.config.language import LanguageExperiment
-from ee_jax.data.batches import Batch
 from ee_jax.display import Display
 from ee_jax.errors import UserError
-from ee_jax.evaluation.language import (
-    EarlyExitPass,
-    ExitPass,
-    Predicted,
-    agreement,
-    by_row,
-    perplexity,
-)
-from ee_jax.evaluation.quality import exit_counts, ideal_speedup, mean_depth
+from ee_jax.evaluation.language import perplexity
 from ee_jax.evaluation.speculation import compare, prompts_of
-from ee_jax.generation.cost import decoding_flops_speedup
 from ee_jax.generation.decoder import Decoder
-from ee_jax.generation.rules import Exiting
 from ee_jax.models.language import LanguageModel
 from ee_jax.models.parameters import Parameters, bind
 from ee_jax.runs.inputs import Split
+from ee_jax.runs.language.measure import LanguageMeasurer, quality
+from ee_jax.runs.language.thresholds import Key, LanguageCalibrator, of_key, on_test
+from ee_jax.runs.measure import Setting
+from ee_jax.runs.thresholds import Chosen, settings
 
 Entry = dict[str, Any]
 
@@ -44,6 +34,7 @@ class LanguageJudge:
     experiment: LanguageExperiment
     model: LanguageModel  # shapes only
     test: Split
+    calibrator: LanguageCalibrator
     display: Display
 
     def __post_init__(self):
@@ -56,36 +47,24 @@ class LanguageJudge:
             )
 
     @cached_property
-    def _batches(self) -> list[Batch]:
-        config, test = self.experiment.evaluation, self.test
-        rows = test.rows[: config.rows]
-        return Split(rows, test.label_N[: config.rows], test.lengths).batches(config.batch)
-
-    @cached_property
-    def _exits(self) -> ExitPass:
-        return ExitPass(self.model)
-
-    @cached_property
-    def _passes(self) -> dict[tuple[str, str], EarlyExitPass]:
-        """By confidence and policy; they serve all strategies and thresholds."""
-        config = self.experiment
-        return {
-            (confidence, policy): EarlyExitPass(self.model, confidence, policy)
-            for confidence in config.exits.confidences
-            for policy in config.evaluation.policies
-        }
+    def _measurer(self) -> LanguageMeasurer:
+        return LanguageMeasurer(self.experiment, self.model, self.test, self.display)
 
     def judge(self, name: str, values: Parameters) -> Entry:
         """What `results.json` holds of a strategy."""
-        alone = self._exits(values, self._batches)
+        alone = self._measurer.alone(values)
+        chosen = self.calibrator.choose(name, values, self._measurer.passes)
+        todo = self._settings(chosen)
+        points = list(self._measurer.measure(name, values, todo, alone[-1]))
         return {
             "full_perplexity": perplexity(alone[-1].loss_N),
             "tokens": len(alone[-1].loss_N),
             "exits": [
-                {"depth": depth, **self._quality(found, alone[-1])}
+                {"depth": depth, **quality(found, alone[-1])}
                 for depth, found in zip(self.model.design.layers, alone, strict=True)
             ],
-            "points": list(self._points(name, values, alone[-1])),
+            "calibrated": [on_test(choice, points) for choice in chosen],
+            "points": points,
             "speculation": list(self._speculation(name, values)),
         }
 
@@ -96,50 +75,19 @@ class LanguageJudge:
             return
         decoder = Decoder(bind(self.model, values))
         rows = self.test.rows[: config.prompts]
-        settings = list(itertools.product(config.batches, config.depths, config.drafted))
-        with self.display.bar(f"{name}: speculation", len(settings)) as tick:
-            for batch, depth, drafted in settings:
+        asked = list(itertools.product(config.batches, config.depths, config.drafted))
+        with self.display.bar(f"{name}: speculation", len(asked)) as tick:
+            for batch, depth, drafted in asked:
                 prompts = prompts_of(rows, config.prompt, batch)
-                asked = (prompts, config.tokens, config.rounds)
-                yield compare(decoder, depth, drafted, *asked)
+                rest = (prompts, config.tokens, config.rounds)
+                yield compare(decoder, depth, drafted, *rest)
                 tick()
 
-    def _points(self, name: str, values: Parameters, full: Predicted) -> Iterator[Entry]:
-        layers = self.model.design.layers
+    def _settings(self, chosen: list[Chosen]) -> list[tuple[Key, Setting]]:
+        """Each threshold of the config, and 1 where calibration fell back to it."""
         thresholds = self.experiment.evaluation.thresholds
-        total = len(self._passes) * len(thresholds)
-        with self.display.bar(f"{name}: early exits", total) as tick:
-            for (confidence, policy), early in self._passes.items():
-                for threshold in thresholds:
-                    found = early(values, threshold, self._batches)
-                    counts_E = exit_counts(found.exit_N, len(layers))
-                    yield {
-                        "confidence": confidence,
-                        "policy": policy,
-                        "threshold": threshold,
-                        **self._quality(found, full),
-                        "mean_depth": mean_depth(counts_E, layers),
-                        "ideal_speedup": ideal_speedup(counts_E, layers),
-                        "flops_speedup": self._flops_speedup(confidence, policy, found),
-                        "exit_counts": counts_E.tolist(),
-                    }
-                    tick()
-
-    def _flops_speedup(self, confidence: str, policy: str, found: Predicted) -> float:
-        """Of decoding each row by itself, from its first token on."""
-        config, layers = self.model.backbone.config, self.model.design.layers
-        exit_BT = by_row(found.exit_N, self._length_B)
-        return decoding_flops_speedup(config, layers, Exiting(confidence), policy, exit_BT)
-
-    @cached_property
-    def _length_B(self) -> Int[np.ndarray, " B"]:
-        """Tokens that each row predicts."""
-        rows = self.test.rows[: self.experiment.evaluation.rows]
-        return np.array([len(row) - 1 for row in rows])
-
-    @staticmethod
-    def _quality(found: Predicted, full: Predicted) -> dict[str, float]:
-        return {
-            "perplexity": perplexity(found.loss_N),
-            "agreement": agreement(found.prediction_N, full.prediction_N),
-        }
+        return [
+            (key, setting)
+            for key in self._measurer.passes
+            for setting in settings(thresholds, of_key(chosen, key))
+        ]

@@ -1,4 +1,4 @@
-"""The story of a language model's run: weights, rows, training, the test split, report."""
+"""The story of a language model's run: weights, rows, training, thresholds, report."""
 
 import time
 from pathlib import Path
@@ -17,6 +17,7 @@ from ee_jax.runs.language.inputs import (
 )
 from ee_jax.runs.language.judge import LanguageJudge
 from ee_jax.runs.language.subject import LanguageSubject
+from ee_jax.runs.language.thresholds import LanguageCalibrator
 from ee_jax.runs.train import Trainer
 from ee_jax.sharding import data_mesh
 
@@ -50,7 +51,8 @@ def _tell(
     subject = LanguageSubject(experiment, model, rows.splits["train"], folder.hash, folder.path)
     pause = experiment.checkpoint_seconds
     trainer = Trainer(subject, experiment.seed, pause, data_mesh(), folder.hash, display)
-    judge = LanguageJudge(experiment, model, rows.splits["test"], display)
+    calibrator = LanguageCalibrator(experiment, model.design.layers, rows, folder, display)
+    judge = LanguageJudge(experiment, model, rows.splits["test"], calibrator, display)
     strategies = {}
     for strategy in experiment.strategies:
         trained = trainer.train(strategy, values, folder.path / strategy.name)
