@@ -166,12 +166,13 @@ def test_the_command_calibrates_a_runs_trace_as_the_run_did(finished, tmp_path, 
 
 def test_a_run_stopped_in_training_ends_with_the_same_bits(experiment, finished, tmp_path):
     label = "layerskip: layerskip"
-    fewer = replace(experiment.evaluation, rows=4, speculation=None)
+    # A threshold of 1 is judged all the same, where calibration falls back to it.
+    fewer = replace(experiment.evaluation, thresholds=(0.01, 0.2), rows=4, speculation=None)
     cheap = replace(experiment, evaluation=fewer)
     displays = Stopping(label, 2), Stopping()
     with pytest.raises(KeyboardInterrupt):
         run(cheap, tmp_path / "run", displays[0])
-    run(cheap, tmp_path / "run", displays[1])
+    results = run(cheap, tmp_path / "run", displays[1])
     assert [display.begins[label] for display in displays] == [0, 2]
     for name in ("metrics.jsonl", "model/model.safetensors"):
         one, other = (folder / "layerskip" / name for folder in (finished, tmp_path / "run"))
@@ -179,6 +180,9 @@ def test_a_run_stopped_in_training_ends_with_the_same_bits(experiment, finished,
     one, other = (calibration_of(folder).columns() for folder in (finished, tmp_path / "run"))
     for name, column in one.items():
         np.testing.assert_array_equal(column, other[name])
+    *_, full = results["strategies"]["layerskip"]["points"]
+    assert (full["threshold"], full["mean_depth"]) == (1.0, 2.0)
+    assert "ltt 5 %" in full["calibrated_for"]
 
 
 def test_exits_are_added_to_a_trained_model_on_its_own_text(experiment, finished, tmp_path):
