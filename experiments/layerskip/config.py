@@ -28,13 +28,14 @@ EXITS = (1, 2, 4, 8)  # blocks
 
 def get_config() -> LanguageExperiment:
     """The experiment."""
-    fit = Fit(epochs=3.0, batch=16, learning_rate=2e-3, head_learning_rate=2e-3)
+    fit = Fit(epochs=6.0, batch=16, learning_rate=2e-3, head_learning_rate=2e-3)
     last = (0.0,) * (len(EXITS) - 1) + (1.0,)
     return LanguageExperiment(
         name="layerskip",
         data=Text("text/shakespeare", length=128),
         model=Scratch(
-            vocabulary=1024, width=192, blocks=EXITS[-1], heads=6, kv_heads=6, hidden=512
+            vocabulary=1024, width=192, blocks=EXITS[-1], heads=6, kv_heads=6, hidden=512,
+            dropout=0.1,
         ),
         exits=LanguageExits(layers=EXITS),
         strategies=(

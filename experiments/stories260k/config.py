@@ -12,6 +12,7 @@ Command:   ee-jax run experiments/stories260k/config.py --model.weights PATH/sto
 
 from ee_jax.config import Fit, Joint
 from ee_jax.config.language import (
+    LanguageCalibration,
     LanguageEvaluation,
     LanguageExits,
     LanguageExperiment,
@@ -26,7 +27,7 @@ def get_config() -> LanguageExperiment:
     fit = Fit(epochs=3.0, batch=16, learning_rate=1e-3, head_learning_rate=3e-3)
     return LanguageExperiment(
         name="stories260k",
-        data=SelfGenerated(train=4096, test=256, length=255),
+        data=SelfGenerated(train=4096, test=64, calibration=128, length=255),
         model=Pretrained("stories260K.bin"),
         exits=LanguageExits(
             own_norms=True,
@@ -37,9 +38,9 @@ def get_config() -> LanguageExperiment:
             Towards("distill", backbone=True, fit=fit),
             Joint("joint", weights="linear", fit=fit),
         ),
+        calibration=LanguageCalibration(methods=("ltt",), levels=(0.05, 0.1)),
         evaluation=LanguageEvaluation(
-            thresholds=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0),
+            thresholds=(0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0),
             policies=("propagate", "recompute", "copy"),
-            rows=128,
         ),
     )
