@@ -12,8 +12,9 @@ def add(commands: Any) -> None:
     """Adds the command."""
     text = "one table for several finished runs"
     command = add_command(commands, "compare", compare, text)
+    lost = "quality given up, or share that perplexity may rise (default: 0.01)"
     command.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder")
-    command.add_argument("--tolerance", type=float, default=0.01, help="quality given up")
+    command.add_argument("--tolerance", type=float, default=0.01, help=lost)
     command.add_argument("--calibration", metavar="LABEL", help='instead, e.g. "ltt 2 %%"')
     command.add_argument("--json", action="store_true", help="print JSON")
 

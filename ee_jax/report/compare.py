@@ -1,160 +1,38 @@
 """Runs side by side: one line a run and strategy."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ee_jax.errors import UserError
-from ee_jax.report import metrics, text
-from ee_jax.report.render import Column, Row, Table
-from ee_jax.report.results import (
-    Point,
-    Results,
-    Strategy,
-    batches,
-    best,
-    chosen,
-    difference,
-    gains,
-    labels,
-    measured,
-)
-
-BEST = "best"
-Pick = Callable[[Strategy, int], Point | None]
+from ee_jax.report.compare_encoders import encoder_comparison
+from ee_jax.report.compare_language import language_comparison
+from ee_jax.report.render import Table
+from ee_jax.report.results import Results, is_language
 
 
 def comparison(
     runs: Sequence[Results], tolerance: float = 0.01, calibration: str | None = None
 ) -> Table:
-    """Each strategy's full model, and one of its points at each batch size.
+    """Each strategy's full model, and what early exits gain within the tolerance.
 
-    The fastest point that loses at most `tolerance` on the test split; or the one that
-    `calibration` chose without it, a label such as "ltt 2 %".
+    Args:
+      tolerance: what may be lost against the strategy's own full model: 0.01 is a point of an
+        encoder's quality, and a perplexity that is 1 % higher.
+      calibration: for encoders, a label such as "ltt 2 %"; the points that it chose are shown.
 
     Raises:
-      UserError: a run is of a language model, or none has the calibration.
+      UserError: encoders and language models are mixed, or no run has the calibration.
     """
-    for results in runs:
-        if results.get("kind") == "language":
-            raise UserError(
-                f"run `{results['name']}` is of a language model, which cannot be compared so "
-                "far: leave it out"
-            )
-    known = list(dict.fromkeys(label for results in runs for label in labels(results)))
-    if calibration is not None and calibration not in known:
+    languages = [results["name"] for results in runs if is_language(results)]
+    if not languages:
+        return encoder_comparison(runs, tolerance, calibration)
+    if len(languages) < len(runs):
         raise UserError(
-            f"no calibration `{calibration}` in these runs: choose from {', '.join(known)}"
+            f"run `{languages[0]}` is of a language model, others are of encoders: compare "
+            "each kind by itself"
         )
-    timed = sorted({batch for results in runs for batch in batches(results)})
-    pick = _fastest(tolerance) if calibration is None else _chosen(calibration)
-    rows = [
-        _row(results, name, timed, pick) for results in runs for name in results["strategies"]
-    ]
-    said = _said(tolerance, calibration)
-    head = BEST if calibration is None else calibration
-    return Table("Runs compared", _columns(timed, head), tuple(rows), (said, *_notes(runs)))
-
-
-def _fastest(tolerance: float) -> Pick:
-    return lambda strategy, batch: best(strategy, batch, strategy["full_quality"], tolerance)
-
-
-def _chosen(calibration: str) -> Pick:
-    return lambda strategy, _: chosen(strategy, calibration)
-
-
-def _row(results: Results, name: str, timed: list[int], pick: Pick) -> Row:
-    strategy = results["strategies"][name]
-    row: dict[str, Any] = {
-        "run": results["name"],
-        "strategy": name,
-        "quality": results["quality"],
-        "full_quality": strategy["full_quality"],
-        "blocks": results["model"]["blocks"],
-    }
-    for batch in timed:
-        row |= _at(strategy, batch, pick(strategy, batch))
-    data = results["data"]
-    return row | {
-        "config_hash": results["config_hash"],
-        "data": data["name"],
-        "data_version": data["version"],
-    }
-
-
-def _at(strategy: Strategy, batch: int, picked: Point | None) -> Row:
-    """The picked point at a batch size, empty where there is none."""
-    point = picked or {}
-    return {
-        f"gains_b{batch}": _gains(strategy, batch, picked),
-        measured(batch): point.get(measured(batch)),
-        f"threshold_b{batch}": point.get("threshold"),
-        f"mean_depth_b{batch}": point.get("mean_depth"),
-        f"difference_points_b{batch}": difference(point, strategy) if point else None,
-    }
-
-
-def _gains(strategy: Strategy, batch: int, picked: Point | None) -> bool | None:
-    """None where no point was timed, or none is the one to show."""
-    if picked is not None:
-        return gains(picked, batch)
-    was_timed = any(p.get(measured(batch)) is not None for p in strategy["points"])
-    return False if was_timed else None
-
-
-def _columns(timed: list[int], head: str) -> tuple[Column, ...]:
-    per_batch = [column for batch in timed for column in _batch_columns(batch, head)]
-    return (
-        Column("run", lambda r: r["run"], is_text=True),
-        Column("strategy", lambda r: r["strategy"], is_text=True),
-        Column("quality", lambda r: metrics.heading(r["quality"]), is_text=True),
-        Column("full model", lambda r: text.percent(r["full_quality"])),
-        *per_batch,
-        Column("config", lambda r: r["config_hash"], is_text=True),
-        Column("data", lambda r: r["data_version"], is_text=True),
-    )
-
-
-def _batch_columns(batch: int, head: str) -> tuple[Column, ...]:
-    def speedup(row: Row) -> str:
-        picked = head == BEST or row[f"threshold_b{batch}"] is not None
-        no_gain = picked and row[f"gains_b{batch}"] is False
-        return text.NO_GAIN if no_gain else text.number(row[measured(batch)])
-
-    def depth(row: Row) -> str:
-        value = row[f"mean_depth_b{batch}"]
-        return text.DASH if value is None else f"{text.number(value)}/{row['blocks']}"
-
-    return Column(f"{head} batch {batch}", speedup), Column("mean depth", depth)
-
-
-def _said(tolerance: float, calibration: str | None) -> str:
     if calibration is not None:
-        return (
-            f"{calibration}: the threshold that it chose on the calibration split, measured on "
-            "the test split."
+        raise UserError(
+            f"language models have no calibration `{calibration}`: leave --calibration out, "
+            "--tolerance says what may be lost"
         )
-    most = text.count_points(tolerance)
-    return (
-        f"Best: the largest measured speed-up on the test split that loses at most {most} "
-        "against the strategy's own full model."
-    )
-
-
-def _notes(runs: Sequence[Results]) -> list[str]:
-    """What keeps the runs from being compared."""
-    notes = []
-    if len(data := _distinct([_data(results) for results in runs])) > 1:
-        notes.append(f"Not comparable, the data differ: {'; '.join(data)}.")
-    if len(devices := _distinct([results["device"] for results in runs])) > 1:
-        notes.append(f"Speed is not comparable, the devices differ: {'; '.join(devices)}.")
-    return notes
-
-
-def _data(results: Results) -> str:
-    data = results["data"]
-    return f"{data['name']} {data['version']} (checksum {data['checksum']})"
-
-
-def _distinct(values: list[str]) -> list[str]:
-    return list(dict.fromkeys(values))
+    return language_comparison(runs, tolerance)

@@ -43,8 +43,12 @@ def labels(results: Results) -> list[str]:
 def gains(point: Point, batch: int) -> bool:
     """True where two decimals show a speed-up; what never stops early gains nothing."""
     speedup = point.get(measured(batch))
-    stops_early = point["threshold"] < 1 and round(point["ideal_speedup"], 2) > 1
-    return stops_early and speedup is not None and round(speedup, 2) > 1
+    return stops_early(point) and speedup is not None and round(speedup, 2) > 1
+
+
+def stops_early(point: Point) -> bool:
+    """True where two decimals show that blocks were skipped."""
+    return point["threshold"] < 1 and round(point["ideal_speedup"], 2) > 1
 
 
 def best(strategy: Strategy, batch: int, full: float | None, tolerance: float) -> Point | None:
@@ -69,6 +73,11 @@ def difference(point: Point, strategy: Strategy) -> float | None:
     if not (is_known(here) and is_known(full)):
         return None
     return round(100 * (here - full), 6)
+
+
+def is_language(results: Results) -> bool:
+    """True of a language model's run, False of an encoder's."""
+    return results.get("kind") == "language"
 
 
 def is_regression(results: Results) -> bool:

