@@ -207,6 +207,8 @@ def test_exits_are_added_to_a_trained_model_on_its_own_text(experiment, finished
     tokens = {"train": 8 * 9, "calibration": 4 * 9, "test": 4 * 9}
     assert results["data"]["tokens"] == tokens
     assert len({*results["data"]["checksum"].values()}) == 3  # no split has another's rows
+    kept = tmp_path / "run" / "distill" / "model" / "tokenizer.json"
+    assert kept.read_bytes() == (trained / "tokenizer.json").read_bytes()
     before = parameters(import_language(trained))
     after = parameters(import_language(tmp_path / "run" / "distill" / "model"))
     assert {*after} - {*before} == {"norms.0.scale"}

@@ -1,7 +1,6 @@
 """What a language model's run works on: weights, tokenizer, rows of tokens."""
 
 import math
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,29 +12,31 @@ from flax import nnx
 from tokenizers import Tokenizer
 
 from ee_jax.config.language import LanguageExperiment, Pretrained, Scratch, SelfGenerated, Text
-from ee_jax.data.bpe import encode_documents, start_token, train_bpe
-from ee_jax.data.llama2c import START_ID
+from ee_jax.data.bpe import encode_documents
 from ee_jax.data.packing import pack
 from ee_jax.data.place import Place
 from ee_jax.data.prepared import open_at, prepare_at
 from ee_jax.data.self_generated import read_ids, self_generated
-from ee_jax.data.text import TokenRow, load_tokenizer
+from ee_jax.data.text import TokenRow
 from ee_jax.display import Display
 from ee_jax.errors import UserError
 from ee_jax.generation.decoder import draft_exit_at
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.families.llama import llama
-from ee_jax.models.files import find_weights
 from ee_jax.models.language import LanguageDesign, LanguageModel
 from ee_jax.models.language_files import add_exits, read_language, shapes_of, with_exits
 from ee_jax.models.parameters import Parameters, parameters
 from ee_jax.models.transformer import Transformer
 from ee_jax.runs.inputs import Split
 from ee_jax.runs.language.sample import Writer
-from ee_jax.runs.whole import write_text
+from ee_jax.runs.language.tokenizer import (
+    keep_pretrained,
+    keep_trained,
+    start_of,
+    tokenizer_of,
+)
 from ee_jax.training.language_strategies import language_stage
 
-TOKENIZER = "tokenizer.json"
 # The splits of a run, and what they are called in a data set of text.
 SPLITS = {"train": "train", "calibration": "validation", "test": "test"}
 OWN = 2**32  # apart from the seeds of the other two splits
@@ -74,8 +75,8 @@ def check(experiment: LanguageExperiment) -> Weights:
         weights = from_scratch(model, data.length, experiment.seed)
     else:
         weights = Weights(*read_language(model.weights))
-        if isinstance(data, Text):
-            _tokenizer_of(model)
+        needs = tokenizer_of if isinstance(data, Text) else start_of
+        needs(model, weights.config.vocabulary)
     if data.length > (longest := weights.config.max_length):
         raise UserError(
             f"config field `data.length` is {data.length}, but the model reads at most "
@@ -95,27 +96,18 @@ def check(experiment: LanguageExperiment) -> Weights:
     return weights
 
 
-def _tokenizer_of(model: Pretrained) -> Tokenizer:
-    if Path(model.weights).expanduser().is_file():
-        raise UserError(
-            f"{model.weights} has no tokenizer.json beside it to encode text with: take "
-            "`SelfGenerated` data, or a Hugging Face folder"
-        )
-    return load_tokenizer(find_weights(model.weights))
-
-
-def start_of(model: Pretrained) -> int:
-    """The token from which a trained model writes."""
-    if Path(model.weights).expanduser().is_file():
-        return START_ID
-    return start_token(_tokenizer_of(model))
-
-
 class Sources:
     """The rows of an experiment, and the tokenizer that made them, in a run's folder."""
 
-    def __init__(self, experiment: LanguageExperiment, folder: Path, display: Display):
-        self._experiment, self._folder, self._display = experiment, folder, display
+    def __init__(
+        self,
+        experiment: LanguageExperiment,
+        weights: Weights,
+        folder: Path,
+        display: Display,
+    ):
+        self._experiment, self._weights = experiment, weights
+        self._folder, self._display = folder, display
 
     def text(self, data: Text) -> Rows:
         """A data set of text, packed; the tokenizer is trained on it where there is none."""
@@ -131,19 +123,21 @@ class Sources:
         return _rows(data.name, prepared.folder.name, rows, data.length, checksum)
 
     def _tokenizer(self, documents: Sequence[str]) -> Tokenizer:
-        model, path = self._experiment.model, self._folder / TOKENIZER
-        if isinstance(model, Scratch) and not path.is_file():
-            tokenizer = train_bpe(documents, model.vocabulary)
-            write_text(path, tokenizer.to_str(pretty=True))
-        elif isinstance(model, Pretrained):
-            shutil.copyfile(find_weights(model.weights) / TOKENIZER, path)
-        return load_tokenizer(self._folder)
+        model = self._experiment.model
+        if isinstance(model, Scratch):
+            return keep_trained(model, documents, self._folder)
+        return keep_pretrained(model, self._weights.config.vocabulary, self._folder)
 
-    def self_generated(self, data: SelfGenerated, model: Pretrained, weights: Weights) -> Rows:
-        """What the model writes, sampled once and kept."""
-        design = LanguageDesign((weights.config.blocks,))
-        writing = with_exits(*weights, design)
-        writer = Writer(writing, start_of(model), data.length, data.batch)
+    def self_generated(self, data: SelfGenerated, model: Pretrained) -> Rows:
+        """What the model writes, sampled once and kept; no tokenizer has a part in it."""
+        config = self._weights.config
+        try:
+            keep_pretrained(model, config.vocabulary, self._folder)
+        except UserError as missing:
+            self._display.say(f"{missing}; `ee-jax generate` will need it")
+        writing = with_exits(*self._weights, LanguageDesign((config.blocks,)))
+        start = start_of(model, config.vocabulary)
+        writer = Writer(writing, start, data.length, data.batch)
         counts = {split: getattr(data, split) for split in SPLITS}
         seed = self._experiment.seed
         seeds = {"train": 2 * seed, "test": 2 * seed + 1, "calibration": OWN + seed}

@@ -75,12 +75,12 @@ def _tell(
 def _rows(
     experiment: LanguageExperiment, folder: RunFolder, weights: Weights, display: Display
 ) -> Rows:
-    sources = Sources(experiment, folder.path, display)
+    sources = Sources(experiment, weights, folder.path, display)
     model, data = experiment.model, experiment.data
     if isinstance(data, Text):
         return sources.text(data)
     assert isinstance(model, Pretrained)  # the config's own check
-    return sources.self_generated(data, model, weights)
+    return sources.self_generated(data, model)
 
 
 def _described(

@@ -10,7 +10,7 @@ from ee_jax.models.language import LanguageDesign, LanguageModel
 from ee_jax.models.language_files import import_language
 from ee_jax.models.parameters import Parameters, bind, parameters
 from ee_jax.runs.inputs import Split
-from ee_jax.runs.language.inputs import TOKENIZER
+from ee_jax.runs.language.tokenizer import TOKENIZER
 from ee_jax.runs.train import Trained
 from ee_jax.training.fit import Examples, Task, steps_of
 from ee_jax.training.language import language_objective
