@@ -33,9 +33,19 @@ def test_help_answers_in_under_half_a_second():
 
 
 def test_no_heavy_import_before_a_command_needs_it():
-    code = f"import sys, ee_jax.cli; print([m for m in {LAZY} if m in sys.modules])"
+    helped = "ee_jax.cli.main(['run', '--help'])"
+    code = f"import sys, ee_jax.cli; {helped}; print([m for m in {LAZY} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout == "[]\n", done.stderr
+    assert done.stdout.endswith("\n[]\n"), done.stderr
+
+
+@pytest.mark.parametrize("line", ["run --help", "run -h", "run --json --help"])
+def test_help_of_run_without_a_config(line, capsys):
+    main(line.split())
+    out, err = capsys.readouterr()
+    assert out.startswith("usage: ee-jax run CONFIG ")
+    assert "`ee-jax run CONFIG --help` shows every field" in " ".join(out.split())
+    assert err == ""
 
 
 def test_version(capsys):
@@ -49,7 +59,7 @@ def test_version(capsys):
     ("line", "message"),
     [
         ("", "the following arguments are required: COMMAND; see `ee-jax --help`"),
-        ("run", "usage: ee-jax run CONFIG [--output DIR] [overrides]; CONFIG is missing"),
+        ("run", "usage: ee-jax run CONFIG [--output DIR] [--json] [overrides]; CONFIG is miss"),
         ("run nosuch.py",
          "no config at nosuch.py: give a Python file such as configs/quickstart.py"),
         ("run configs/quickstart.py --model.weights /nowhere --output {}", "no weights in '/n"),

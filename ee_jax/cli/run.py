@@ -9,14 +9,21 @@ from typing import Any
 from ee_jax.cli.parser import add_command
 from ee_jax.errors import UserError
 
+USAGE = "ee-jax run CONFIG [--output DIR] [--json] [overrides]"
+MORE = (
+    "Overrides are fields of the config with another value, e.g. --seed 1; `ee-jax run CONFIG "
+    "--help` shows every field. A run that was stopped goes on when its command is given again."
+)
+
 
 def add(commands: Any) -> None:
     """Adds the command."""
     text = "run an experiment: train, calibrate, compile, measure, report"
     # `--help` goes with the overrides: it shows the config's fields.
-    command = add_command(commands, "run", run, text, add_help=False)
-    command.set_defaults(takes_overrides=True, goes_on=True)
-    command.add_argument("config", metavar="CONFIG", nargs="?", help="a Python file")
+    command = add_command(commands, "run", run, text, add_help=False, usage=USAGE, epilog=MORE)
+    command.set_defaults(takes_overrides=True, goes_on=True, show_help=command.print_help)
+    config = "a Python file with a get_config(), e.g. configs/quickstart.py"
+    command.add_argument("config", metavar="CONFIG", nargs="?", help=config)
     command.add_argument("--output", metavar="DIR", help="default: runs/<name>")
     command.add_argument("--json", action="store_true", help="print results.json")
 
@@ -24,9 +31,9 @@ def add(commands: Any) -> None:
 def run(arguments: Namespace) -> None:
     """Runs the experiment of a config file, and prints its table."""
     if arguments.config is None:
-        raise UserError(
-            "usage: ee-jax run CONFIG [--output DIR] [overrides]; CONFIG is missing"
-        )
+        if {"-h", "--help"} & set(arguments.overrides):
+            return arguments.show_help()
+        raise UserError(f"usage: {USAGE}; CONFIG is missing")
     from ee_jax.config.load import load
 
     experiment = load(Path(arguments.config), arguments.overrides)
