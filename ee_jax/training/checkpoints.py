@@ -50,7 +50,8 @@ class Checkpoints:
         if notes["identity"] != self._identity:
             raise UserError(
                 f"the checkpoint in {self._folder} belongs to config {notes['identity']}, "
-                f"not {self._identity}: give another --output, or undo the change of config"
+                f"not {self._identity}: give another output folder, or undo the change of "
+                "config"
             )
         return notes
 

@@ -76,7 +76,7 @@ def test_checkpoints_of_another_config(experiment, finished, tmp_path):
     assert refusal(other, tmp_path) == (
         f"the checkpoint in {tmp_path / 'joint/checkpoints'} belongs to config "
         f"{config_hash(experiment)}/joint, not {config_hash(other)}/joint: give another "
-        "--output, or undo the change of config"
+        "output folder, or undo the change of config"
     )
 
 

@@ -70,8 +70,8 @@ def test_the_checkpoint_of_another_config_is_refused(folder):
     with pytest.raises(UserError) as error:
         Checkpoints(folder, "yours").notes()
     assert str(error.value) == (
-        f"the checkpoint in {folder} belongs to config mine, not yours: give another --output, "
-        "or undo the change of config"
+        f"the checkpoint in {folder} belongs to config mine, not yours: give another output "
+        "folder, or undo the change of config"
     )
     assert_same_bits(Checkpoints(folder, "mine").load(TREE).tree, TREE)
 
