@@ -18,10 +18,12 @@ def add(commands: Any) -> None:
     source = "a folder, owner/name on the Hugging Face Hub, or a llama2.c file"
     command.add_argument("--model", required=True, metavar="PATH_OR_NAME", help=source)
     command.add_argument("--prompt", required=True, metavar="TEXT", help="to go on from")
-    command.add_argument("--tokens", type=number, default=64, metavar="N", help="at most")
+    command.add_argument(
+        "--tokens", type=number, default=64, metavar="N", help="at most (default: 64)"
+    )
     command.add_argument("--seed", type=int, default=0, help="of the sampling")
     command.add_argument("--page", metavar="FILE.html", help="write the text as a heat map")
-    command.add_argument("--repeats", type=number, default=5, help="timed calls of each side")
+    command.add_argument("--repeats", type=number, default=5, help="timed calls (default: 5)")
     command.add_argument("--json", action="store_true", help="print tokens and speed")
     _add_exits(command)
     _add_sampling(command)
@@ -32,10 +34,10 @@ def _add_exits(command: Parser) -> None:
     exits.add_argument(
         "--threshold", type=float, metavar="T", help="a token stops above it (default: never)"
     )
-    exits.add_argument("--confidence", default="max_prob", metavar="NAME", help="e.g. learned")
-    exits.add_argument(
-        "--policy", metavar="NAME", help="for skipped blocks: propagate, copy or recompute"
-    )
+    confidence = "compared with it, e.g. learned (default: max_prob)"
+    exits.add_argument("--confidence", metavar="NAME", help=confidence)
+    policy = "for skipped blocks: propagate (default), copy or recompute"
+    exits.add_argument("--policy", metavar="NAME", help=policy)
     exits.add_argument(
         "--draft",
         type=number,
@@ -58,12 +60,15 @@ def generate(arguments: Namespace) -> None:
     from ee_jax.report.heat import summary, write_heat
     from ee_jax.runs.generate.story import Story
 
-    story = Story(_request(arguments), Display())
+    request, display = _request(arguments), Display()
+    story = Story(request, display)
     coloured = sys.stdout.isatty() and not arguments.json
     if not arguments.json:
         _stream(story, write_heat(story.layers) if coloured else _plain)
     if not (coloured or arguments.json or arguments.page):
         return
+    if request.draft is None and not request.exits_early:
+        display.say("every token runs all blocks: give a --threshold below 1, or --draft")
     record = story.record(arguments.repeats)
     if arguments.json:
         print(json.dumps(record))
@@ -93,19 +98,30 @@ def _plain(text: str, depth: int | None) -> None:
 def _request(arguments: Namespace) -> Any:
     from ee_jax.runs.generate.request import Request
 
-    if arguments.draft and arguments.policy:
-        raise UserError("--draft skips no block in the end: leave out --policy")
+    _check(arguments)
     return Request(
         model=arguments.model,
         prompt=arguments.prompt,
         tokens=arguments.tokens,
         threshold=arguments.threshold,
-        confidence=arguments.confidence,
+        confidence=arguments.confidence or "max_prob",
         policy=arguments.policy or "propagate",
         draft=arguments.draft,
         sampling=_sampling(arguments),
         seed=arguments.seed,
     )
+
+
+def _check(arguments: Namespace) -> None:
+    """What is asked in vain, and a page that could not be written."""
+    if arguments.draft and arguments.policy:
+        raise UserError("--draft skips no block in the end: leave out --policy")
+    for name in ("confidence", "policy"):
+        if getattr(arguments, name) and arguments.threshold is None:
+            raise UserError(f"--{name} does nothing without --threshold: give one, e.g. 0.9")
+    page = Path(arguments.page or "page.html")
+    if page.is_dir() or not page.parent.is_dir():
+        raise UserError(f"--page {page}: give a file in a folder that is there")
 
 
 def _sampling(arguments: Namespace) -> Any:

@@ -10,7 +10,7 @@ from ee_jax.report.results import Point, Results, Strategy, is_known, stops_earl
 
 POINT = (
     "confidence", "policy", "threshold", "perplexity", "agreement", "mean_depth",
-    "ideal_speedup",
+    "ideal_speedup", "flops_speedup",
 )  # fmt: skip
 SPECULATION = ("speedup", "acceptance", "depth", "drafted", "batch")
 

@@ -30,8 +30,8 @@ def headline(record: Results) -> str:
     fast = f"{text.number(speed['measured_speedup'])} times as fast as all {record['blocks']}"
     if record["draft"] is None:
         return f"{text.number(speed['mean_depth'])} blocks a token: {fast}."
-    accepted = f"{text.percent(speed['acceptance'])} % of the drafts accepted"
-    return f"{accepted}, {text.number(speed['tokens_a_pass'])} tokens a pass: {fast}."
+    accepted, a_pass = text.drafts(speed["acceptance"]), text.number(speed["tokens_a_pass"])
+    return f"{accepted[0].upper()}{accepted[1:]}, {a_pass} tokens a pass: {fast}."
 
 
 def _shown(token: dict[str, Any], layers: list[int]) -> dict[str, Any]:
@@ -68,7 +68,8 @@ def _speed(record: Results) -> Iterator[tuple[str, str]]:
     if record["draft"] is None:
         yield "mean depth", f"{text.number(speed['mean_depth'])} of {record['blocks']}"
     else:
-        yield "drafts accepted", f"{text.percent(speed['acceptance'])} %"
+        share = speed["acceptance"]
+        yield "drafts accepted", "none made" if share is None else f"{text.percent(share)} %"
         yield "tokens a pass", text.number(speed["tokens_a_pass"])
     yield "ideal speed-up", text.number(speed["ideal_speedup"])
     if record["draft"] is None:

@@ -62,6 +62,7 @@ def numbers(record: Results) -> str:
         f"{text.number(speed['ideal_speedup'])} ideal"
     )
     if record["draft"] is not None:
-        return f"{fast}; {text.percent(speed['acceptance'])} % of the drafts accepted; {gain}"
+        a_pass = f"{text.number(speed['tokens_a_pass'])} tokens a pass"
+        return f"{fast}; {text.drafts(speed['acceptance'])}, {a_pass}; {gain}"
     flops = f"{text.number(speed['flops_speedup'])} FLOPs"
     return f"{fast}; mean depth {text.number(speed['mean_depth'])}; {gain}, {flops}"

@@ -80,6 +80,11 @@ def speedup(point: Point, batch: int) -> str:
     return number(value) if gains(point, batch) else f"{number(value)}, {NO_GAIN}"
 
 
+def drafts(accepted: float | None) -> str:
+    """What came of the drafts: the share accepted, where any was made."""
+    return "no drafts" if accepted is None else f"{percent(accepted)} % of the drafts accepted"
+
+
 def checksums(of_splits: Mapping[str, str]) -> str:
     """The beginning of each split's."""
     return ", ".join(

@@ -18,6 +18,7 @@ def point(confidence, policy, threshold, perplexity, depth):
         "agreement": 1 - (threshold < 1) * 0.1,
         "mean_depth": depth,
         "ideal_speedup": 4 / depth,
+        "flops_speedup": 0.9 * 4 / depth,
         "exit_counts": [],
     }
 

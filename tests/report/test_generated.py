@@ -91,7 +91,14 @@ def test_a_speculated_text_has_no_depths(speculated):
         ("t0", None), ("t1", None), ("t2", None),
     ]  # fmt: skip
     assert headline(speculated).startswith("50.0 % of the drafts accepted, 3.00 tokens a pass")
-    assert "50.0 % of the drafts accepted" in numbers(speculated)
+    assert "50.0 % of the drafts accepted, 3.00 tokens a pass; " in numbers(speculated)
+
+
+def test_drafts_that_were_never_sure_enough_to_be_made(speculated):
+    speculated["speed"] |= {"acceptance": None, "tokens_a_pass": 1.0}
+    assert headline(speculated).startswith("No drafts, 1.00 tokens a pass")
+    assert "; no drafts, 1.00 tokens a pass; " in numbers(speculated)
+    assert "<dd>none made</dd>" in page(speculated)
 
 
 def test_one_line_of_numbers(record):

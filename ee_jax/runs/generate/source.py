@@ -9,9 +9,10 @@ from tokenizers import Tokenizer
 from ee_jax.data.bpe import BETWEEN
 from ee_jax.data.llama2c import llama2c_tokenizer_beside
 from ee_jax.data.text import check_vocabulary, load_tokenizer
+from ee_jax.errors import UserError
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.export import EXITS
-from ee_jax.models.files import find_weights
+from ee_jax.models.files import find_weights, has_weights
 from ee_jax.models.language import LanguageDesign, LanguageModel
 from ee_jax.models.language_files import (
     import_language,
@@ -45,6 +46,7 @@ def open_source(name: str, lens: bool) -> Source:
         config, values = read_language(name)
         tokenizer = llama2c_tokenizer_beside(path, config.vocabulary)
         return Source(_without_exits(config, values, lens), False, tokenizer, _ends(tokenizer))
+    _check_not_a_run(path)
     folder = find_weights(name)
     trained = (folder / EXITS).is_file()
     if trained:
@@ -54,6 +56,15 @@ def open_source(name: str, lens: bool) -> Source:
     tokenizer = load_tokenizer(folder)
     check_vocabulary(tokenizer, model.backbone.config.vocabulary, folder)
     return Source(model, trained, tokenizer, _ends(tokenizer, folder / "config.json"))
+
+
+def _check_not_a_run(path: Path) -> None:
+    """Raises UserError for the folder of a run or of a strategy: the models lie below."""
+    if has_weights(path):
+        return
+    below = [*path.glob("model"), *sorted(path.glob("*/model"))]
+    if models := [folder for folder in below if has_weights(folder)]:
+        raise UserError(f"{path} holds no weights: give {' or '.join(map(str, models))}")
 
 
 def _without_exits(config: Architecture, values: Parameters, lens: bool) -> LanguageModel:

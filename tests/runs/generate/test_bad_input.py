@@ -1,6 +1,7 @@
 """What can be wrong with a request and a model: one line, before anything is compiled."""
 
 import json
+import shutil
 import struct
 
 import pytest
@@ -85,6 +86,12 @@ def test_a_tokenizer_with_other_ids(copied):
 def test_no_tokenizer(copied):
     (copied / "tokenizer.json").unlink()
     assert error_of(copied).startswith(f"no tokenizer.json in {copied}: ")
+
+
+def test_the_folder_of_a_run_names_its_models(copied, tmp_path):
+    model = shutil.copytree(copied, tmp_path / "run" / "joint" / "model")
+    for folder in (tmp_path / "run", tmp_path / "run" / "joint"):
+        assert error_of(folder) == f"{folder} holds no weights: give {model}"
 
 
 def test_a_llama2c_file_needs_its_tokenizer_beside_it(tmp_path):

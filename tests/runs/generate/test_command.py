@@ -32,9 +32,10 @@ def test_a_terminal_sees_colours_and_numbers(exported, monkeypatch, capsys):
     monkeypatch.setenv("TERM", "xterm-256color")
     main(["generate", "--model", str(exported), "--prompt", "a cat", "--tokens", "5",
           "--repeats", "1"])  # fmt: skip
-    out = capsys.readouterr().out
+    out, err = capsys.readouterr()
     assert out.startswith("a cat\x1b[38;2;214;90;60m")
     assert "tokens/s" in out
+    assert "every token runs all blocks: give a --threshold below 1" in " ".join(err.split())
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,11 @@ def test_a_terminal_sees_colours_and_numbers(exported, monkeypatch, capsys):
         ("--temperature -1", "temperature -1.0: it is 0 (greedy) or above"),
         ("--top-p 2", "top_p 2.0: it is above 0"),
         ("--tokens 0", "argument --tokens: '0' is no whole number above 0"),
+        ("--confidence margin", "--confidence does nothing without --threshold: give one"),
+        ("--draft 1 --confidence margin", "--confidence does nothing without --threshold"),
+        ("--policy copy", "--policy does nothing without --threshold: give one"),
+        ("--page /nowhere/page.html", "--page /nowhere/page.html: give a file in a folder"),
+        ("--page .", "--page .: give a file in a folder that is there"),
         ("--threshold 2", "--threshold 2.0: it is from 0 to 1"),
     ],
 )
