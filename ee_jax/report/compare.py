@@ -6,7 +6,7 @@ from ee_jax.errors import UserError
 from ee_jax.report.compare_encoders import encoder_comparison
 from ee_jax.report.compare_language import language_comparison
 from ee_jax.report.render import Table
-from ee_jax.report.results import Results, is_language
+from ee_jax.report.results import Results, is_language, labels
 
 
 def comparison(
@@ -17,22 +17,22 @@ def comparison(
     Args:
       tolerance: what may be lost against the strategy's own full model: 0.01 is a point of an
         encoder's quality, and a perplexity that is 1 % higher.
-      calibration: for encoders, a label such as "ltt 2 %"; the points that it chose are shown.
+      calibration: a label such as "ltt 2 %": what it chose without the test split is shown
+        instead.
 
     Raises:
       UserError: encoders and language models are mixed, or no run has the calibration.
     """
     languages = [results["name"] for results in runs if is_language(results)]
-    if not languages:
-        return encoder_comparison(runs, tolerance, calibration)
-    if len(languages) < len(runs):
+    if languages and len(languages) < len(runs):
         raise UserError(
             f"run `{languages[0]}` is of a language model, others are of encoders: compare "
             "each kind by itself"
         )
-    if calibration is not None:
+    known = list(dict.fromkeys(label for results in runs for label in labels(results)))
+    if calibration is not None and calibration not in known:
         raise UserError(
-            f"language models have no calibration `{calibration}`: leave --calibration out, "
-            "--tolerance says what may be lost"
+            f"no calibration `{calibration}` in these runs: choose from {', '.join(known)}"
         )
-    return language_comparison(runs, tolerance)
+    compare = language_comparison if languages else encoder_comparison
+    return compare(runs, tolerance, calibration)

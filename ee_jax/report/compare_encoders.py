@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ee_jax.errors import UserError
 from ee_jax.report import metrics, text
 from ee_jax.report.comparable import notes
 from ee_jax.report.render import Column, Row, Table
@@ -16,7 +15,6 @@ from ee_jax.report.results import (
     chosen,
     difference,
     gains,
-    labels,
     measured,
 )
 
@@ -31,15 +29,7 @@ def encoder_comparison(
 
     The fastest point that loses at most `tolerance` on the test split; or the one that
     `calibration` chose without it, a label such as "ltt 2 %".
-
-    Raises:
-      UserError: no run has the calibration.
     """
-    known = list(dict.fromkeys(label for results in runs for label in labels(results)))
-    if calibration is not None and calibration not in known:
-        raise UserError(
-            f"no calibration `{calibration}` in these runs: choose from {', '.join(known)}"
-        )
     timed = sorted({batch for results in runs for batch in batches(results)})
     pick = _fastest(tolerance) if calibration is None else _chosen(calibration)
     rows = [

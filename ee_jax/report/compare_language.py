@@ -1,6 +1,7 @@
 """Language models' runs side by side: perplexity, depth, and what self-speculation gains."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ee_jax.report import text
@@ -13,27 +14,37 @@ POINT = (
     "ideal_speedup", "flops_speedup",
 )  # fmt: skip
 SPECULATION = ("speedup", "acceptance", "depth", "drafted", "batch")
+Pick = Callable[[Strategy], Point | None]
 
 
-def language_comparison(runs: Sequence[Results], tolerance: float) -> Table:
-    """Each strategy's full model, its least depth near it, and its fastest self-speculation."""
-    rows = [
-        _row(results, name, tolerance) for results in runs for name in results["strategies"]
-    ]
+def language_comparison(
+    runs: Sequence[Results], tolerance: float, calibration: str | None
+) -> Table:
+    """Each strategy's full model, its least depth near it, and its fastest self-speculation.
+
+    The least depth that loses at most `tolerance` on the test split; or the least that
+    `calibration` chose without it, a label such as "ltt 2 %".
+    """
+    near = calibration is None
+    pick = partial(_shallowest, tolerance) if near else partial(_chosen, calibration)
+    rows = [_row(results, name, pick) for results in runs for name in results["strategies"]]
     speculates = any(row["speculation_speedup"] is not None for row in rows)
     return Table(
         "Runs compared",
-        _columns(speculates),
+        _columns(text.NO_GAIN if near else text.DASH, speculates),
         tuple(rows),
-        (*_said(tolerance, speculates), *notes(runs)),
+        (*_said(tolerance, calibration, speculates), *notes(runs)),
     )
 
 
-def _said(tolerance: float, speculates: bool) -> list[str]:
+def _said(tolerance: float, calibration: str | None, speculates: bool) -> list[str]:
+    picked = f"whose perplexity is at most {text.share(tolerance)} higher"
+    if calibration is not None:
+        picked = f"that {calibration} chose on the calibration split"
     near = (
-        "Full model: its perplexity on the test split. Beside it, the least mean depth whose "
-        f"perplexity is at most {text.share(tolerance)} higher: where tokens stop, how many of "
-        "them the full model predicts alike, and blocks / mean depth, the ideal speed-up."
+        "Full model: its perplexity on the test split. Beside it, the least mean depth "
+        f"{picked}: where tokens stop, how many of them the full model predicts alike, and "
+        "blocks / mean depth, the ideal speed-up."
     )
     drafting = (
         "Drafting: the largest measured speed-up of self-speculation over plain decoding, and "
@@ -42,7 +53,7 @@ def _said(tolerance: float, speculates: bool) -> list[str]:
     return [near, drafting] if speculates else [near]
 
 
-def shallowest(strategy: Strategy, tolerance: float) -> Point | None:
+def _shallowest(tolerance: float, strategy: Strategy) -> Point | None:
     """The point of least mean depth within (1 + `tolerance`) times the full perplexity.
 
     None where no such point stops early.
@@ -53,15 +64,30 @@ def shallowest(strategy: Strategy, tolerance: float) -> Point | None:
     return min(fit, key=lambda p: (p["mean_depth"], p["perplexity"]), default=None)
 
 
-def fastest(strategy: Strategy) -> Mapping[str, Any] | None:
+def _chosen(label: str, strategy: Strategy) -> Point | None:
+    """The point that a calibration chose; of its confidences and policies, the least depth.
+
+    The calibration split picks it. None where the strategy has no such calibration.
+    """
+    own = [choice for choice in strategy["calibrated"] if choice["label"] == label]
+    if not own:
+        return None
+    best = min(own, key=lambda choice: choice["calibration_mean_depth"])
+    points = (p for p in strategy["points"] if label in p["calibrated_for"])
+    return next(
+        p for p in points if all(p[key] == best[key] for key in ("confidence", "policy"))
+    )
+
+
+def _fastest(strategy: Strategy) -> Mapping[str, Any] | None:
     """The largest speed-up by self-speculation that gave the full model's tokens."""
     exact = [s for s in strategy["speculation"] if s["same_tokens"] and is_known(s["speedup"])]
     return max(exact, key=lambda s: s["speedup"], default=None)
 
 
-def _row(results: Results, name: str, tolerance: float) -> Row:
+def _row(results: Results, name: str, pick: Pick) -> Row:
     strategy, data = results["strategies"][name], results["data"]
-    point, speculation = shallowest(strategy, tolerance) or {}, fastest(strategy) or {}
+    point, speculation = pick(strategy) or {}, _fastest(strategy) or {}
     return {
         "run": results["name"],
         "strategy": name,
@@ -75,7 +101,7 @@ def _row(results: Results, name: str, tolerance: float) -> Row:
     }
 
 
-def _columns(speculates: bool) -> tuple[Column, ...]:
+def _columns(no_point: str, speculates: bool) -> tuple[Column, ...]:
     speculation = (
         Column("drafting speed-up", _drafting),
         Column("accepted %", lambda r: text.percent(r["speculation_acceptance"])),
@@ -84,7 +110,7 @@ def _columns(speculates: bool) -> tuple[Column, ...]:
         Column("run", lambda r: r["run"], is_text=True),
         Column("strategy", lambda r: r["strategy"], is_text=True),
         Column("full model", lambda r: text.number(r["full_perplexity"])),
-        Column("stops above", _rule, is_text=True),
+        Column("stops above", lambda r: _rule(r) or no_point, is_text=True),
         Column("like full %", lambda r: text.percent(r["agreement"])),
         Column("mean depth", _depth),
         Column("ideal", lambda r: text.number(r["ideal_speedup"])),
@@ -95,8 +121,11 @@ def _columns(speculates: bool) -> tuple[Column, ...]:
 
 
 def _rule(row: Row) -> str:
+    """Empty where there is no point."""
     if row["confidence"] is None:
-        return text.NO_GAIN
+        return ""
+    if row["threshold"] >= 1:
+        return "full model"
     return f"{row['confidence']} {text.threshold(row['threshold'])}, {row['policy']}"
 
 

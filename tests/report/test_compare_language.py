@@ -9,7 +9,7 @@ from ee_jax.report import text
 from ee_jax.report.compare import comparison
 
 
-def point(confidence, policy, threshold, perplexity, depth):
+def point(confidence, policy, threshold, perplexity, depth, calibrated_for=()):
     return {
         "confidence": confidence,
         "policy": policy,
@@ -20,6 +20,17 @@ def point(confidence, policy, threshold, perplexity, depth):
         "ideal_speedup": 4 / depth,
         "flops_speedup": 0.9 * 4 / depth,
         "exit_counts": [],
+        "calibrated_for": [*calibrated_for],
+    }
+
+
+def choice(label, confidence, policy, threshold, depth):
+    return {
+        "label": label,
+        "confidence": confidence,
+        "policy": policy,
+        "threshold": threshold,
+        "calibration_mean_depth": depth,
     }
 
 
@@ -40,11 +51,16 @@ DISTILL = {
     "tokens": 2048,
     "points": [
         point("max_prob", "propagate", 0.5, 3.45, 1.6),
-        point("max_prob", "propagate", 0.9, 3.03, 3.2),
-        point("max_prob", "propagate", 1.0, 3.0, 4.0),
+        point("max_prob", "propagate", 0.9, 3.03, 3.2, ["ltt 5 %"]),
+        point("max_prob", "propagate", 1.0, 3.0, 4.0, ["ltt 2 %"]),
         point("margin", "copy", 0.9, 3.02, 2.5),
-        point("margin", "copy", 0.5, 9.0, 1.0),
+        point("margin", "copy", 0.5, 9.0, 1.0, ["ltt 5 %"]),
         point("margin", "propagate", 0.9, 3.01, 2.5),
+    ],
+    "calibrated": [
+        choice("ltt 2 %", "max_prob", "propagate", 1.0, 4.0),
+        choice("ltt 5 %", "margin", "copy", 0.5, 3.5),  # unlike 1.0 on the test split
+        choice("ltt 5 %", "max_prob", "propagate", 0.9, 3.1),
     ],
     "speculation": [
         speculation(1, 1.31, 0.625),
@@ -60,6 +76,7 @@ FROZEN = {
         point("max_prob", "propagate", 0.99, 2.5, 3.9999),  # hardly a token stops
         point("max_prob", "propagate", 1.0, 2.5, 4.0),
     ],
+    "calibrated": [],
     "speculation": [speculation(1, 0.8, None)],
 }
 RESULTS = {
@@ -133,6 +150,18 @@ def test_what_keeps_runs_from_being_compared(results):
     )
 
 
-def test_a_calibration_is_refused(results):
-    with pytest.raises(UserError, match="language models have no calibration `ltt 2 %`"):
-        comparison([results], calibration="ltt 2 %")
+def test_the_points_that_a_calibration_chose(results):
+    """ltt 5 %: the least depth is picked on the calibration split, whatever the test says."""
+    table = comparison([results], calibration="ltt 5 %")
+    assert "that ltt 5 % chose on the calibration split" in table.notes[0]
+    distill, frozen = table.cells()
+    assert distill[3:7] == ["max_prob 0.90, propagate", "90.0", "3.20/4", "1.25"]
+    assert frozen[3:7] == [text.DASH] * 4
+    full = comparison([results], calibration="ltt 2 %").cells()[0]
+    assert full[3:7] == ["full model", "100.0", "4.00/4", "1.00"]
+
+
+def test_an_unknown_calibration_is_one_line(results):
+    known = "ltt 2 %, ltt 5 %"
+    with pytest.raises(UserError, match=f"no calibration `ltt` in .* choose from {known}"):
+        comparison([results], calibration="ltt")
