@@ -22,9 +22,14 @@ class Placed(NamedTuple):
 def embed(
     model: LanguageModel, ids_BT: Int[Array, "B T"], position_BT: Int[Array, "B T"]
 ) -> Float[Array, "B T D"]:
-    """Hidden states before the first block."""
+    """Hidden states before the first block.
+
+    A row that waits for others may run past the context. What it makes there is thrown away,
+    but must be a number: a NaN would reach others through the slot that it is written to.
+    """
     tokens = Tokens(ids_BT, jnp.ones(ids_BT.shape, bool))
-    return model.backbone.embedding(tokens, position_BT)
+    last = model.backbone.config.max_length - 1
+    return model.backbone.embedding(tokens, jnp.minimum(position_BT, last))
 
 
 def run_blocks(

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from ee_jax.generation.decoder import Decoder
-from ee_jax.generation.programs import Static
+from ee_jax.generation.programs import Speculation, Static
+from ee_jax.models.language import LanguageDesign
+from ee_jax.models.language_files import with_exits
+from ee_jax.models.parameters import parameters
 from ee_jax.tokens import Tokens
 from tests.models.golden_models import golden_language
 
@@ -23,6 +26,18 @@ def test_decoding_says_what_the_whole_text_says(name):
         text = jnp.asarray([[*prompt, *ids_N]])
         said_T = full(text)[0].argmax(-1)
         np.testing.assert_array_equal(said_T[len(prompt) - 1 : -1], ids_N)
+
+
+def test_drafts_of_rows_at_the_end_of_their_context():
+    """A row runs past it while others draft: learned positions that do not exist are no NaN."""
+    golden = golden_language("gpt2")
+    config = golden.backbone.config
+    model = with_exits(config, parameters(golden), LanguageDesign((1, 2, config.blocks)))
+    decoder, tokens = Decoder(model), 16
+    prompts = [[3] * (config.max_length - tokens), *PROMPTS]
+    plain = decoder.run(Static(2), None, prompts, tokens)
+    draft = decoder.run(Speculation(0, 8), None, prompts, tokens)
+    np.testing.assert_array_equal(draft.ids_BN, plain.ids_BN)
 
 
 def whole(ids_BT):
