@@ -1,5 +1,6 @@
 """From logits to the next token."""
 
+import math
 from dataclasses import dataclass
 
 import chex
@@ -19,8 +20,10 @@ class Sampling:
     top_p: float = 1.0  # only the likeliest that together reach this probability
 
     def __post_init__(self):
-        if self.temperature < 0:
-            raise UserError(f"temperature {self.temperature}: it is 0 (greedy) or above")
+        if not 0 <= self.temperature < math.inf:
+            raise UserError(
+                f"temperature {self.temperature}: it is 0 (greedy), or a number above"
+            )
         if self.top_k < 0:
             raise UserError(f"top_k {self.top_k}: it is 0 (all tokens) or above")
         if not 0 < self.top_p <= 1:
