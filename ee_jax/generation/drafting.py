@@ -10,6 +10,7 @@ from ee_jax.generation.conditional import when
 from ee_jax.generation.rules import RuleAt
 from ee_jax.generation.sampling import Sampling, draw, keys_at, log_probabilities
 from ee_jax.generation.segment import embed, run_blocks
+from ee_jax.generation.tokens import Ends, is_stop
 from ee_jax.models.cache import Cache
 from ee_jax.models.heads import Answer
 from ee_jax.models.language import LanguageModel
@@ -45,16 +46,18 @@ def draft_tokens(
     token_B: Int[Array, " B"],
     position_B: Int[Array, " B"],
     count_B: Int[Array, " B"],
-    room_B: Int[Array, " B"],
+    ends: Ends,
     going_B: Bool[Array, " B"],
     key_B: PRNGKeyArray,
 ) -> Draft:
     """Drafts until no row goes on, `cache` being that of the exit's blocks.
 
-    A row drafts no more than `room_B`: drafts beyond its limit could never be taken.
-    The first blocks run on each row's last draft too, so that the others can go on from there.
+    A row, which has `count_B` tokens, drafts none beyond its limit or after a stop token: they
+    could never be taken. The first blocks run on each row's last draft too, but for a stop
+    token, so that the others can go on from there.
     """
     depth = model.design.layers[drafter.exit]
+    room_B = ends.limit_B - count_B - 1  # a token follows the drafts
 
     def turn(draft: Draft) -> Draft:
         at_B1 = (position_B + draft.at)[:, None]
@@ -67,7 +70,8 @@ def draft_tokens(
         def propose(draft: Draft) -> Draft:
             answer = model.answer(drafter.exit, hidden_B1D[:, 0])
             goes_on_B = _is_sure(drafter, answer, count_B + draft.at) & (draft.at < room_B)
-            return _propose(draft, answer, goes_on_B, keys_at(key_B, at_B1[:, 0]), sampling)
+            here_B = keys_at(key_B, at_B1[:, 0])
+            return _propose(draft, answer, goes_on_B, here_B, sampling, ends.stop_S)
 
         draft = when(draft.at < drafter.drafts, propose, draft)
         return draft._replace(at=draft.at + 1)
@@ -98,7 +102,12 @@ def _is_sure(drafter: Drafter, answer: Answer, count_B: Array) -> Bool[Array, " 
 
 
 def _propose(
-    draft: Draft, answer: Answer, goes_on_B: Array, key_B: PRNGKeyArray, sampling: Sampling
+    draft: Draft,
+    answer: Answer,
+    goes_on_B: Array,
+    key_B: PRNGKeyArray,
+    sampling: Sampling,
+    stop_S: Array,
 ) -> Draft:
     key_B = jax.vmap(jax.random.fold_in, (0, None))(key_B, 0)
     token_B = jax.vmap(lambda key, x: draw(key, x, sampling))(key_B, answer.logits)
@@ -106,7 +115,7 @@ def _propose(
     going_B = draft.going_B & goes_on_B
     return draft._replace(
         token_B=token_B,
-        going_B=going_B,
+        going_B=going_B & ~is_stop(token_B, stop_S),
         ids_Bk=_put(draft.ids_Bk, token_B[:, None], draft.at),
         log_p_BkV=_put(draft.log_p_BkV, log_p_BV[:, None], draft.at),
         drafted_B=draft.drafted_B + going_B,

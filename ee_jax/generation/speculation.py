@@ -15,7 +15,7 @@ from ee_jax.generation.acceptance import verify
 from ee_jax.generation.drafting import Draft, Drafter, draft_tokens
 from ee_jax.generation.sampling import Sampling, keys_at, log_probabilities, row_keys
 from ee_jax.generation.segment import run_blocks
-from ee_jax.generation.tokens import Ends, Request
+from ee_jax.generation.tokens import Ends, Request, is_stop
 from ee_jax.models.cache import Cache
 from ee_jax.models.language import LanguageModel
 
@@ -70,10 +70,9 @@ def speculate(
 
     def turn(place: Place) -> Place:
         going_B = going(place)
-        room_B = ends.limit_B - place.out.length_B - 1  # a token follows the drafts
         draft = draft_tokens(
             model, drafter, sampling, place.cache[:depth], place.token_B, place.position_B,
-            place.out.length_B, room_B, going_B, place.key_B,
+            place.out.length_B, ends, going_B, place.key_B,
         )  # fmt: skip
         return _settle(model, depth, place, draft, going_B, ends, sampling)
 
@@ -121,7 +120,7 @@ def _count(
 ) -> tuple[Int[Array, " B"], Bool[Array, " B"]]:
     """How many of the round's tokens stay, up to a stop token or the limit; who has ended."""
     step_1j, room_B = jnp.arange(ids_Bj.shape[1])[None], ends.limit_B - length_B
-    stop_Bj = (ids_Bj[..., None] == ends.stop_S[None, None]).any(-1)
+    stop_Bj = is_stop(ids_Bj, ends.stop_S)
     to_stop_B = jnp.where(stop_Bj, step_1j + 1, step_1j.size + 1).min(1)
     count_B = jnp.minimum(jnp.minimum(taken_B + 1, to_stop_B), room_B)
     return count_B, (count_B == to_stop_B) | (count_B == room_B)

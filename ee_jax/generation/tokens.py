@@ -27,6 +27,11 @@ class Ends(NamedTuple):
     limit_B: Int[Array, " B"]  # tokens at most, N or fewer
 
 
+def is_stop(ids: Int[Array, "*B"], stop_S: Int[Array, " S"]) -> Bool[Array, "*B"]:
+    """Which ids end a row."""
+    return (ids[..., None] == jnp.expand_dims(stop_S, range(ids.ndim))).any(-1)
+
+
 class Request(NamedTuple):
     """What to go on from, and how far."""
 
@@ -83,7 +88,7 @@ def decode(
         draw_B = jax.vmap(lambda key, logits: draw(key, logits, sampling))
         token_B = draw_B(keys_at(key_B, position_B), stopped.logits_BC)
         out = _put(out, count, ended_B, token_B, stopped)
-        stop_B = (token_B[:, None] == ends.stop_S[None]).any(1)
+        stop_B = is_stop(token_B, ends.stop_S)
         ended_B = ended_B | stop_B | (count + 1 >= ends.limit_B)
         return Stream(memory, token_B, position_B + 1, count + 1, ended_B, key_B, out)
 

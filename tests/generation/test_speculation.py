@@ -1,5 +1,7 @@
 """Self-speculation loses nothing: the same tokens, or tokens of the same distribution."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -81,6 +83,25 @@ def test_rows_end_at_their_stop_token_in_the_middle_of_a_round(decoder, full, mo
     np.testing.assert_array_equal(out.ids_BN, plain.ids_BN)
     np.testing.assert_array_equal(out.length_B, plain.length_B)
     assert out.length_B[0] <= 5
+
+
+def test_no_draft_is_made_after_a_stop_token(decoder, monkeypatch):
+    """The first draft that is taken, of a round that has more, is made a stop token."""
+    before, after = find_taken_draft(decoder)
+    stop = int(after.ids_BN[0, before.length_B[0]])
+    assert stop not in after.ids_BN[0, : before.length_B[0]]
+    monkeypatch.setattr(decoder, "stops", (stop, stop))
+    out = decoder.run(SOME, ALL, PROMPTS[:1], TOKENS)
+    assert out.length_B == before.length_B + 1
+    assert out.drafted_B == before.drafted_B + 1
+    assert out.accepted_B == before.accepted_B + 1
+
+
+def find_taken_draft(decoder):
+    """What there is before and after a round in which a draft is taken, not the first one."""
+    parts = list(decoder.stream(SOME, ALL, PROMPTS[:1], TOKENS, every=1))
+    pairs = itertools.pairwise(parts)
+    return next(pair for pair in pairs if pair[1].accepted_B > pair[0].accepted_B)
 
 
 def test_tokens_a_few_at_a_time_are_the_same(decoder, full):
