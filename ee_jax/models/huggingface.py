@@ -10,10 +10,19 @@ from flax import nnx
 from ee_jax.errors import UserError
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.families import FAMILIES
-from ee_jax.models.families.family import Config, Tensors
+from ee_jax.models.families.family import (
+    Config,
+    Family,
+    Tensors,
+    check_sizes,
+    refuse_others,
+)
 from ee_jax.models.files import read_tensors
 from ee_jax.models.parameters import Parameters, bind, parameters
 from ee_jax.models.transformer import Transformer
+
+# Masks and tables that older checkpoints keep in their blocks, and that nothing learns.
+BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
 
 
 def read_architecture(folder: Path) -> Architecture:
@@ -21,12 +30,15 @@ def read_architecture(folder: Path) -> Architecture:
     path = folder / "config.json"
     try:
         given = json.loads(path.read_text())
-        return FAMILIES[given["model_type"]].read(given)
+        refuse_others(given, quantization_config=None)
+        config = FAMILIES[given["model_type"]].read(given)
+        check_sizes(config)
+        return config
     except FileNotFoundError:
         raise UserError(
             f"{path} is missing: copy it from where the weights came from"
         ) from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
         raise UserError(
             f"{path} does not describe a model of {sorted(FAMILIES)}: {error!r}"
         ) from None
@@ -57,7 +69,7 @@ def from_tensors(
     given = {family.bare(name): own for name, own in family.unpack(tensors).items()}
     names = {path: family.bare(name) for path, name in family.names(config, wanted).items()}
     values = {path: _turned(path, given[name]) for path, name in names.items() if name in given}
-    if wrong := _misfits(wanted, values, names):
+    if wrong := _misfits(wanted, values, names) + _surplus(family, given, names):
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise UserError(
             f"the weights in {where} do not fit its config.json: {', '.join(wrong[:3])}{more}; "
@@ -72,14 +84,26 @@ def _turned(path: str, tensor: np.ndarray) -> np.ndarray:
 
 
 def _misfits(wanted: Parameters, values: Tensors, names: dict[str, str]) -> list[str]:
-    """The tensors that are missing or of another shape, each with what is wrong."""
+    """The tensors that are missing or of another kind, each with what is wrong."""
     wrong = []
     for path, value in wanted.items():
         if path not in values:
             wrong.append(f"{names[path]} (missing)")
         elif values[path].shape != value.shape:
             wrong.append(f"{names[path]} ({values[path].shape}, not {value.shape})")
+        elif not jnp.issubdtype(values[path].dtype, jnp.floating):
+            wrong.append(f"{names[path]} ({values[path].dtype}, no floats)")
     return wrong
+
+
+def _surplus(family: Family, given: Tensors, names: dict[str, str]) -> list[str]:
+    """Tensors of blocks that the architecture has no place for: a bias, a block more."""
+    blocks = family.stem.split("{}")[0]
+    return [
+        f"{name} (surplus)"
+        for name in sorted(given.keys() - set(names.values()))
+        if name.startswith(blocks) and not name.endswith(BUFFERS)
+    ]
 
 
 def load_backbone(folder: Path) -> Transformer:

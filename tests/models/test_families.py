@@ -1,5 +1,7 @@
 """What a `config.json` says of the architecture, and the variants that are refused."""
 
+import json
+
 import pytest
 
 from ee_jax.errors import UserError
@@ -43,6 +45,19 @@ def changed(name, path, **change):
         ),
         ("llama", {"partial_rotary_factor": 0.5}, "partial_rotary_factor is 0.5"),
         ("qwen2", {"use_sliding_window": True}, "use_sliding_window is True"),
+        ("qwen3", {"layer_types": ["sliding_attention"]}, "layer_types has sliding_attention"),
+        ("llama", {"quantization_config": {"load_in_8bit": True}}, "quantization_config is {"),
+        ("llama", {"rope_scaling": "linear"}, "'str' object"),
+        ("llama", {"rope_scaling": {"type": "linear", "factor": "2"}}, "factor of the rot"),
+        ("llama", {"rope_scaling": {"type": "linear", "factor": 0}}, "positions is 0, not a"),
+        ("llama", {"rope_parameters": {"full_attention": {}}}, "not the same in all blocks"),
+        ("llama", {"num_attention_heads": 0}, "ZeroDivisionError"),
+        ("llama", {"num_hidden_layers": 0}, "blocks is 0, not a whole number above 0"),
+        ("llama", {"num_hidden_layers": "4"}, "blocks is '4', not a whole number above 0"),
+        ("llama", {"num_key_value_heads": 3}, "4 heads cannot share 3 of keys evenly"),
+        ("llama", {"head_dim": 7}, "a head of 7 does not turn in pairs"),
+        ("llama", {"rms_norm_eps": None}, "norm_eps is None, not a number above 0"),
+        ("llama", {"tie_word_embeddings": "no"}, "tie_word_embeddings is 'no'"),
         ("gpt2", {"activation_function": "relu"}, "activation_function is 'relu'"),
         ("gpt2", {"scale_attn_by_inverse_layer_idx": True}, "inverse_layer_idx is True"),
     ],
@@ -69,6 +84,24 @@ def test_a_variant_that_is_not_built_here(tmp_path, name, change, said):
 )
 def test_the_older_spelling_of_rotary_positions(tmp_path, older, wanted):
     assert changed("llama", tmp_path, rope_parameters=None, **older).rope == wanted
+
+
+def test_of_both_spellings_the_older_one_counts(tmp_path):
+    """As `transformers` reads it, whose own files have one of them."""
+    newer = {"rope_type": "default", "rope_theta": 77.0}
+    older = {"rope_scaling": {"type": "linear", "factor": 2.0}, "rope_theta": 5e5}
+    rope = changed("llama", tmp_path, rope_parameters=newer, **older).rope
+    assert rope == Rope(5e5, "linear", 2.0)
+
+
+def test_a_mistral_that_says_nothing_of_its_window_has_one(tmp_path):
+    """4096, the default of `transformers`."""
+    folder = copy_golden("mistral", tmp_path)
+    path = folder / "config.json"
+    given = json.loads(path.read_text()) | {"max_position_embeddings": 32768}
+    del given["sliding_window"]
+    path.write_text(json.dumps(given))
+    assert read_architecture(folder).max_length == 4096
 
 
 def test_a_llama_of_2023_says_nothing_of_groups_heads_and_ties(tmp_path):

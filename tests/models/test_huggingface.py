@@ -113,6 +113,54 @@ def test_a_tensor_that_is_missing_is_named(tmp_path, name, lost):
     assert f"{lost.removeprefix('model.')} (missing);" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "change", "surplus", "said"),
+    [
+        ("llama", {}, "model.layers.0.self_attn.q_proj.bias", ""),
+        ("gpt2", {}, "transformer.h.1.crossattention.c_attn.weight", ""),
+        ("llama", {"num_hidden_layers": 3}, None, "layers.3.input_layernorm.weight (surplus)"),
+        ("bert", {}, "encoder.layer.1.adapter.weight", ""),
+    ],
+)
+def test_a_tensor_that_no_block_reads_is_named(tmp_path, name, change, surplus, said):
+    """Left out, it would make other logits than the model's."""
+    folder = copy_golden(name, tmp_path)
+    change_config(folder, **change)
+    if surplus:
+        said = f"{surplus.removeprefix('model.').removeprefix('transformer.')} (surplus);"
+        change_tensors(folder, lambda tensors: tensors | {surplus: np.zeros(2, np.float32)})
+    with pytest.raises(UserError) as error:
+        load_backbone(folder)
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "buffer"),
+    [
+        ("gpt2", "transformer.h.0.attn.bias"),
+        ("gpt2", "transformer.h.0.attn.masked_bias"),
+        ("llama", "model.layers.0.self_attn.rotary_emb.inv_freq"),
+        ("bert", "pooler.dense.weight"),
+    ],
+)
+def test_what_nothing_learns_or_stands_after_the_blocks_may_be_there(tmp_path, name, buffer):
+    folder = copy_golden(name, tmp_path)
+    change_tensors(folder, lambda tensors: tensors | {buffer: np.zeros(2, np.float32)})
+    assert same(folder, name)
+
+
+def test_whole_numbers_are_no_weights(tmp_path):
+    """Quantised ones would need scales."""
+    folder = copy_golden("llama", tmp_path)
+
+    def change(tensors):
+        return {k: v.astype(np.int8) if "q_proj" in k else v for k, v in tensors.items()}
+
+    change_tensors(folder, change)
+    with pytest.raises(UserError, match=r"layers\.0\.self_attn\.q_proj\.weight \(int8, no f"):
+        load_backbone(folder)
+
+
 def test_a_fused_projection_that_is_missing_is_named_by_its_parts(tmp_path):
     folder = copy_golden("gpt2", tmp_path)
 

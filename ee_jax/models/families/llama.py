@@ -40,6 +40,8 @@ def read(given: Config) -> Architecture:
     refuse_others(
         given, hidden_act="silu", attention_bias=False, mlp_bias=False, use_sliding_window=False
     )
+    if others := {*(given.get("layer_types") or [])} - {"full_attention"}:
+        raise ValueError(f"layer_types has {', '.join(map(str, others))}")
     family, heads = given["model_type"], given["num_attention_heads"]
     config = llama(
         given["vocab_size"],
@@ -64,7 +66,8 @@ def read(given: Config) -> Architecture:
 def _max_length(given: Config) -> int:
     """Within its window, attention that slides (Mistral) is plain causal attention."""
     longest = given["max_position_embeddings"]
-    window = given.get("sliding_window") if given["model_type"] == "mistral" else None
+    slides = given["model_type"] == "mistral"  # where its config says nothing, within 4096
+    window = given.get("sliding_window", 4096) if slides else None
     return min(longest, window or longest)
 
 
