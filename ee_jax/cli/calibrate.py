@@ -5,7 +5,7 @@ import sys
 from argparse import Namespace
 from typing import Any
 
-from ee_jax.cli.parser import add_command, number
+from ee_jax.cli.parser import add_command, number, seed
 from ee_jax.errors import UserError
 
 
@@ -24,7 +24,7 @@ def add(commands: Any) -> None:
     command.add_argument("--min-depth", type=int, default=1, help="blocks that always run")
     command.add_argument("--patience", type=int, default=0, help="equal answers in a row")
     command.add_argument("--trials", type=number, default=100, help="random splits")
-    command.add_argument("--seed", type=int, default=0, help="of the splits")
+    command.add_argument("--seed", type=seed, default=0, help="of the splits")
     command.add_argument("--output", metavar="DIR", help="default: beside the trace")
     command.add_argument("--json", action="store_true", help="print the record")
 

@@ -31,6 +31,13 @@ def number(text: str) -> int:
     return int(text)
 
 
+def seed(text: str) -> int:
+    """A whole number that the random numbers begin with: 32 bits."""
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 to 2^32 - 1")
+    return int(text)
+
+
 def numbers(text: str) -> tuple[int, ...]:
     """`1,8,32` as whole numbers above 0."""
     return tuple(number(part) for part in text.split(","))

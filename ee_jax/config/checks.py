@@ -78,6 +78,11 @@ def resolve_layers(layers: tuple[int, ...] | None, blocks: int, whose: str) -> t
     return layers
 
 
+def check_seed(seed: int) -> None:
+    """Raises the one-line error of a seed that is not one of 32 bits."""
+    check(0 <= seed < 2**32, "seed", f"must be from 0 to 2^32 - 1, not {seed}")
+
+
 def check_pause(seconds: float) -> None:
     """Raises the one-line error of a pause between checkpoints that is none."""
     ok = 0 <= seconds < math.inf

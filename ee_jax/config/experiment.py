@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from ee_jax.config.checks import check, check_names, check_pause, check_types
+from ee_jax.config.checks import check, check_names, check_pause, check_seed, check_types
 from ee_jax.config.language import LanguageExperiment
 from ee_jax.config.parts import Calibration, Data, Evaluation, Exits, Model
 from ee_jax.config.strategies import (
@@ -38,6 +38,7 @@ class Experiment:
         check_types(self)
         check_names(self.strategies)
         check_pause(self.checkpoint_seconds)
+        check_seed(self.seed)
         shared = self.exits.head == "shared"
         for strategy in self.strategies:
             apart = not (shared and isinstance(strategy, Staged))

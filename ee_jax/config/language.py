@@ -12,6 +12,7 @@ from ee_jax.config.checks import (
     check_pause,
     check_positive,
     check_rate,
+    check_seed,
     check_shares,
     check_types,
     resolve_layers,
@@ -253,5 +254,6 @@ class LanguageExperiment:
         check_types(self)
         check_names(self.strategies)
         check_pause(self.checkpoint_seconds)
+        check_seed(self.seed)
         wrote = isinstance(self.data, SelfGenerated) and isinstance(self.model, Scratch)
         check(not wrote, "data", "`SelfGenerated` needs a model that has been trained")

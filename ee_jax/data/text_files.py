@@ -68,7 +68,9 @@ def find(folder: Path | None) -> list[Path]:
         raise UserError(f"name the folder of your text files with {ways}")
     if not folder.is_dir():
         raise UserError(f"no folder {folder}: it should hold {TextFiles.MANUAL}")
-    found = sorted(path for path in folder.iterdir() if path.name.endswith(ENDINGS))
+    found = sorted(
+        path for path in folder.iterdir() if path.name.endswith(ENDINGS) and path.is_file()
+    )
     if not found:
         raise UserError(f"no text in {folder}: it should hold {TextFiles.MANUAL}")
     return found

@@ -22,7 +22,7 @@ class Sampling:
     def __post_init__(self):
         if not 0 <= self.temperature < math.inf:
             raise UserError(
-                f"temperature {self.temperature}: it is 0 (greedy), or a number above"
+                f"temperature {self.temperature}: it is 0 (greedy) or above, and finite"
             )
         if self.top_k < 0:
             raise UserError(f"top_k {self.top_k}: it is 0 (all tokens) or above")

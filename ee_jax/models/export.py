@@ -13,6 +13,7 @@ from typing import Any
 from flax import nnx
 from safetensors.numpy import save_file
 
+from ee_jax.config.checks import is_rising
 from ee_jax.errors import UserError
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.files import WEIGHTS, read_tensors
@@ -54,6 +55,8 @@ def read_exits(
     try:
         given = json.loads(path.read_text())
         design = {**given["design"], "layers": tuple(given["design"]["layers"])}
+        if not is_rising(design["layers"]):
+            raise ValueError(f"its layers do not rise: {design['layers']}")
         return {**given, "design": kind(**design)}
     except FileNotFoundError:
         raise UserError(f"{path} is missing: only an exported model has exits") from None
@@ -64,7 +67,7 @@ def read_exits(
 def import_model(folder: Path) -> ExitModel:
     """The model that `export_model` wrote."""
     config, design = read_architecture(folder), read_exits(folder)["design"]
-    if design.head not in HEADS or design.layers[-1:] != (config.blocks,):
+    if design.head not in HEADS or design.layers[-1] != config.blocks:
         raise UserError(f"{folder / EXITS} does not belong to its config.json: export again")
 
     def make() -> ExitModel:

@@ -90,7 +90,7 @@ def import_language(folder: Path) -> LanguageModel:
     config = read_architecture(folder)
     check_causal(config)
     design = read_exits(folder, LanguageDesign)["design"]
-    if design.layers[-1:] != (config.blocks,):
+    if design.layers[-1] != config.blocks:
         raise UserError(f"{folder / EXITS} does not belong to its config.json: export again")
     model = shapes_of(config, design)
     return bind(model, from_tensors(config, parameters(model), read_tensors(folder), folder))

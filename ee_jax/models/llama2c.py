@@ -34,7 +34,7 @@ def read_llama2c(path: Path) -> tuple[Architecture, Parameters]:
     if config is None or len(content) != HEADER.size + 4 * sum(map(prod, shapes.values())):
         raise UserError(
             f"{path} is not as long as its header says, or not of llama2.c's first format: "
-            "fetch it again, or export it with --version 0"
+            "fetch it again, export it with --version 0, or give the folder of safetensors"
         )
     return config, _parameters(config, _split(content, shapes))
 

@@ -104,6 +104,7 @@ def test_other_files_under_the_same_name_are_refused(folder, tmp_path):
 
 
 def test_bad_input_is_one_line(tmp_path):
+    (tmp_path / "folder.txt").mkdir()
     cases = {
         "no folder .*missing": tmp_path / "missing",
         "no text in": tmp_path,

@@ -75,8 +75,24 @@ def _without_exits(config: Architecture, values: Parameters, lens: bool) -> Lang
 
 def _ends(tokenizer: Tokenizer, config: Path | None = None) -> tuple[int, ...]:
     """What ends a text by the config, stands between texts, or begins the next one."""
-    given = json.loads(config.read_text()).get("eos_token_id") if config else None
-    ids = given if isinstance(given, list) else [given]
+    ids = _ends_by_config(tokenizer, config) if config else []
     ids += [tokenizer.token_to_id(token) for token in BETWEEN]
     ids += tokenizer.encode("").ids[:1]
     return tuple(sorted({token for token in ids if token is not None}))
+
+
+def _ends_by_config(tokenizer: Tokenizer, config: Path) -> list[int | None]:
+    """None where it says nothing.
+
+    Raises:
+      UserError: the tokenizer does not know one, and so is another model's.
+    """
+    given = json.loads(config.read_text()).get("eos_token_id")
+    ids = given if isinstance(given, list) else [given]
+    known = {*tokenizer.get_vocab(with_added_tokens=True).values(), None}
+    if others := [token for token in ids if token not in known]:
+        raise UserError(
+            f"{config} ends a text with token {others[0]!r}, which tokenizer.json beside it "
+            "does not have: take both from one model"
+        )
+    return ids

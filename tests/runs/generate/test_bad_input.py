@@ -11,7 +11,7 @@ from ee_jax.errors import UserError
 from ee_jax.generation import decoder
 from ee_jax.runs.generate.request import Request
 from ee_jax.runs.generate.story import Story
-from tests.models.folders import shard
+from tests.models.folders import change_config, shard
 from tests.models.golden_models import FOLDER, golden_backbone
 from tests.models.test_llama2c import write_llama2c
 
@@ -61,8 +61,7 @@ def test_a_draft_from_a_model_without_trained_exits(copied):
 
 
 def test_weights_that_do_not_match(copied):
-    path = copied / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"intermediate_size": 24}))
+    change_config(copied, intermediate_size=24)
     message = error_of(copied)
     assert message.startswith(f"the weights in {copied} do not fit its config.json: ")
     assert "mlp" in message
@@ -81,6 +80,26 @@ def test_a_tokenizer_with_other_ids(copied):
     tokenizer.add_tokens([f"surplus {number}" for number in range(surplus)])
     tokenizer.save(str(path))
     assert error_of(copied).startswith(f"tokenizer.json in {copied} has ids up to 280, but ")
+
+
+@pytest.mark.parametrize("end", [280, [0, 280], "2"])
+def test_a_tokenizer_that_does_not_know_what_ends_a_text(copied, end):
+    """Another model's may have fewer ids, and then nothing else shows it."""
+    change_config(copied, eos_token_id=end)
+    shown = repr(end[-1] if isinstance(end, list) else end)
+    message = f"{copied / 'config.json'} ends a text with token {shown}, which tokenizer.json"
+    assert error_of(copied).startswith(message)
+
+
+@pytest.mark.parametrize("layers", [[1, 1, 3], [0, 3], [2, 1, 3], ["1", 3]])
+def test_exits_that_do_not_rise(copied, layers):
+    (copied / "exits.json").write_text(json.dumps({"design": {"layers": layers}}))
+    assert error_of(copied).startswith(f"{copied / 'exits.json'} does not describe exits (")
+
+
+def test_a_file_that_is_not_llama2cs(copied):
+    message = error_of(copied / "model.safetensors")
+    assert message.endswith("or give the folder of safetensors")
 
 
 def test_no_tokenizer(copied):

@@ -52,6 +52,8 @@ def test_a_terminal_sees_colours_and_numbers(exported, monkeypatch, capsys):
         ("--page /nowhere/page.html", "--page /nowhere/page.html: give a file in a folder"),
         ("--page .", "--page .: give a file in a folder that is there"),
         ("--threshold 2", "--threshold 2.0: it is from 0 to 1"),
+        ("--seed 4294967296", "argument --seed: '4294967296' is no whole number from 0 to"),
+        ("--seed -1", "argument --seed: '-1' is no whole number from 0 to"),
     ],
 )
 def test_a_users_error_is_one_line_and_exit_status_2(exported, more, message, capsys):
