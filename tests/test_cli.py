@@ -78,6 +78,8 @@ def test_version(capsys):
         ("bench loop --model minilm --seq 999", "length 999: minilm reads at most 512 tokens"),
         ("bench decode --model nosuch", "no model 'nosuch' to decode with: it is one of "),
         ("bench decode --model 2x48 --depth 3", "no exit after 3 blocks: the model's are "),
+        ("bench decode --batch 1,1000000", "a batch of 1000000 rows of 84 tokens needs about "),
+        ("bench decode --model 2x48 --tokens 8 --draft 9", "no exit after 9 blocks: the "),
         ("bench decode --model 2x48 --tokens 99", "prompt 1 of 1 has 16 tokens, and 99 more"),
         ("bench loop --nosuch", "unrecognized arguments: --nosuch; see `ee-jax --help`"),
     ],

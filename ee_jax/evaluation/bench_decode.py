@@ -15,6 +15,7 @@ from ee_jax.errors import UserError
 from ee_jax.evaluation.speculation import acceptance
 from ee_jax.evaluation.timing import interleave, milliseconds, speedup
 from ee_jax.generation.decoder import Decoder, draft_exit_at, exit_at
+from ee_jax.generation.memory import check_memory
 from ee_jax.generation.programs import Exits, Speculation, Static, Way
 from ee_jax.generation.prompts import pack_prompts
 from ee_jax.generation.rules import forced_at
@@ -64,6 +65,30 @@ def make_model(name: str, quiet_after: int | None = None) -> LanguageModel:
         for end in ("attention.out", "mlp.down"):
             values[f"backbone.blocks.{index}.{end}.kernel"] *= QUIET
     return bind(model, values)
+
+
+def check_load(
+    name: str,
+    batches: Sequence[int],
+    depths: Sequence[int],
+    draft: int | None,
+    drafts: int,
+    load: Load,
+) -> None:
+    """Asks whether all of it can be decoded, on shapes alone.
+
+    Raises:
+      UserError: the model is unknown or lacks an exit, or a batch does not fit.
+    """
+    model = nnx.eval_shape(partial(make_model, name))
+    for depth in depths:
+        exit_at(model.design, depth)
+    if draft is not None:
+        draft_exit_at(model.design, draft)
+    config, values = model.backbone.config, parameters(model)
+    prompt = pack_prompts([[0] * load.prompt], config, load.tokens).ids_BP.shape[1]
+    for batch in batches:
+        check_memory(config, values, batch, prompt, load.tokens, drafts)
 
 
 class Timed:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from ee_jax.compilation import Program
 from ee_jax.errors import UserError
-from ee_jax.generation.memory import available_bytes, check_fits, decoding_bytes
+from ee_jax.generation.memory import check_memory
 from ee_jax.generation.prefill import prefill
 from ee_jax.generation.programs import Way
 from ee_jax.generation.prompts import Ids, Prompts, pack_prompts
@@ -84,11 +84,8 @@ class Decoder:
 
     def check_memory(self, way: Way, packed: Prompts, tokens: int) -> None:
         """Raises: UserError if the batch does not fit."""
-        batch, padded = packed.ids_BP.shape
-        slots = padded + tokens + way.spare
-        config, wide = self.model.backbone.config, 1 + way.spare
-        needed = decoding_bytes(config, self.values, batch, padded, slots, wide)
-        check_fits(needed, available_bytes(), batch, slots)
+        config, (batch, padded) = self.model.backbone.config, packed.ids_BP.shape
+        check_memory(config, self.values, batch, padded, tokens, way.spare)
 
     def _compile_prefill(self, slots: int) -> Program:
         def run(values: Parameters, ids_BP: Any) -> Cache:

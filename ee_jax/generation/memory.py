@@ -40,9 +40,17 @@ def available_bytes() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def check_fits(needed: int, available: int, batch: int, slots: int) -> None:
-    """Raises: UserError if it does not."""
-    if needed > available:
+def check_memory(
+    config: Architecture, values: Parameters, batch: int, prompt: int, tokens: int, spare: int
+) -> None:
+    """Asks for prompts padded to `prompt`, new tokens after them, and `spare` drafts a round.
+
+    Raises:
+      UserError: the batch does not fit.
+    """
+    slots = prompt + tokens + spare
+    needed = decoding_bytes(config, values, batch, prompt, slots, 1 + spare)
+    if needed > (available := available_bytes()):
         raise UserError(
             f"a batch of {batch} rows of {slots} tokens needs about {needed / GIB:.1f} GiB, "
             f"{available / GIB:.1f} GiB are there: take a smaller batch, or fewer tokens"

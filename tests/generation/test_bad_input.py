@@ -3,6 +3,7 @@ import pytest
 
 from ee_jax.errors import UserError
 from ee_jax.generation import decoder as decoder_module
+from ee_jax.generation import memory
 from ee_jax.generation.decoder import Decoder, draft_exit_at, exit_at
 from ee_jax.generation.memory import decoding_bytes
 from ee_jax.generation.programs import Static
@@ -43,7 +44,7 @@ def test_prompts_that_just_fit():
 def test_a_batch_that_does_not_fit_is_refused_before_compiling(monkeypatch):
     decoder = Decoder(tiny())
     needed = decoding_bytes(CONFIG, decoder.values, 2, 16, 16 + 5)
-    monkeypatch.setattr(decoder_module, "available_bytes", lambda: needed - 1)
+    monkeypatch.setattr(memory, "available_bytes", lambda: needed - 1)
     monkeypatch.setattr(decoder_module, "Program", None)
     with pytest.raises(UserError, match="a batch of 2 rows of 21 tokens needs about"):
         decoder.run(Static(2), None, [[1], [2]], 5)

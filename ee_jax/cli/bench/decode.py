@@ -26,14 +26,23 @@ def add(benchmarks: Any) -> None:
 def decode(arguments: Namespace) -> None:
     """Times the decoders, and prints a row as soon as it is known."""
     from ee_jax.display import Display
-    from ee_jax.evaluation.bench_decode import MODELS, Load, bench_depths, bench_speculation
+    from ee_jax.evaluation.bench_decode import (
+        MODELS,
+        Load,
+        bench_depths,
+        bench_speculation,
+        check_load,
+    )
     from ee_jax.evaluation.bench_decode_peer import bench_generate
 
-    what = arguments.model, arguments.batch
-    how = Load(arguments.prompt, arguments.tokens), arguments.repeats, Display()
+    what, depths = (arguments.model, arguments.batch), arguments.depth or ()
+    load = Load(arguments.prompt, arguments.tokens)
+    how = load, arguments.repeats, Display()
+    drafts = 0 if arguments.peer else arguments.drafts
+    check_load(*what, depths, arguments.draft, drafts, load)
     if arguments.peer:
         print_rows(bench_generate(*what, *how), arguments.json)
         return
-    print_rows(bench_depths(*what, arguments.depth or (), *how), arguments.json)
+    print_rows(bench_depths(*what, depths, *how), arguments.json)
     draft = arguments.draft or max(1, MODELS[arguments.model].blocks // 4)
     print_rows(bench_speculation(*what, draft, arguments.drafts, *how), arguments.json)

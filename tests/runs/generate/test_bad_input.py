@@ -8,7 +8,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from ee_jax.errors import UserError
-from ee_jax.generation import decoder
+from ee_jax.generation import decoder, memory
 from ee_jax.runs.generate.request import Request
 from ee_jax.runs.generate.story import Story
 from tests.models.folders import change_config, shard
@@ -126,7 +126,7 @@ def test_a_llama2c_file_needs_its_tokenizer_beside_it(tmp_path):
 
 
 def test_a_text_that_does_not_fit_memory(exported, monkeypatch):
-    monkeypatch.setattr(decoder, "available_bytes", lambda: 1000)
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1000)
     assert error_of(exported).startswith("a batch of 1 rows of 20 tokens needs about ")
 
 
