@@ -15,7 +15,11 @@ from ee_jax.generation.prefill import prefill
 from ee_jax.generation.programs import Exits
 from ee_jax.generation.rules import Exiting
 from ee_jax.generation.teacher_forced import teacher_forced
+from ee_jax.models.language import LanguageDesign
+from ee_jax.models.language_files import with_exits
+from ee_jax.models.parameters import parameters
 from tests.generation.models import LAYERS, PROMPTS, VOCABULARY, tiny
+from tests.models.golden_models import golden_language
 
 TOKENS, TIME = 17, 24
 CLOSE = 1e-4  # logits in single precision, summed in another order
@@ -111,6 +115,21 @@ def test_losses_are_the_next_tokens_surprise():
     wanted = -np.take_along_axis(np.asarray(log_p), np.asarray(ids_BT)[:, 1:, None], 2)[..., 0]
     np.testing.assert_allclose(forced.loss_BT[:, :-1], wanted, atol=CLOSE)
     assert not forced.loss_BT[:, -1].any()
+
+
+def test_rows_that_predict_as_many_tokens_as_the_context_holds():
+    """They are one token longer; the last one has no learned position, and nothing reads it."""
+    golden = golden_language("gpt2")
+    config = golden.backbone.config
+    model = with_exits(config, parameters(golden), LanguageDesign((1, config.blocks)))
+    rule_at = Exiting().rule_at(0.05, model.design.layers)
+    ids_BT = jnp.asarray(np.arange(config.max_length + 1)[None] % 64)
+    policy, first_B = POLICIES["propagate"], jnp.ones(1, jnp.int32)
+    long, fits = (
+        jax.jit(teacher_forced, static_argnums=(1, 2))(model, policy, rule_at, ids, first_B)
+        for ids in (ids_BT, ids_BT[:, :-1])
+    )
+    np.testing.assert_allclose(long.loss_BT[:, :-2], fits.loss_BT[:, :-1], rtol=1e-5)
 
 
 def test_logits_of_all_tokens_never_exist():

@@ -13,6 +13,7 @@ from ee_jax.generation.rules import Exiting
 from ee_jax.generation.sampling import GREEDY, Sampling
 from ee_jax.models.language import LanguageDesign
 
+COMPARING = ("saturation", "patience")  # confidences that a single exit cannot have
 DRAFTS = 4  # tokens that are drafted between two verifying passes
 
 
@@ -38,6 +39,11 @@ class Request:
         if self.policy not in POLICIES:
             raise UserError(f"no policy {self.policy!r}: it is one of {', '.join(POLICIES)}")
         Exiting(self.confidence)  # raises where there is none of this name
+        if self.draft is not None and self.confidence in COMPARING:
+            raise UserError(
+                f"`{self.confidence}` compares exits, and --draft answers from one of them: "
+                "take max_prob, margin, entropy or learned"
+            )
 
     @property
     def exits_early(self) -> bool:

@@ -41,6 +41,7 @@ def no_compilation(monkeypatch):
         ({"policy": "nosuch"}, "no policy 'nosuch': it is one of propagate, copy, recompute"),
         ({"confidence": "nosuch"}, "no confidence 'nosuch' for tokens: it is one of max_prob"),
         ({"confidence": "learned", "threshold": 0.5}, "{} has no learned confidence: "),
+        ({"confidence": "saturation", "draft": 1}, "`saturation` compares exits, and"),
         ({"draft": 4}, "no exit after 4 blocks: the model's are after 1, 2, 3"),
         ({"draft": 3}, "the exit after all 3 blocks cannot draft: take an earlier one of 1, 2"),
     ],
