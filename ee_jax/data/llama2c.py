@@ -78,7 +78,9 @@ def _read_pieces(path: Path) -> list[tuple[str, float]]:
         if at != len(content) or len(pieces) <= len(SPECIAL):
             raise ValueError(f"{len(pieces)} pieces, {len(content)} bytes")
     except (OSError, ValueError, error) as problem:
-        raise UserError(f"no tokenizer of llama2.c in {path} ({problem})") from None
+        raise UserError(
+            f"no tokenizer of llama2.c in {path} ({problem}): copy the file again"
+        ) from None
     return [(name, 0.0) for name in SPECIAL] + pieces[len(SPECIAL) :]
 
 
