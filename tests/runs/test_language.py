@@ -1,6 +1,7 @@
 """Language models' experiments, end to end on a folder of text."""
 
 import json
+import shutil
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -240,11 +241,28 @@ def speculating(depths, prompt=4) -> LanguageEvaluation:
         ({"model": Pretrained("nothing")}, "no weights in 'nothing'"),
         ({"evaluation": speculating((2,))}, "the exit after all 2 blocks cannot draft"),
         ({"evaluation": speculating((1,), prompt=64)}, "needs 68 tokens for a prompt"),
+        ({"evaluation": LanguageEvaluation(batch=10**9)}, "a batch of 1000000000 rows of 16"),
+        ({"data": Text("text/other", manual_dir="nowhere")}, "no folder nowhere"),
     ],
 )
 def test_bad_input_is_found_before_any_work(experiment, tmp_path, changes, message):
     with pytest.raises(UserError, match=message):
         run(replace(experiment, **changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_trained_model_must_know_its_tokenizers_ids(experiment, finished, tmp_path):
+    """And what it writes must fit its context, of 16 tokens here."""
+    trained = shutil.copytree(finished / "layerskip" / "model", tmp_path / "model")
+    model = Pretrained(str(trained))
+    long = replace(experiment, data=SelfGenerated(length=16), model=model)
+    with pytest.raises(UserError, match=r"`data\.length` is 16, .* at most 15 tokens"):
+        run(long, tmp_path / "run")
+    tokenizer = load_tokenizer(trained)
+    tokenizer.add_tokens(["more"])
+    tokenizer.save(str(trained / "tokenizer.json"))
+    with pytest.raises(UserError, match="has ids up to 270, but the weights beside it embed"):
+        run(replace(experiment, model=model), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

@@ -21,6 +21,7 @@ from ee_jax.data.text import TokenRow
 from ee_jax.display import Display
 from ee_jax.errors import UserError
 from ee_jax.generation.decoder import draft_exit_at
+from ee_jax.generation.memory import check_memory
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.families.llama import llama
 from ee_jax.models.language import LanguageDesign, LanguageModel
@@ -65,7 +66,9 @@ def design_of(experiment: LanguageExperiment, blocks: int) -> LanguageDesign:
 
 
 def check(experiment: LanguageExperiment) -> Weights:
-    """The weights before training, once nothing is wrong with the config and with them.
+    """The weights before training, once nothing is wrong with the config, them and the text.
+
+    A data set of text is prepared here, where it has not been.
 
     Raises:
       UserError: something is, before any long work.
@@ -77,11 +80,14 @@ def check(experiment: LanguageExperiment) -> Weights:
         weights = Weights(*read_language(model.weights))
         needs = tokenizer_of if isinstance(data, Text) else start_of
         needs(model, weights.config.vocabulary)
-    if data.length > (longest := weights.config.max_length):
+    # A text's last token is only predicted, one that a model writes counts as read.
+    longest = weights.config.max_length - isinstance(data, SelfGenerated)
+    if data.length > longest:
         raise UserError(
-            f"config field `data.length` is {data.length}, but the model reads at most "
+            f"config field `data.length` is {data.length}, but for the model it can be at most "
             f"{longest} tokens"
         )
+    check_memory(*weights, experiment.evaluation.batch, data.length, tokens=0, spare=0)
     design = design_of(experiment, weights.config.blocks)
     speculation = experiment.evaluation.speculation
     for depth in speculation.depths if speculation else ():
@@ -93,6 +99,8 @@ def check(experiment: LanguageExperiment) -> Weights:
         )
     for strategy in experiment.strategies:
         language_stage(strategy, design, steps=1)
+    if isinstance(data, Text):
+        prepare_at(Place.of(data.name, data.folder), data.manual_dir)
     return weights
 
 

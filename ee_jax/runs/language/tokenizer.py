@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from ee_jax.config.language import Pretrained, Scratch
 from ee_jax.data.bpe import start_token, train_bpe
 from ee_jax.data.llama2c import START_ID, llama2c_tokenizer_beside
-from ee_jax.data.text import load_tokenizer
+from ee_jax.data.text import check_vocabulary, load_tokenizer
 from ee_jax.models.files import find_weights
 from ee_jax.runs.whole import write_text
 
@@ -24,11 +24,14 @@ def tokenizer_of(model: Pretrained, vocabulary: int) -> Tokenizer:
     """The tokenizer that lies beside the weights.
 
     Raises:
-      UserError: there is none, or it has other ids than a llama2.c file.
+      UserError: there is none, or it has other ids than the weights.
     """
     if _is_llama2c(model):
         return llama2c_tokenizer_beside(Path(model.weights).expanduser(), vocabulary)
-    return load_tokenizer(find_weights(model.weights))
+    folder = find_weights(model.weights)
+    tokenizer = load_tokenizer(folder)
+    check_vocabulary(tokenizer, vocabulary, folder)
+    return tokenizer
 
 
 def start_of(model: Pretrained, vocabulary: int) -> int:
