@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ee_jax.display import SILENT, Display
-from ee_jax.evaluation.bench_decode import Load, Row, Timed, load_of, make_model
+from ee_jax.evaluation.bench_decode_load import Load, Row, Timed, load_of, make_model
 from ee_jax.evaluation.timing import interleave, milliseconds, speedup
 from ee_jax.evaluation.torch_peer import in_torch
 from ee_jax.generation.decoder import Decoder
