@@ -1,0 +1,33 @@
+"""The experiment on a language model."""
+
+from dataclasses import dataclass
+
+from ee_jax.config.checks import check, check_names, check_pause, check_seed, check_types
+from ee_jax.config.language.exits import LanguageExits
+from ee_jax.config.language.judging import LanguageCalibration, LanguageEvaluation
+from ee_jax.config.language.sources import Pretrained, Scratch, SelfGenerated, Text
+from ee_jax.config.language.strategies import LanguageStrategy
+from ee_jax.config.strategies import Joint
+
+
+@dataclass(frozen=True)
+class LanguageExperiment:
+    """Everything that decides the numbers of one run of a language model."""
+
+    name: str
+    data: Text | SelfGenerated
+    model: Pretrained | Scratch
+    seed: int = 0
+    exits: LanguageExits = LanguageExits()
+    strategies: tuple[LanguageStrategy, ...] = (Joint(),)
+    calibration: LanguageCalibration = LanguageCalibration()
+    evaluation: LanguageEvaluation = LanguageEvaluation()
+    checkpoint_seconds: float = 30.0  # between two checkpoints of training
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_names(self.strategies)
+        check_pause(self.checkpoint_seconds)
+        check_seed(self.seed)
+        wrote = isinstance(self.data, SelfGenerated) and isinstance(self.model, Scratch)
+        check(not wrote, "data", "`SelfGenerated` needs a model that has been trained")
