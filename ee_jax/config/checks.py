@@ -78,15 +78,13 @@ def resolve_layers(layers: tuple[int, ...] | None, blocks: int, whose: str) -> t
     return layers
 
 
-def check_seed(seed: int) -> None:
-    """Raises the one-line error of a seed that is not one of 32 bits."""
+def check_experiment(experiment: Any) -> None:
+    """Raises the one-line error of a field that experiments of every kind have."""
+    check_types(experiment)
+    check_names(experiment.strategies)
+    seed, pause = experiment.seed, experiment.checkpoint_seconds
     check(0 <= seed < 2**32, "seed", f"must be from 0 to 2^32 - 1, not {seed}")
-
-
-def check_pause(seconds: float) -> None:
-    """Raises the one-line error of a pause between checkpoints that is none."""
-    ok = 0 <= seconds < math.inf
-    check(ok, "checkpoint_seconds", f"must be >= 0, not {seconds}")
+    check(0 <= pause < math.inf, "checkpoint_seconds", f"must be >= 0, not {pause}")
 
 
 def is_rising(values: tuple[int, ...]) -> bool:

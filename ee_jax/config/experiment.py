@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from ee_jax.config.checks import check, check_names, check_pause, check_seed, check_types
+from ee_jax.config.checks import check, check_experiment
 from ee_jax.config.language import LanguageExperiment
 from ee_jax.config.parts import Calibration, Data, Evaluation, Exits, Model
 from ee_jax.config.strategies import (
@@ -35,10 +35,7 @@ class Experiment:
     checkpoint_seconds: float = 30.0  # between two checkpoints of training
 
     def __post_init__(self) -> None:
-        check_types(self)
-        check_names(self.strategies)
-        check_pause(self.checkpoint_seconds)
-        check_seed(self.seed)
+        check_experiment(self)
         shared = self.exits.head == "shared"
         for strategy in self.strategies:
             apart = not (shared and isinstance(strategy, Staged))

@@ -8,8 +8,8 @@ Compared:  `plain` trains the last exit alone, `layerskip` with layer dropout an
 Paper:     its model of 1.5 billion parameters from scratch: 77 % of drafts accepted, 1.76 times
            as fast (paper.json).
 Hardware:  2 CPU cores, about an hour.
-Result:    with the same perplexity, 67 % of two drafts by 4 of 8 blocks are accepted instead of
-           31 %; on a model of this size and a CPU nothing gets faster by it (README.md).
+Result:    with the same perplexity, 66.7 % of two drafts by 4 of 8 blocks are accepted instead
+           of 30.5 %; at this size and on a CPU nothing gets faster by it (README.md).
 Command:   ee-jax run experiments/layerskip/config.py --data.manual-dir DIR
            DIR holds .txt or .txt.gz files.
 """

@@ -7,7 +7,7 @@ Question:  perplexity and agreement with the full model against mean depth, for 
 Paper:     CALM (Schuster et al. 2022): copying keys and values instead of propagating the
            hidden state lost 15 points of ROUGE-L, so `copy` should be worse than `propagate`.
 Hardware:  2 CPU cores, an hour.
-Result:    at a mean depth of 4 of 5 blocks `copy` has 1.8 to 5.4 times the perplexity of
+Result:    at a mean depth of 4 of 5 blocks `copy` has 1.8 to 5.5 times the perplexity of
            `propagate`; the tables are in README.md.
 Command:   ee-jax run experiments/stories260k/config.py --model.weights PATH/stories260K.bin
 """

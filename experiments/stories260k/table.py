@@ -42,7 +42,18 @@ def side_by_side(results: Results) -> Table:
     )
     note = "Perplexity, and the share of tokens predicted as by the full model, in percent."
     rows = tuple(_rows(results, policies))
-    return Table(f"{results['name']}: policies side by side", columns, rows, (note,))
+    notes = (note, *(_worse(depth, rows) for depth in DEPTHS))
+    return Table(f"{results['name']}: policies side by side", columns, rows, notes)
+
+
+def _worse(depth: float, rows: Sequence[Row]) -> str:
+    """How much worse the negative control is, over strategies and confidences."""
+    here = [row for row in rows if row["depth"] == depth]
+    both = [row for row in here if row["copy"] and row["propagate"]]
+    times = [row["copy"][0] / row["propagate"][0] for row in both]
+    least, most = text.number(min(times), 1), text.number(max(times), 1)
+    found = f"{least} to {most} times the perplexity of `propagate`"
+    return f"At a mean depth of {depth}, `copy` has {found}."
 
 
 def _rows(results: Results, policies: Sequence[str]) -> Iterator[Row]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ee_jax.config.checks import check, check_names, check_pause, check_seed, check_types
+from ee_jax.config.checks import check, check_experiment
 from ee_jax.config.language.exits import LanguageExits
 from ee_jax.config.language.judging import LanguageCalibration, LanguageEvaluation
 from ee_jax.config.language.sources import Pretrained, Scratch, SelfGenerated, Text
@@ -25,9 +25,6 @@ class LanguageExperiment:
     checkpoint_seconds: float = 30.0  # between two checkpoints of training
 
     def __post_init__(self) -> None:
-        check_types(self)
-        check_names(self.strategies)
-        check_pause(self.checkpoint_seconds)
-        check_seed(self.seed)
+        check_experiment(self)
         wrote = isinstance(self.data, SelfGenerated) and isinstance(self.model, Scratch)
         check(not wrote, "data", "`SelfGenerated` needs a model that has been trained")
