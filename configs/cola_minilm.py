@@ -16,17 +16,17 @@ from ee_jax.config import (
     Evaluation,
     Exits,
     Experiment,
-    Fit,
     Frozen,
     Joint,
     Model,
+    OptimizerConfig,
 )
 
 
 def get_config() -> Experiment:
     """The experiment."""
-    joint = Fit(epochs=6.0, batch=32, learning_rate=1e-4, head_learning_rate=1e-3)
-    frozen = Fit(epochs=20.0, batch=64, head_learning_rate=5e-3)
+    joint = OptimizerConfig(epochs=6.0, batch=32, learning_rate=1e-4, head_learning_rate=1e-3)
+    frozen = OptimizerConfig(epochs=20.0, batch=64, head_learning_rate=5e-3)
     return Experiment(
         name="cola_minilm",
         data=Data("glue/cola", lengths=(8, 12, 16, 24, 48)),

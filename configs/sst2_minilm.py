@@ -19,17 +19,17 @@ from ee_jax.config import (
     Evaluation,
     Exits,
     Experiment,
-    Fit,
     Frozen,
     Joint,
     Model,
+    OptimizerConfig,
 )
 
 
 def get_config() -> Experiment:
     """The experiment."""
-    joint = Fit(epochs=2.0, batch=32, learning_rate=1e-4, head_learning_rate=1e-3)
-    frozen = Fit(epochs=5.0, batch=64, head_learning_rate=5e-3)
+    joint = OptimizerConfig(epochs=2.0, batch=32, learning_rate=1e-4, head_learning_rate=1e-3)
+    frozen = OptimizerConfig(epochs=5.0, batch=64, head_learning_rate=5e-3)
     return Experiment(
         name="sst2_minilm",
         # Training rows have 13.3 tokens on average, 99 % have at most 44, and 4 more than 64:

@@ -22,7 +22,7 @@ from ee_jax.exits.program import early_exit
 from ee_jax.exits.rules import forced_rule, make_limits, threshold_rule
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.families.bert import bert
-from ee_jax.models.heads import Answer, ExitDesign
+from ee_jax.models.heads import ExitDesign, ExitOutput
 from ee_jax.models.parameters import bind, parameters
 from ee_jax.models.transformer import Transformer
 from ee_jax.sharding import check_batch, data_mesh, over_data, replicate, split_batch
@@ -76,7 +76,7 @@ def segments_run_on_each_device(mesh):
         return depth_B
 
     def run(_, depth_B):
-        heads = [lambda state: Answer(jnp.zeros((state.shape[0], 2)))] * len(LAYERS)
+        heads = [lambda state: ExitOutput(jnp.zeros((state.shape[0], 2)))] * len(LAYERS)
         rule = forced_rule("max_prob", depth_B, LAYERS)
         return run_exits([segment] * len(LAYERS), heads, rule, depth_B)
 

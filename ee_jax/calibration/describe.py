@@ -45,7 +45,7 @@ def certified_risk(choice: Choice) -> float | None:
     return 0.0 if choice.is_full_model else choice.level
 
 
-def plain(choice: Choice, risk: str) -> dict[str, Any]:
+def to_json(choice: Choice, risk: str) -> dict[str, Any]:
     """The choice as JSON types; `risk` is what it counts: of `RISKS`, "loss" or "quality"."""
     threshold_E = np.atleast_1d(choice.threshold).tolist()
     return {

@@ -58,10 +58,10 @@ def generate(arguments: Namespace) -> None:
     """Writes text to a terminal in colour, elsewhere plain, or as one JSON object."""
     from ee_jax.display import Display, print_result
     from ee_jax.report.heat import summary, write_heat
-    from ee_jax.runs.generate.story import Story
+    from ee_jax.runs.generation.text_generation import TextGeneration
 
     request, display = _request(arguments), Display()
-    story = Story(request, display)
+    story = TextGeneration(request, display)
     coloured = sys.stdout.isatty() and not arguments.json
     if not arguments.json:
         _stream(story, write_heat(story.layers) if coloured else _plain)
@@ -96,7 +96,7 @@ def _plain(text: str, depth: int | None) -> None:
 
 
 def _request(arguments: Namespace) -> Any:
-    from ee_jax.runs.generate.request import Request
+    from ee_jax.runs.generation.request import Request
 
     _check(arguments)
     return Request(
@@ -125,7 +125,7 @@ def _check(arguments: Namespace) -> None:
 
 
 def _sampling(arguments: Namespace) -> Any:
-    from ee_jax.generation.sampling import GREEDY, Sampling
+    from ee_jax.inference.sampling import GREEDY, Sampling
 
     given = {name: getattr(arguments, name) for name in ("temperature", "top_k", "top_p")}
     given = {name: value for name, value in given.items() if value is not None}

@@ -39,16 +39,16 @@ def _seeds(text: str) -> tuple[int, ...]:
 
 def reproduce(arguments: Namespace) -> None:
     """Sweeps, writes the study's tables, figure and page; exits 1 where a run failed."""
-    from ee_jax.studies.study import check_tasks, find_study
+    from ee_jax.reproduce.study import check_tasks, find_study
 
     study = find_study(arguments.study)
     tasks = arguments.tasks or study.tasks
     check_tasks(study, tasks)
     from ee_jax.display import Display, print_result
     from ee_jax.report.render import to_terminal
-    from ee_jax.studies.beside_table import brief
-    from ee_jax.studies.sweep import Plan, sweep
-    from ee_jax.studies.write import tables, write
+    from ee_jax.reproduce.comparison_table import brief
+    from ee_jax.reproduce.sweep import Plan, sweep
+    from ee_jax.reproduce.write import tables, write
 
     plan = Plan(
         weights=arguments.backbone,

@@ -13,7 +13,7 @@ WeightScheme = Literal["uniform", "linear", "geometric", "strided"]
 
 
 @dataclass(frozen=True)
-class Fit:
+class OptimizerConfig:
     """One stage of training: AdamW, linear warm-up, then linear decay to zero."""
 
     epochs: float = 3.0
@@ -33,7 +33,9 @@ class Fit:
         check(ok, "fit.weight_decay", f"must be >= 0 and finite, not {self.weight_decay}")
 
 
-HEADS = Fit(epochs=40.0, head_learning_rate=2e-3)  # heads alone, on features made once
+HEADS = OptimizerConfig(
+    epochs=40.0, head_learning_rate=2e-3
+)  # heads alone, on features made once
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Joint:
     name: str = "joint"
     weights: WeightScheme | tuple[float, ...] = "linear"
     stride: int = 1  # of the weights `strided`: 1, 1 + stride, 1 + 2 stride, ...
-    fit: Fit = Fit()
+    fit: OptimizerConfig = OptimizerConfig()
 
     def __post_init__(self) -> None:
         check_types(self, "joint.")
@@ -55,7 +57,7 @@ class Frozen:
     """Only the heads learn; the backbone stays as it came."""
 
     name: str = "frozen"
-    fit: Fit = HEADS
+    fit: OptimizerConfig = HEADS
 
     def __post_init__(self) -> None:
         check_types(self, "frozen.")
@@ -66,8 +68,8 @@ class TwoStage:
     """Backbone and last head first, then the other heads on that backbone (DeeBERT)."""
 
     name: str = "two_stage"
-    first: Fit = Fit()
-    fit: Fit = HEADS
+    first: OptimizerConfig = OptimizerConfig()
+    fit: OptimizerConfig = HEADS
 
     def __post_init__(self) -> None:
         check_types(self, "two_stage.")
@@ -78,9 +80,9 @@ class Mixed:
     """Backbone and last head first, then everything together."""
 
     name: str = "mixed"
-    first: Fit = Fit()
+    first: OptimizerConfig = OptimizerConfig()
     weights: WeightScheme | tuple[float, ...] = "uniform"
-    fit: Fit = Fit()
+    fit: OptimizerConfig = OptimizerConfig()
 
     def __post_init__(self) -> None:
         check_types(self, "mixed.")
@@ -92,7 +94,7 @@ class Alternating:
 
     name: str = "alternating"
     variant: Literal["paper", "code_lte"] = "paper"
-    fit: Fit = Fit()
+    fit: OptimizerConfig = OptimizerConfig()
 
     def __post_init__(self) -> None:
         check_types(self, "alternating.")
@@ -103,7 +105,7 @@ class GradientEquilibrium:
     """The sum of all exits' losses, each block's gradient a mean, not a sum (ElasticBERT)."""
 
     name: str = "gradient_equilibrium"
-    fit: Fit = Fit()
+    fit: OptimizerConfig = OptimizerConfig()
 
     def __post_init__(self) -> None:
         check_types(self, "gradient_equilibrium.")
@@ -116,8 +118,8 @@ class Distill:
     name: str = "distill"
     direction: Literal["paper", "code"] = "paper"  # KL(student || teacher), or the other way
     temperature: float = 1.0  # divides the logits of both
-    first: Fit = Fit()
-    fit: Fit = HEADS
+    first: OptimizerConfig = OptimizerConfig()
+    fit: OptimizerConfig = HEADS
 
     def __post_init__(self) -> None:
         check_types(self, "distill.")
@@ -131,7 +133,7 @@ class SelfDistill:
     name: str = "self_distill"
     variant: Literal["paper", "code"] = "paper"
     temperature: float = 1.0
-    fit: Fit = Fit()
+    fit: OptimizerConfig = OptimizerConfig()
 
     def __post_init__(self) -> None:
         check_types(self, "self_distill.")
@@ -153,7 +155,9 @@ class Learned:
     target: Literal["correct", "consistent"] = "correct"  # with the label, or the last exit
     loss: Literal["cross_entropy", "balanced", "geometric", "squared"] = "cross_entropy"
     shared: bool = False  # one score for all exits
-    fit: Fit | None = None  # a last stage in which only scores learn; None: with the rest
+    fit: OptimizerConfig | None = (
+        None  # a last stage in which only scores learn; None: with the rest
+    )
 
     def __post_init__(self) -> None:
         check_types(self, "learned.")

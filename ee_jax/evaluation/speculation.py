@@ -8,8 +8,8 @@ import numpy as np
 
 from ee_jax.data.text import TokenRow
 from ee_jax.evaluation.timing import interleave_over, speedup
-from ee_jax.generation.decoder import Decoder, draft_exit_at
-from ee_jax.generation.programs import Speculation, Static, Way
+from ee_jax.inference.generator import Decoder, draft_exit_at
+from ee_jax.inference.methods import DecodingMethod, SelfSpeculation, StaticDecoding
 
 Prompts = list[TokenRow]
 
@@ -29,11 +29,11 @@ def compare(
     nothing.
     """
     design = decoder.model.design
-    plain = Static(len(design.layers) - 1)
-    draft = Speculation(draft_exit_at(design, depth), drafted)
+    plain = StaticDecoding(len(design.layers) - 1)
+    draft = SelfSpeculation(draft_exit_at(design, depth), drafted)
 
-    def run(way: Way, prompts: Prompts) -> Any:
-        return decoder.run(way, None, prompts, tokens)
+    def run(method: DecodingMethod, prompts: Prompts) -> Any:
+        return decoder.run(method, None, prompts, tokens)
 
     out = [(run(plain, prompts), run(draft, prompts)) for prompts in batches]
     sides = {"plain": partial(run, plain), "draft": partial(run, draft)}

@@ -11,16 +11,18 @@ from ee_jax.calibration.risks import squared_loss, zero_one_loss
 from ee_jax.calibration.scores import fit_temperature
 from ee_jax.calibration.trace import Trace
 from ee_jax.exits.confidence import confidences
-from ee_jax.models.heads import Answer, prediction
+from ee_jax.models.heads import ExitOutput, prediction
 
 
-def fit_temperatures(answer: Answer, label_N: Int[np.ndarray, " N"]) -> Float[np.ndarray, " E"]:
+def fit_temperatures(
+    answer: ExitOutput, label_N: Int[np.ndarray, " N"]
+) -> Float[np.ndarray, " E"]:
     """A temperature for each exit; [E, N] leads the answer's arrays."""
     return np.array([fit_temperature(logits_NC, label_N) for logits_NC in answer.logits])
 
 
 def trace_of(
-    answer: Answer,
+    answer: ExitOutput,
     label_N: Real[np.ndarray, " N"],
     layers: Sequence[int],
     confidence: str,

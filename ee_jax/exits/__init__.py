@@ -12,11 +12,11 @@ from ee_jax.exits.rules import (
     make_limits,
     threshold_rule,
 )
-from ee_jax.models.heads import Answer
+from ee_jax.models.heads import ExitOutput
 
 __all__ = [
     "CONFIDENCES",
-    "Answer",
+    "ExitOutput",
     "Limits",
     "Rule",
     "Stopped",

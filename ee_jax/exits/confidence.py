@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from ee_jax.exits.streaks import Streak, extend_streak, no_streak
-from ee_jax.models.heads import Answer, prediction
+from ee_jax.models.heads import ExitOutput, prediction
 
 Scalar = Float[Array, ""]
 Memory = Any  # a pytree: what a confidence remembers of the exits before
@@ -69,11 +69,11 @@ class Confidence(NamedTuple):
     `init` may read only the shapes of the answer.
     """
 
-    init: Callable[[Answer], Memory]
-    step: Callable[[Answer, Memory], tuple[Scalar, Memory]]
+    init: Callable[[ExitOutput], Memory]
+    step: Callable[[ExitOutput, Memory], tuple[Scalar, Memory]]
 
 
-def memoryless(measure: Callable[[Answer], Scalar]) -> Confidence:
+def memoryless(measure: Callable[[ExitOutput], Scalar]) -> Confidence:
     """The confidence that reads nothing but the answer itself."""
     return Confidence(lambda answer: (), lambda answer, memory: (measure(answer), memory))
 
@@ -81,11 +81,11 @@ def memoryless(measure: Callable[[Answer], Scalar]) -> Confidence:
 def saturating() -> Confidence:
     """`saturation`, against what the head of the exit before read."""
 
-    def init(answer: Answer) -> Memory:
+    def init(answer: ExitOutput) -> Memory:
         feature_D = _given(answer.feature)
         return jnp.zeros(feature_D.shape, feature_D.dtype)
 
-    def step(answer: Answer, previous_D: Memory) -> tuple[Scalar, Memory]:
+    def step(answer: ExitOutput, previous_D: Memory) -> tuple[Scalar, Memory]:
         feature_D = _given(answer.feature)
         return saturation(feature_D, previous_D), feature_D
 
@@ -99,10 +99,10 @@ def patience(exits: int, tolerance: ArrayLike) -> Confidence:
     most; in a regression two answers are the same where they are closer than `tolerance`.
     """
 
-    def init(answer: Answer) -> Streak:
+    def init(answer: ExitOutput) -> Streak:
         return no_streak(jax.eval_shape(prediction, answer.logits))
 
-    def step(answer: Answer, streak: Streak) -> tuple[Scalar, Streak]:
+    def step(answer: ExitOutput, streak: Streak) -> tuple[Scalar, Streak]:
         streak = extend_streak(streak, prediction(answer.logits), tolerance)
         return streak.length / exits, streak
 
@@ -118,10 +118,10 @@ def voting(exits: int) -> Confidence:
     exit at a threshold of a half or more answers like most exits so far.
     """
 
-    def init(answer: Answer) -> Memory:
+    def init(answer: ExitOutput) -> Memory:
         return jnp.zeros(answer.logits.shape, jnp.int32)
 
-    def step(answer: Answer, votes_C: Memory) -> tuple[Scalar, Memory]:
+    def step(answer: ExitOutput, votes_C: Memory) -> tuple[Scalar, Memory]:
         chosen = answer.logits.argmax(-1)
         votes_C = votes_C + jax.nn.one_hot(chosen, votes_C.size, dtype=jnp.int32)
         return votes_C[chosen] / exits, votes_C
@@ -130,7 +130,7 @@ def voting(exits: int) -> Confidence:
 
 
 def _given(part: Array | None) -> Array:
-    assert part is not None, "this confidence reads a part that the head's Answer lacks"
+    assert part is not None, "this confidence reads a part that the head's ExitOutput lacks"
     return part
 
 
@@ -146,7 +146,7 @@ CONFIDENCES: dict[str, Callable[[int, ArrayLike], Confidence]] = {
 }
 
 
-def no_memory(confidence: Confidence, answer: Answer) -> Memory:
+def no_memory(confidence: Confidence, answer: ExitOutput) -> Memory:
     """The memories of a batch before the first exit; B leads, reads only shapes."""
     one = jax.tree.map(lambda part: jax.ShapeDtypeStruct(part.shape[1:], part.dtype), answer)
     batch = answer.logits.shape[:1]
@@ -156,14 +156,14 @@ def no_memory(confidence: Confidence, answer: Answer) -> Memory:
 
 
 def confidences(
-    kind: str, answer: Answer, temperature_E: Float[Array, " E"], tolerance: ArrayLike = 0.1
+    kind: str, answer: ExitOutput, temperature_E: Float[Array, " E"], tolerance: ArrayLike = 0.1
 ) -> Float[Array, "E N"]:
     """The confidences of all exits of a full forward pass; [E, N] leads every array."""
     cooled = answer._replace(logits=answer.logits / temperature_E[:, None, None])
     confidence = CONFIDENCES[kind](len(answer.logits), tolerance)
     step = jax.vmap(confidence.step)
 
-    def at(memory: Memory, answer: Answer) -> tuple[Memory, Array]:
+    def at(memory: Memory, answer: ExitOutput) -> tuple[Memory, Array]:
         confidence_N, memory = step(answer, memory)
         return memory, confidence_N
 

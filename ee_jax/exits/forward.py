@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from ee_jax.compilation import Program
 from ee_jax.models.exit_model import ExitModel
-from ee_jax.models.heads import Answer
+from ee_jax.models.heads import ExitOutput
 from ee_jax.models.parameters import Parameters, bind
 from ee_jax.sharding import replicate, split_batch
 from ee_jax.tokens import Tokens
@@ -26,7 +26,7 @@ class ForwardPass:
         def features(values: Parameters, tokens: Tokens) -> Any:
             return bind(model, values).features(tokens)
 
-        def answers(values: Parameters, feature_END: Any) -> Answer:
+        def answers(values: Parameters, feature_END: Any) -> ExitOutput:
             return bind(model, values).answers(feature_END)
 
         self._features, self._answers = Program(features), Program(answers)
@@ -53,6 +53,8 @@ class ForwardPass:
         assert out is not None, "no batches"
         return out
 
-    def answers(self, values: Parameters, feature_END: Float[np.ndarray, "E N D"]) -> Answer:
+    def answers(
+        self, values: Parameters, feature_END: Float[np.ndarray, "E N D"]
+    ) -> ExitOutput:
         """The answers of all exits; [E, N] leads every array."""
         return jax.device_get(self._answers(values, jnp.asarray(feature_END)))

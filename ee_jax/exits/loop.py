@@ -12,11 +12,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from ee_jax.exits.rules import Rule
-from ee_jax.models.heads import Answer
+from ee_jax.models.heads import ExitOutput
 
 State = Any  # a pytree in which B leads every array
 Segment = Callable[[State], State]
-Head = Callable[[State], Answer]
+Head = Callable[[State], ExitOutput]
 
 
 class Stopped(NamedTuple):
@@ -49,7 +49,7 @@ def run_exits(
 
     Args:
         segments: E functions from state to state, applied in turn.
-        heads: E functions from state to `Answer`, one after each segment.
+        heads: E functions from state to `ExitOutput`, one after each segment.
         rule: who stops where; whoever is left at the last exit stops there.
         state: the state before the first segment.
         sizes: static batch sizes for compaction: the examples still running are gathered and
@@ -79,7 +79,7 @@ def run_exits(
     return jax.lax.while_loop(lambda carry: carry.running > 0, step, start).out
 
 
-def _start(rule: Rule, answer: Answer, batch: int, state: State) -> Carry:
+def _start(rule: Rule, answer: ExitOutput, batch: int, state: State) -> Carry:
     logits_BC = jnp.zeros(answer.logits.shape, answer.logits.dtype)
     out = Stopped(logits_BC, jnp.zeros(batch, jnp.int32), jnp.zeros(batch))
     done_B = jnp.zeros(batch, bool)
@@ -97,7 +97,7 @@ def choose(yes_B: Bool[Array, " B"], yes: Any, no: Any) -> Any:
 
 def _advance(
     segments: Sequence[Segment], heads: Sequence[Head], batch: int, sizes: Sequence[int]
-) -> Callable[[Array, Array, State], tuple[State, Answer]]:
+) -> Callable[[Array, Array, State], tuple[State, ExitOutput]]:
     """A segment and its head on those who run; the other rows' results mean nothing."""
     sizes = sorted({size for size in sizes if size < batch} | {batch})
     branches = [
@@ -106,7 +106,7 @@ def _advance(
         for size in sizes
     ]
 
-    def advance(exit: Array, done_B: Array, state: State) -> tuple[State, Answer]:
+    def advance(exit: Array, done_B: Array, state: State) -> tuple[State, ExitOutput]:
         if len(sizes) == 1:
             return jax.lax.switch(exit, branches, done_B, state)
         order_B = jnp.argsort(done_B, stable=True)  # those who run first
@@ -118,8 +118,8 @@ def _advance(
 
 def _branch(
     segment: Segment, head: Head, size: int, batch: int
-) -> Callable[[Array, State], tuple[State, Answer]]:
-    def run(order_B: Array, state: State) -> tuple[State, Answer]:
+) -> Callable[[Array, State], tuple[State, ExitOutput]]:
+    def run(order_B: Array, state: State) -> tuple[State, ExitOutput]:
         if size == batch:
             state = segment(state)
             return state, head(state)

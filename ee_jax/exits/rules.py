@@ -16,7 +16,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int, Num
 
 from ee_jax.exits.confidence import CONFIDENCES, Memory, no_memory
 from ee_jax.exits.streaks import Streak, extend_streak, no_streak
-from ee_jax.models.heads import Answer, prediction
+from ee_jax.models.heads import ExitOutput, prediction
 
 RuleState = Any  # a pytree in which B leads every array
 
@@ -35,8 +35,8 @@ class Rule(NamedTuple):
     no logits may be given none: an array [B, 0].
     """
 
-    init: Callable[[Answer], RuleState]
-    step: Callable[[Array, Answer, RuleState], tuple[Verdict, RuleState]]
+    init: Callable[[ExitOutput], RuleState]
+    step: Callable[[Array, ExitOutput, RuleState], tuple[Verdict, RuleState]]
     reads_logits: bool = True
 
 
@@ -83,11 +83,11 @@ def threshold_rule(confidence: str, limits: Limits) -> Rule:
     made = CONFIDENCES[confidence](len(limits.threshold_E), limits.tolerance)
     measure = jax.vmap(made.step)
 
-    def init(answer: Answer) -> tuple[Streak, Memory]:
+    def init(answer: ExitOutput) -> tuple[Streak, Memory]:
         streak = no_streak(jax.eval_shape(prediction, answer.logits))
         return streak, no_memory(made, answer)
 
-    def step(exit: Array, answer: Answer, state: RuleState) -> tuple[Verdict, RuleState]:
+    def step(exit: Array, answer: ExitOutput, state: RuleState) -> tuple[Verdict, RuleState]:
         streak, memory = state
         cooled = answer._replace(logits=answer.logits / limits.temperature_E[exit])
         confidence_B, memory = measure(cooled, memory)
@@ -113,11 +113,11 @@ def forced_rule(confidence: str, depth_B: Int[Array, " B"], exit_layers: Sequenc
     """
     never = threshold_rule(confidence, make_limits(1.0, exit_layers))
 
-    def init(answer: Answer) -> RuleState:
+    def init(answer: ExitOutput) -> RuleState:
         chex.assert_equal_shape_prefix([answer.logits, depth_B], 1)
         return depth_B, never.init(answer)
 
-    def step(exit: Array, answer: Answer, state: RuleState) -> tuple[Verdict, RuleState]:
+    def step(exit: Array, answer: ExitOutput, state: RuleState) -> tuple[Verdict, RuleState]:
         wanted_B, inner = state
         verdict, inner = never.step(exit, answer, inner)
         stop_B = is_reached(wanted_B, exit, exit_layers)

@@ -6,7 +6,7 @@ from ee_jax.models.export import export_model, import_model, read_exits
 from ee_jax.models.families.bert import bert
 from ee_jax.models.families.llama import llama
 from ee_jax.models.files import find_weights
-from ee_jax.models.heads import Answer, ExitDesign
+from ee_jax.models.heads import ExitDesign, ExitOutput
 from ee_jax.models.huggingface import load_backbone
 from ee_jax.models.language import LanguageDesign, LanguageModel
 from ee_jax.models.presets import PRESETS
@@ -14,10 +14,10 @@ from ee_jax.models.transformer import State, Transformer
 
 __all__ = [
     "PRESETS",
-    "Answer",
     "Architecture",
     "ExitDesign",
     "ExitModel",
+    "ExitOutput",
     "LanguageDesign",
     "LanguageModel",
     "State",

@@ -8,7 +8,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from ee_jax.models.gradients import scale_gradient
-from ee_jax.models.heads import Answer, ExitDesign, ExitHeads, pool
+from ee_jax.models.heads import ExitDesign, ExitHeads, ExitOutput, pool
 from ee_jax.models.transformer import State, Transformer
 from ee_jax.tokens import Tokens
 
@@ -53,7 +53,7 @@ class ExitModel(nnx.Module):
                 state = _scaled(state, exits - exit - 1)
         return jnp.stack(features)
 
-    def answers(self, feature_EBD: Float[Array, "E B D"]) -> Answer:
+    def answers(self, feature_EBD: Float[Array, "E B D"]) -> ExitOutput:
         """The answers of all exits, E leading every array."""
         answers = [self.exits(exit, feature) for exit, feature in enumerate(feature_EBD)]
         return jax.tree.map(lambda *parts: jnp.stack(parts), *answers)
@@ -66,10 +66,10 @@ class ExitModel(nnx.Module):
 
         return [run(exit) for exit in range(len(self.design.layers))]
 
-    def heads(self) -> list[Callable[[State], Answer]]:
+    def heads(self) -> list[Callable[[State], ExitOutput]]:
         """The exit heads as functions of a state, for the compiled loop."""
 
-        def answer(exit: int) -> Callable[[State], Answer]:
+        def answer(exit: int) -> Callable[[State], ExitOutput]:
             return lambda state: self.exits(exit, self.feature(state))
 
         return [answer(exit) for exit in range(len(self.design.layers))]

@@ -24,7 +24,7 @@ class ExitDesign:
     shared_score: bool = False  # one learned confidence for all exits
 
 
-class Answer(NamedTuple):
+class ExitOutput(NamedTuple):
     """What an exit says; batched or not, and `None` where nothing reads the part."""
 
     logits: Float[Array, "*B C"]
@@ -117,11 +117,11 @@ class ExitHeads(nnx.Module):
         scores = range((1 if design.shared_score else exits) if design.learned else 0)
         self.scores = nnx.List([nnx.Linear(width, 1, rngs=rngs) for _ in scores])
 
-    def __call__(self, exit: int, feature: Float[Array, "*B D"]) -> Answer:
+    def __call__(self, exit: int, feature: Float[Array, "*B D"]) -> ExitOutput:
         """The answer at exit number `exit`."""
         logits = self.heads[min(exit, len(self.heads) - 1)](feature)
         if not self.scores:
-            return Answer(logits, feature)
+            return ExitOutput(logits, feature)
         # The confidence learns to judge the answers; it does not shape them.
         score = self.scores[min(exit, len(self.scores) - 1)](jax.lax.stop_gradient(feature))
-        return Answer(logits, feature, score[..., 0])
+        return ExitOutput(logits, feature, score[..., 0])

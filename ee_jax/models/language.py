@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from ee_jax.models.heads import Answer
+from ee_jax.models.heads import ExitOutput
 from ee_jax.models.norms import make_norm
 from ee_jax.models.transformer import Transformer
 from ee_jax.tokens import Tokens
@@ -84,7 +84,7 @@ class LanguageModel(nnx.Module):
         # The confidence learns to judge the answers; it does not shape them.
         return self.scores[exit](jax.lax.stop_gradient(feature))[..., 0]
 
-    def answer(self, exit: int, hidden: Float[Array, "*B D"]) -> Answer:
+    def answer(self, exit: int, hidden: Float[Array, "*B D"]) -> ExitOutput:
         """What exit number `exit` says of hidden states after its last block."""
         feature = self.feature(exit, hidden)
-        return Answer(self.logits(feature), feature, self.score(exit, feature))
+        return ExitOutput(self.logits(feature), feature, self.score(exit, feature))

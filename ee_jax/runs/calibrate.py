@@ -15,8 +15,9 @@ import numpy as np
 from jaxtyping import Float
 
 from ee_jax import __version__
+from ee_jax.atomic_io import write_json
 from ee_jax.calibration.budget import BUDGET
-from ee_jax.calibration.describe import plain
+from ee_jax.calibration.describe import to_json
 from ee_jax.calibration.empirical import SLACK
 from ee_jax.calibration.request import AnyTrace, Request, answer, trial
 from ee_jax.calibration.sequences import SequenceTrace, load_trace
@@ -25,7 +26,6 @@ from ee_jax.errors import UserError
 from ee_jax.report.figures import save
 from ee_jax.report.record import record_figure
 from ee_jax.runs.record import FORMAT, Record
-from ee_jax.runs.whole import write_json
 
 __all__ = ["Request", "calibrate", "write"]
 
@@ -46,7 +46,7 @@ def calibrate(path: str | Path, request: Request, trials: int = 100, seed: int =
         "min_depth": request.min_depth,
         "patience": request.patience,
         "search": request.search,
-        "choice": plain(choice, "loss" if budget else request.risk),
+        "choice": to_json(choice, "loss" if budget else request.risk),
         **_trials(trace, request, trials, seed),
     }
 

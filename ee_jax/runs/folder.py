@@ -5,11 +5,11 @@ import math
 from pathlib import Path
 from typing import Any
 
+from ee_jax.atomic_io import part_of, write_json, write_text
 from ee_jax.config import AnyExperiment, config_hash, identity, to_dict
 from ee_jax.display import Display
 from ee_jax.errors import UserError
 from ee_jax.runs.versions import device, versions
-from ee_jax.runs.whole import part_of, write_json, write_text
 
 
 class RunFolder:
@@ -78,7 +78,7 @@ class RunFolder:
         write_json(self.path / name, content)
 
 
-def known(value: float) -> float | None:
+def nan_to_none(value: float) -> float | None:
     """The value, or what JSON has for nan, which it does not know."""
     return None if math.isnan(value) else value
 

@@ -16,11 +16,11 @@ from ee_jax.evaluation.metrics import METRICS
 from ee_jax.evaluation.passes import Passes
 from ee_jax.evaluation.programs import Programs
 from ee_jax.evaluation.quality import exit_counts, ideal_speedup, mean_depth
-from ee_jax.exits.cost import flops_speedup
 from ee_jax.exits.rules import Limits, make_limits
 from ee_jax.models.exit_model import ExitModel
+from ee_jax.models.flops import flops_speedup
 from ee_jax.models.parameters import Parameters
-from ee_jax.runs.folder import known
+from ee_jax.runs.folder import nan_to_none
 from ee_jax.runs.inputs import Split
 from ee_jax.sharding import data_mesh
 
@@ -131,7 +131,9 @@ class Measurer:
         time_N = [len(row) for row in self.test.rows]
         flops = flops_speedup(self.model.backbone.config, design, exit_N.tolist(), time_N)
         threshold_E = np.atleast_1d(setting.threshold).tolist()
-        metrics = {m: known(METRICS[m](prediction_N, self.test.label_N)) for m in self.metrics}
+        metrics = {
+            m: nan_to_none(METRICS[m](prediction_N, self.test.label_N)) for m in self.metrics
+        }
         return {
             "threshold": min(threshold_E),
             "threshold_E": threshold_E if len(threshold_E) > 1 else None,

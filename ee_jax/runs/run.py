@@ -10,11 +10,11 @@ from ee_jax.exits.forward import ForwardPass
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.parameters import Parameters
 from ee_jax.report.write import write
+from ee_jax.runs.classification_task import ClassificationTask
+from ee_jax.runs.evaluate import Evaluator
 from ee_jax.runs.folder import RunFolder
 from ee_jax.runs.inputs import Corpus, check, load_corpus, make_model
-from ee_jax.runs.judge import Judge
 from ee_jax.runs.measure import Measurer
-from ee_jax.runs.subject import ExitSubject
 from ee_jax.runs.train import Trainer
 from ee_jax.sharding import data_mesh
 
@@ -33,17 +33,17 @@ def run(experiment: Experiment, output: Path, display: Display = SILENT) -> dict
         return results
     architecture = check(experiment)
     folder.claim()
-    return _Story(experiment, folder, display).tell(architecture)
+    return _Run(experiment, folder, display).run(architecture)
 
 
-class _Story:
+class _Run:
     """One run under way."""
 
     def __init__(self, experiment: Experiment, folder: RunFolder, display: Display):
         self._experiment, self._folder, self._display = experiment, folder, display
         self._seconds: dict[str, float] = {}
 
-    def tell(self, architecture: Architecture) -> dict[str, Any]:
+    def run(self, architecture: Architecture) -> dict[str, Any]:
         experiment, folder, display = self._experiment, self._folder, self._display
         start = time.perf_counter()
         corpus = load_corpus(experiment)
@@ -52,17 +52,17 @@ class _Story:
         outputs = len(corpus.classes) or 1  # one of a regression
         model, values = make_model(experiment, architecture, outputs)
         forward = ForwardPass(model, mesh)
-        subject = ExitSubject(experiment, model, corpus, forward, folder.hash, display)
+        task = ClassificationTask(experiment, model, corpus, forward, folder.hash, display)
         pause = experiment.checkpoint_seconds
-        trainer = Trainer(subject, experiment.seed, pause, mesh, folder.hash, display)
+        trainer = Trainer(task, experiment.seed, pause, mesh, folder.hash, display)
         test, metrics = corpus.splits["test"], corpus.metrics
         measurer = Measurer(experiment, model, test, metrics, mesh, display)
-        judge = Judge(experiment, model, corpus, forward, measurer, folder, display)
+        evaluate = Evaluator(experiment, model, corpus, forward, measurer, folder, display)
         strategies = {}
         for strategy in experiment.strategies:
             trained = trainer.train(strategy, values, folder.path / strategy.name)
             strategies[strategy.name] = {
-                **judge.judge(strategy.name, trained.values),
+                **evaluate.evaluate(strategy.name, trained.values),
                 "train_seconds": trained.seconds,
             }
         for program, seconds in measurer.compile_seconds.items():

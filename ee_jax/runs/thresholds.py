@@ -10,14 +10,14 @@ from jaxtyping import Float
 
 from ee_jax.calibration.certify import certify, risk_outcomes
 from ee_jax.calibration.conformal import CONFORMAL
-from ee_jax.calibration.describe import plain
+from ee_jax.calibration.describe import to_json
 from ee_jax.calibration.empirical import Quality, choose_for_quality, quality_lost
 from ee_jax.calibration.methods import METHODS
 from ee_jax.calibration.outcomes import GRID, outcomes
 from ee_jax.calibration.trace import Trace
 from ee_jax.config import Experiment
 from ee_jax.errors import UserError
-from ee_jax.runs.folder import known
+from ee_jax.runs.folder import nan_to_none
 from ee_jax.runs.measure import Setting, Threshold
 from ee_jax.runs.record import check_exits, load_record, recorded
 
@@ -72,14 +72,14 @@ class Calibrator:
     def _empirical(self, trace: Trace) -> Iterator[Chosen]:
         for tolerance in self.experiment.calibration.tolerances:
             choice = choose_for_quality(trace, self.quality, tolerance, GRID, *self._rule)
-            yield plain(choice, "quality")
+            yield to_json(choice, "quality")
 
     def _certified(self, trace: Trace) -> Iterator[Chosen]:
         config = self.experiment.calibration
         for method in config.methods:
             for level in config.levels:
                 asked = (method, config.risk, level, config.delta)
-                yield plain(certify(trace, *asked, GRID, *self._rule), config.risk)
+                yield to_json(certify(trace, *asked, GRID, *self._rule), config.risk)
 
     @property
     def _rule(self) -> tuple[int, int]:
@@ -96,7 +96,7 @@ class Calibrator:
         else:
             of_risk = risk_outcomes(test, choice["risk"], threshold_K, *self._rule)
             risk = float(of_risk.loss_KN.mean())
-        return {"test_risk": known(risk), "test_mean_depth": float(found.depth_KN.mean())}
+        return {"test_risk": nan_to_none(risk), "test_mean_depth": float(found.depth_KN.mean())}
 
 
 def threshold_of(choice: Chosen) -> Threshold:

@@ -13,7 +13,7 @@ from ee_jax.models.files import WEIGHTS
 from ee_jax.models.parameters import Parameters
 from ee_jax.runs.folder import MetricsFile
 from ee_jax.training.checkpoints import Checkpoints
-from ee_jax.training.fit import Examples, Point, StageFit, Task, steps_of
+from ee_jax.training.fit import Examples, StageFit, StageObjective, StepResult, steps_of
 
 LOG_EVERY = 10  # steps
 
@@ -31,7 +31,7 @@ def _clock(before: float) -> Callable[[], float]:
     return lambda: before + time.perf_counter() - start
 
 
-class Subject(Protocol):
+class Task(Protocol):
     """What is trained: a model with its data, and how it is kept."""
 
     @property
@@ -39,7 +39,7 @@ class Subject(Protocol):
         """Examples of an epoch."""
         ...
 
-    def tasks(self, strategy: Any) -> list[Task]:
+    def tasks(self, strategy: Any) -> list[StageObjective]:
         """The stages of a strategy, in turn."""
         ...
 
@@ -60,7 +60,7 @@ class Subject(Protocol):
 class Trainer:
     """Trains the strategies of one experiment."""
 
-    subject: Subject
+    task: Task
     seed: int
     checkpoint_seconds: float
     mesh: Mesh
@@ -73,8 +73,8 @@ class Trainer:
         if not (exported / WEIGHTS).exists():
             trained = self._train(strategy, values, folder)
             exported.mkdir(exist_ok=True)
-            self.subject.export(strategy.name, trained, exported)
-        return self.subject.load(exported)
+            self.task.export(strategy.name, trained, exported)
+        return self.task.load(exported)
 
     def _train(self, strategy: Any, values: Parameters, folder: Path) -> Trained:
         saves = Checkpoints(folder / "checkpoints", f"{self.identity}/{strategy.name}")
@@ -82,12 +82,12 @@ class Trainer:
         clock = _clock(saved["seconds"] if saved else 0.0)
         metrics = MetricsFile(folder / "metrics.jsonl", keep=saved["number"] if saved else 0)
         before = 0  # steps of earlier stages
-        for number, task in enumerate(self.subject.tasks(strategy)):
+        for number, task in enumerate(self.task.tasks(strategy)):
             if not saved or number >= saved["stage"]:
                 so_far = (number, before, clock)
                 work = StageRun(self, strategy.name, task, *so_far, saves, metrics)
                 values = work.run(values)
-            before += steps_of(task.stage.fit, self.subject.rows)
+            before += steps_of(task.stage.fit, self.task.rows)
         saves.close()
         metrics.close()
         return Trained(values, clock())
@@ -99,7 +99,7 @@ class StageRun:
 
     trainer: Trainer
     strategy: str
-    task: Task
+    task: StageObjective
     number: int  # among the strategy's stages
     before: int  # steps of the stages before
     clock: Callable[[], float]  # seconds spent on the strategy
@@ -109,20 +109,20 @@ class StageRun:
     def run(self, values: Parameters) -> Parameters:
         """The whole model's parameters after the stage."""
         trainer, stage = self.trainer, self.task.stage
-        fit = StageFit(self.task, trainer.subject.rows, trainer.mesh)
-        learner, kept = fit.start(values)
+        fit = StageFit(self.task, trainer.task.rows, trainer.mesh)
+        state, kept = fit.start(values)
         saved, data = self.saves.notes(), None
         if saved and saved["stage"] == self.number:
-            learner, kept = self.saves.load((learner, kept)).tree
+            state, kept = self.saves.load((state, kept)).tree
             data = saved["data"]
-        trained, done = learner.values, int(learner.step)
-        examples = trainer.subject.examples(self.strategy, stage, {**kept, **trained})
-        points = fit.run(learner, kept, examples, trainer.seed, data)
+        trained, done = state.values, int(state.step)
+        examples = trainer.task.examples(self.strategy, stage, {**kept, **trained})
+        points = fit.run(state, kept, examples, trainer.seed, data)
         last_save = time.monotonic()
         label = f"{self.strategy}: {stage.name}"
         with trainer.display.bar(label, fit.steps, done) as tick:
             for point in points:
-                trained = point.learner.values
+                trained = point.state.values
                 self._log(point, fit.steps)
                 pause = time.monotonic() - last_save
                 if pause >= trainer.checkpoint_seconds or point.step == fit.steps:
@@ -132,7 +132,7 @@ class StageRun:
         trainer.display.say(f"  compiling took, of that: {fit.compile_seconds:.1f} s")
         return {**kept, **trained}
 
-    def _log(self, point: Point, steps: int) -> None:
+    def _log(self, point: StepResult, steps: int) -> None:
         if point.step % LOG_EVERY and point.step != steps:
             return
         self.metrics.write(
@@ -143,7 +143,7 @@ class StageRun:
             gradient_norm=float(point.metrics.gradient_norm),
         )
 
-    def _save(self, point: Point, kept: Parameters) -> None:
+    def _save(self, point: StepResult, kept: Parameters) -> None:
         number = self.before + point.step
         notes = {"stage": self.number, "data": point.data, "seconds": self.clock()}
-        self.saves.save(number, (point.learner, kept), **notes)
+        self.saves.save(number, (point.state, kept), **notes)

@@ -14,23 +14,23 @@ from jax.sharding import Mesh
 from jaxtyping import Float, Num
 
 from ee_jax.compilation import Program
-from ee_jax.config import Fit
+from ee_jax.config import OptimizerConfig
 from ee_jax.data.batches import Batch, training_batches
 from ee_jax.data.text import TokenRow
 from ee_jax.errors import UserError
 from ee_jax.models.parameters import Parameters
 from ee_jax.sharding import check_batch, replicate, split_batch
 from ee_jax.training.language import LanguageStage
-from ee_jax.training.step import (
-    Learner,
+from ee_jax.training.strategies import Stage
+from ee_jax.training.train_step import (
     Metrics,
     Objective,
+    TrainState,
     make_optimizer,
     make_step,
     partition,
-    start_learner,
+    start_training,
 )
-from ee_jax.training.strategies import Stage
 
 AnyStage = Stage | LanguageStage
 
@@ -45,16 +45,16 @@ class Examples:
     feature_END: Float[np.ndarray, "E N D"] | None = None
 
 
-class Point(NamedTuple):
+class StepResult(NamedTuple):
     """Where a stage stands after a step."""
 
     step: int
-    learner: Learner
+    state: TrainState
     metrics: Metrics  # of that step
     data: dict[str, Any]  # state of the batches' iterator
 
 
-class Task(NamedTuple):
+class StageObjective(NamedTuple):
     """A stage, and what it minimises in a model."""
 
     stage: AnyStage
@@ -64,7 +64,7 @@ class Task(NamedTuple):
 class StageFit:
     """One stage of one model, ready to run."""
 
-    def __init__(self, task: Task, examples: int, mesh: Mesh):
+    def __init__(self, task: StageObjective, examples: int, mesh: Mesh):
         stage, objective = task
         check_batch(stage.fit.batch, mesh, "fit.batch")
         self.steps = steps_of(stage.fit, examples)
@@ -77,44 +77,44 @@ class StageFit:
         """Seconds spent compiling so far."""
         return self._program.seconds
 
-    def start(self, values: Parameters) -> tuple[Learner, Parameters]:
-        """The learner before the first step, and the parameters that the stage keeps."""
+    def start(self, values: Parameters) -> tuple[TrainState, Parameters]:
+        """The state before the first step, and the parameters that the stage keeps."""
         trained, kept = partition(values, self._stage.trains)
-        # A step donates its learner; `values` is the caller's.
+        # A step takes over the arrays of its state; `values` is the caller's.
         copied = {path: value.copy() for path, value in trained.items()}
-        return start_learner(copied, self._optimizer), kept
+        return start_training(copied, self._optimizer), kept
 
     def run(
         self,
-        learner: Learner,
+        state: TrainState,
         kept: Parameters,
         examples: Examples,
         seed: int,
         data: dict[str, Any] | None = None,
-    ) -> Iterator[Point]:
+    ) -> Iterator[StepResult]:
         """Trains to the last step; a `Point` is valid until the next one is asked for.
 
         Args:
-            learner: from `start`, or from a checkpoint. It is given away.
+            state: from `start`, or from a checkpoint. It is given away.
             kept: the parameters that do not change.
             examples: what to learn from.
             seed: decides the order of the examples and the dropout.
-            data: the state of the batches' iterator that belongs to a later learner.
+            data: the state of the batches' iterator that belongs to a later step.
 
         Raises:
             UserError: the loss or its gradient is no longer finite.
         """
-        learner, kept = replicate(learner, self._mesh), replicate(kept, self._mesh)
+        state, kept = replicate(state, self._mesh), replicate(kept, self._mesh)
         batches = self._batches(examples, seed)
         if data is not None:
             batches.set_state(data)
         key = jax.random.key(seed)
-        for step in range(int(learner.step) + 1, self.steps + 1):
+        for step in range(int(state.step) + 1, self.steps + 1):
             inputs = self._inputs(examples, next(batches))
-            learner, metrics = self._program(learner, kept, key, inputs)
+            state, metrics = self._program(state, kept, key, inputs)
             metrics = jax.device_get(metrics)
             self._check(step, metrics)
-            yield Point(step, learner, metrics, batches.get_state())
+            yield StepResult(step, state, metrics, batches.get_state())
 
     def _batches(self, examples: Examples, seed: int) -> Any:
         rows, lengths = examples.rows, examples.lengths
@@ -139,6 +139,6 @@ class StageFit:
             )
 
 
-def steps_of(fit: Fit, examples: int) -> int:
+def steps_of(fit: OptimizerConfig, examples: int) -> int:
     """Steps of a stage on so many examples."""
     return math.ceil(fit.epochs * examples / fit.batch)

@@ -9,14 +9,14 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, ArrayLike, Bool, Float
 
-from ee_jax.config import Fit
-from ee_jax.exits.say import Said, mean_over_tokens, say
+from ee_jax.config import OptimizerConfig
+from ee_jax.losses.next_token import TokenLosses, exit_token_losses, mean_over_tokens
 from ee_jax.models.language import LanguageModel
 from ee_jax.models.parameters import Parameters, bind
 from ee_jax.tokens import Tokens
 from ee_jax.training.layerskip import kept_blocks
-from ee_jax.training.step import Objective
 from ee_jax.training.strategies import is_head
+from ee_jax.training.train_step import Objective
 from ee_jax.training.weights import Weights
 
 # From the number of steps taken, which may be traced, to how often each block is dropped.
@@ -28,7 +28,7 @@ class LanguageStage:
     """One optimisation of a language model; what changes over time follows from the step."""
 
     name: str
-    fit: Fit
+    fit: OptimizerConfig
     weights: Weights  # of the exits' next-token losses
     trains: Callable[[str], bool]  # a parameter's dotted path -> does it learn?
     towards: Weights | None = None  # of their gaps to the last exit
@@ -62,30 +62,30 @@ def language_objective(model: LanguageModel, stage: LanguageStage, dropout: floa
             kept_LB = kept_blocks(drop_key, stage.drops(step), len(next_BT))
         feature_EBTD = bound.features(tokens, rate, key, kept_LB)
         temperature = stage.temperature if stage.towards else None
-        said = say(bound.logits, feature_EBTD, next_BT, temperature)
-        loss_E = mean_over_tokens(said.loss_EBT, counts_BT)
-        value = _weighted(stage, step, said, counts_BT)
-        return value + _score_loss(bound, feature_EBTD, said, counts_BT), loss_E
+        losses = exit_token_losses(bound.logits, feature_EBTD, next_BT, temperature)
+        loss_E = mean_over_tokens(losses.loss_EBT, counts_BT)
+        value = _weighted(stage, step, losses, counts_BT)
+        return value + _score_loss(bound, feature_EBTD, losses, counts_BT), loss_E
 
     return loss
 
 
 def _weighted(
-    stage: LanguageStage, step: Array, said: Said, counts_BT: Bool[Array, "B T"]
+    stage: LanguageStage, step: Array, losses: TokenLosses, counts_BT: Bool[Array, "B T"]
 ) -> Float[Array, ""]:
-    scale_EBT = said.max_prob_EBT if stage.by_confidence else 1.0
-    loss_E = mean_over_tokens(scale_EBT * said.loss_EBT, counts_BT)
+    scale_EBT = losses.max_prob_EBT if stage.by_confidence else 1.0
+    loss_E = mean_over_tokens(scale_EBT * losses.loss_EBT, counts_BT)
     value = jnp.vdot(stage.weights(step), loss_E)
-    if stage.towards is not None and said.gap_EBT is not None:
-        gap_E = mean_over_tokens(said.gap_EBT, counts_BT)
-        value += jnp.vdot(stage.towards(step), gap_E)
+    if stage.towards is not None and losses.distillation_kl_EBT is not None:
+        kl_E = mean_over_tokens(losses.distillation_kl_EBT, counts_BT)
+        value += jnp.vdot(stage.towards(step), kl_E)
     return value
 
 
 def _score_loss(
     model: LanguageModel,
     feature_EBTD: Float[Array, "E B T D"],
-    said: Said,
+    losses: TokenLosses,
     counts_BT: Bool[Array, "B T"],
 ) -> Float[Array, ""]:
     """How badly learned confidences foretell that an exit predicts what the last does.
@@ -97,7 +97,7 @@ def _score_loss(
     if not model.scores:
         return jnp.zeros(())
     scores: Any = [model.score(exit, feature) for exit, feature in enumerate(feature_EBTD)]
-    right_EBT = (said.prediction_EBT == said.prediction_EBT[-1:]).astype(jnp.float32)
-    losses = optax.losses.sigmoid_binary_cross_entropy(jnp.stack(scores), right_EBT)
-    loss_E = mean_over_tokens(losses[:-1], counts_BT)
+    right_EBT = (losses.prediction_EBT == losses.prediction_EBT[-1:]).astype(jnp.float32)
+    loss_EBT = optax.losses.sigmoid_binary_cross_entropy(jnp.stack(scores), right_EBT)
+    loss_E = mean_over_tokens(loss_EBT[:-1], counts_BT)
     return loss_E.sum() / max(len(loss_E), 1)

@@ -9,6 +9,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float
 from ee_jax.config import Frozen, Joint
 from ee_jax.config.language import LanguageStrategy, LayerSkip, Towards, WarmedUp
 from ee_jax.errors import UserError
+from ee_jax.losses.exit_losses import exit_weights
 from ee_jax.models.language import LanguageDesign
 from ee_jax.training.ee_llm import warmed_up
 from ee_jax.training.language import LanguageStage
@@ -20,7 +21,6 @@ from ee_jax.training.layerskip import (
     gradual,
     rotational,
 )
-from ee_jax.training.losses import exit_weights
 from ee_jax.training.strategies import everything, is_head
 from ee_jax.training.weights import always, last, lower_mean
 

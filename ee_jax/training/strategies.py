@@ -9,24 +9,24 @@ import numpy as np
 from ee_jax.config import (
     Alternating,
     Distill,
-    Fit,
     Frozen,
     GradientEquilibrium,
     Joint,
     Learned,
     Mixed,
+    OptimizerConfig,
     SelfDistill,
     Strategy,
     TwoStage,
 )
-from ee_jax.training.losses import (
+from ee_jax.losses.exit_losses import (
     Loss,
     distill_loss,
     exit_weights,
     self_distill_loss,
     weighted_loss,
 )
-from ee_jax.training.scores import ScoreLoss, score_loss
+from ee_jax.losses.learned_confidence import ScoreLoss, score_loss
 from ee_jax.training.weights import Weights, always, in_turn, last, lower, lower_mean
 
 
@@ -35,7 +35,7 @@ class Stage:
     """One optimisation: which parameters learn, from what."""
 
     name: str
-    fit: Fit
+    fit: OptimizerConfig
     weights: Weights
     trains: Callable[[str], bool]  # a parameter's dotted path -> does it learn?
     backbone: bool = True  # does any of the backbone learn?
@@ -103,14 +103,14 @@ def self_distill(strategy: SelfDistill, exits: int) -> list[Stage]:
     return [Stage("self_distill", strategy.fit, weights, everything, loss=loss)]
 
 
-def _first_stage(fit: Fit, exits: int) -> Stage:
+def _first_stage(fit: OptimizerConfig, exits: int) -> Stage:
     def trains(path: str) -> bool:
         return not is_head(path) or _is_head_of(exits - 1, path)
 
     return Stage("first", fit, always(last(exits)), trains)
 
 
-def _lower_heads(fit: Fit, weight_E: np.ndarray, exits: int) -> Stage:
+def _lower_heads(fit: OptimizerConfig, weight_E: np.ndarray, exits: int) -> Stage:
     def trains(path: str) -> bool:
         return is_head(path) and not _is_head_of(exits - 1, path)
 

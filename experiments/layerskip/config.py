@@ -14,7 +14,7 @@ Command:   ee-jax run experiments/layerskip/config.py --data.manual-dir DIR
            DIR holds .txt or .txt.gz files.
 """
 
-from ee_jax.config import Fit, Joint
+from ee_jax.config import Joint, OptimizerConfig
 from ee_jax.config.language import (
     LanguageEvaluation,
     LanguageExits,
@@ -30,7 +30,7 @@ EXITS = (1, 2, 4, 8)  # blocks
 
 def get_config() -> LanguageExperiment:
     """The experiment."""
-    fit = Fit(epochs=6.0, batch=16, learning_rate=2e-3, head_learning_rate=2e-3)
+    fit = OptimizerConfig(epochs=6.0, batch=16, learning_rate=2e-3, head_learning_rate=2e-3)
     last = (0.0,) * (len(EXITS) - 1) + (1.0,)
     return LanguageExperiment(
         name="layerskip",

@@ -11,12 +11,12 @@ from pathlib import Path
 from ee_jax.report import text
 from ee_jax.report.render import Column, Row, Table, to_markdown
 from ee_jax.report.results import Results
-from ee_jax.studies.paper import Paper, parse_paper
+from ee_jax.reproduce.paper import Paper, parse_paper
 
 PAPER = Path(__file__).with_name("paper.json")
 
 
-def beside(paper: Paper, results: Results) -> Table:
+def comparison(paper: Paper, results: Results) -> Table:
     """A row for each of the paper's cells, then for each setting of ours."""
     columns = (
         Column("whose", lambda row: row["whose"], is_text=True),
@@ -68,4 +68,4 @@ def _ours(results: Results) -> Iterator[Row]:
 
 if __name__ == "__main__":
     paper = parse_paper(json.loads(PAPER.read_text()), PAPER.name)
-    print(to_markdown(beside(paper, json.loads(Path(sys.argv[1]).read_text()))), end="")
+    print(to_markdown(comparison(paper, json.loads(Path(sys.argv[1]).read_text()))), end="")

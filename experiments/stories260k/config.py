@@ -12,7 +12,7 @@ Result:    at a mean depth of 4 of 5 blocks `copy` has 1.8 to 5.5 times the perp
 Command:   ee-jax run experiments/stories260k/config.py --model.weights PATH/stories260K.bin
 """
 
-from ee_jax.config import Fit, Joint
+from ee_jax.config import Joint, OptimizerConfig
 from ee_jax.config.language import (
     LanguageCalibration,
     LanguageEvaluation,
@@ -26,7 +26,7 @@ from ee_jax.config.language import (
 
 def get_config() -> LanguageExperiment:
     """The experiment."""
-    fit = Fit(epochs=3.0, batch=16, learning_rate=1e-3, head_learning_rate=3e-3)
+    fit = OptimizerConfig(epochs=3.0, batch=16, learning_rate=1e-3, head_learning_rate=3e-3)
     return LanguageExperiment(
         name="stories260k",
         data=SelfGenerated(train=4096, test=64, calibration=128, length=255),

@@ -4,7 +4,7 @@ import pytest
 
 from ee_jax.calibration.choice import Choice
 from ee_jax.calibration.conformal import CONFORMAL
-from ee_jax.calibration.describe import certified_risk, label, plain, promise
+from ee_jax.calibration.describe import certified_risk, label, promise, to_json
 from ee_jax.calibration.methods import METHODS
 
 
@@ -72,7 +72,7 @@ def test_what_is_certified(of, risk):
     ],
 )
 def test_the_threshold_is_a_number_and_beside_it_those_of_each_exit(threshold, lowest, each):
-    found = plain(choice(threshold=threshold), "gap")
+    found = to_json(choice(threshold=threshold), "gap")
     assert (found["threshold"], found["threshold_E"]) == (lowest, each)
     assert found["full_model"] == (lowest == 1)
     assert found["risk"] == "gap"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ee_jax.config import Experiment, Fit, Frozen, Joint
+from ee_jax.config import Experiment, Frozen, Joint, OptimizerConfig
 from ee_jax.config.load import load
 from ee_jax.errors import UserError
 
@@ -38,8 +38,12 @@ def error_of(path: Path) -> str:
 
 
 def test_a_file_is_run_and_its_experiment_returned(config):
-    path = config('Experiment("x", seed=3, strategies=(Joint(fit=Fit(2.0)), Frozen()))')
-    assert load(path) == Experiment("x", seed=3, strategies=(Joint(fit=Fit(2.0)), Frozen()))
+    path = config(
+        'Experiment("x", seed=3, strategies=(Joint(fit=OptimizerConfig(2.0)), Frozen()))'
+    )
+    assert load(path) == Experiment(
+        "x", seed=3, strategies=(Joint(fit=OptimizerConfig(2.0)), Frozen())
+    )
 
 
 def test_the_quickstart_loads_and_its_card_names_the_command():
@@ -52,11 +56,11 @@ def test_the_quickstart_loads_and_its_card_names_the_command():
     [
         ('Experiment("x", sed=3)', "Experiment has no field `sed`; did you mean `seed`?"),
         (
-            'Experiment("x", strategies=(Joint(fit=Fit(epoch=3.0)),))',
-            "Fit has no field `epoch`; did you mean `epochs`?",
+            'Experiment("x", strategies=(Joint(fit=OptimizerConfig(epoch=3.0)),))',
+            "OptimizerConfig has no field `epoch`; did you mean `epochs`?",
         ),
         (
-            'Experiment("x", strategies=(TwoStage(first_stage=Fit()),))',
+            'Experiment("x", strategies=(TwoStage(first_stage=OptimizerConfig()),))',
             "TwoStage has no field `first_stage`; did you mean `first`?",
         ),
         (
@@ -77,7 +81,7 @@ def test_an_unknown_field_is_answered_with_the_nearest(config, returned, message
         ("Experiment(3)", "`name` must be str, not 3"),
         ('Experiment("x", data="docs")', "`data` must be Data, not 'docs'"),
         # What a rule could not even compare.
-        ('Experiment("x", strategies=(Joint(fit=Fit(batch="32")),))',
+        ('Experiment("x", strategies=(Joint(fit=OptimizerConfig(batch="32")),))',
          "`fit.batch` must be int, not '32'"),
         ('Experiment("x", exits=Exits(layers=6))',
          "`exits.layers` must be tuple[int, ...] | None, not 6"),
@@ -96,11 +100,11 @@ def test_an_unknown_field_is_answered_with_the_nearest(config, returned, message
         ('Experiment("x", strategies=(Joint(), "frozen"))',
          "`strategies` must be tuple[Joint | Frozen | Alternating | GradientEquilibrium | "
          "SelfDistill | TwoStage | Mixed | Distill, ...], not (Joint(name='joint', "
-         "weights='linear', stride=1, fit=Fit(epo"),
+         "weights='linear', stride=1, fit=OptimizerConfig(epo"),
         ('Experiment("x", strategies=(TwoStage(first=True),))',
-         "`two_stage.first` must be Fit, not True"),
+         "`two_stage.first` must be OptimizerConfig, not True"),
         ('Experiment("x", exits=Exits(learned=Learned(fit=3)))',
-         "`learned.fit` must be Fit | None, not 3"),
+         "`learned.fit` must be OptimizerConfig | None, not 3"),
         ('Experiment("x", exits=Exits(head="lineer"))',
          "`exits.head` must be Literal['linear', 'pooler', 'mlp', 'shared'], not 'lineer'"),
     ],

@@ -10,16 +10,18 @@ from ee_jax.config import (
     Evaluation,
     Exits,
     Experiment,
-    Fit,
     Joint,
     Learned,
+    OptimizerConfig,
     TwoStage,
     config_hash,
 )
 from ee_jax.config.load import override
 from ee_jax.errors import UserError
 
-BASE = Experiment("x", strategies=(Joint(fit=Fit(2.0)), TwoStage(first=Fit(1.0))))
+BASE = Experiment(
+    "x", strategies=(Joint(fit=OptimizerConfig(2.0)), TwoStage(first=OptimizerConfig(1.0)))
+)
 
 
 def fit_of(number: int, **changes) -> dict:
@@ -44,11 +46,12 @@ def fit_of(number: int, **changes) -> dict:
         ("--strategies.0.fit.epochs 7", fit_of(0, epochs=7.0)),
         ("--strategies.1.fit.learning_rate 1e-4", fit_of(1, learning_rate=1e-4)),
         ("--strategies.0.weights 1 2",
-         {"strategies": (Joint(weights=(1.0, 2.0), fit=Fit(2.0)), BASE.strategies[1])}),
+         {"strategies": (Joint(weights=(1.0, 2.0), fit=OptimizerConfig(2.0)),
+                         BASE.strategies[1])}),
         ("--strategies.1.first.batch 8",
-         {"strategies": (BASE.strategies[0], TwoStage(first=Fit(1.0, batch=8)))}),
+         {"strategies": (BASE.strategies[0], TwoStage(first=OptimizerConfig(1.0, batch=8)))}),
         ("--strategies.0.weights strided --strategies.0.stride 2",
-         {"strategies": (Joint(weights="strided", stride=2, fit=Fit(2.0)),
+         {"strategies": (Joint(weights="strided", stride=2, fit=OptimizerConfig(2.0)),
                          BASE.strategies[1])}),
         ("--exits.confidence patience --exits.learned.target consistent",
          {"exits": Exits(confidence="patience", learned=Learned("consistent"))}),

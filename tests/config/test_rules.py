@@ -12,10 +12,10 @@ from ee_jax.config import (
     Evaluation,
     Exits,
     Experiment,
-    Fit,
     Joint,
     Learned,
     Model,
+    OptimizerConfig,
     SelfDistill,
     TwoStage,
     check_regression,
@@ -38,13 +38,17 @@ from ee_jax.errors import UserError
         (lambda: Exits(layers=()), "exits.layers` must rise"),
         (lambda: Exits(min_depth=0), "exits.min_depth` must be >= 1, not 0"),
         (lambda: Exits(patience=-1), "exits.patience` must be >= 0, not -1"),
-        (lambda: Fit(epochs=0.0), "fit.epochs` must be positive and finite, not 0.0"),
-        (lambda: Fit(batch=0), "fit.batch` must be positive and finite, not 0"),
-        (lambda: Fit(learning_rate=-1.0), "fit.learning_rate` must be positive"),
-        (lambda: Fit(head_learning_rate=math.nan), "fit.head_learning_rate` must be positive"),
-        (lambda: Fit(clip=math.inf), "fit.clip` must be positive and finite, not inf"),
-        (lambda: Fit(warmup=1.0), "fit.warmup` must be in [0, 1), not 1.0"),
-        (lambda: Fit(weight_decay=-0.1), "fit.weight_decay` must be >= 0 and finite, not -0.1"),
+        (lambda: OptimizerConfig(epochs=0.0),
+         "fit.epochs` must be positive and finite, not 0.0"),
+        (lambda: OptimizerConfig(batch=0), "fit.batch` must be positive and finite, not 0"),
+        (lambda: OptimizerConfig(learning_rate=-1.0), "fit.learning_rate` must be positive"),
+        (lambda: OptimizerConfig(head_learning_rate=math.nan),
+         "fit.head_learning_rate` must be positive"),
+        (lambda: OptimizerConfig(clip=math.inf),
+         "fit.clip` must be positive and finite, not inf"),
+        (lambda: OptimizerConfig(warmup=1.0), "fit.warmup` must be in [0, 1), not 1.0"),
+        (lambda: OptimizerConfig(weight_decay=-0.1),
+         "fit.weight_decay` must be >= 0 and finite, not -0.1"),
         (lambda: Calibration((0.1, 1.5)), "calibration.tolerances` must lie in [0, 1]"),
         (lambda: Evaluation(thresholds=(0.5, 1.1)),
          "evaluation.thresholds` must lie in [0, 1], not (0.5, 1.1)"),
@@ -87,7 +91,7 @@ def test_the_edges_of_the_rules_are_allowed():
     Calibration(tolerances=(0.0, 1.0))
     Calibration(tolerances=())
     LanguageEvaluation(rows=None)
-    Fit(warmup=0.0, weight_decay=0.0)
+    OptimizerConfig(warmup=0.0, weight_decay=0.0)
     Model(dropout=0.0)
     Experiment("x", strategies=(Joint("a"), Joint("b")), checkpoint_seconds=0.0)
 

@@ -15,7 +15,7 @@ from ee_jax.exits.forward import ForwardPass
 from ee_jax.exits.rules import make_limits
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.families.bert import bert
-from ee_jax.models.heads import Answer, ExitDesign
+from ee_jax.models.heads import ExitDesign, ExitOutput
 from ee_jax.models.parameters import parameters
 from ee_jax.models.transformer import Transformer
 from ee_jax.sharding import data_mesh
@@ -25,15 +25,15 @@ LABEL_N = np.array([0, 1, 2, 3, 0])
 
 
 @pytest.fixture(scope="module")
-def answer() -> Answer:
+def answer() -> ExitOutput:
     """Three exits' answers to five examples."""
     draw = np.random.default_rng(0)
     shapes = (3, 5, 4), (3, 5, 6), (3, 5)
     logits, feature, score = (jnp.asarray(draw.normal(size=s), jnp.float32) for s in shapes)
-    return Answer(3 * logits, feature, score)
+    return ExitOutput(3 * logits, feature, score)
 
 
-def numpy_confidence(kind: str, answer: Answer) -> np.ndarray:
+def numpy_confidence(kind: str, answer: ExitOutput) -> np.ndarray:
     """[N, E], one exit and example at a time."""
     logits, feature, score = (np.asarray(part, np.float64) for part in answer)
     confidence_NE = np.zeros((5, 3))
@@ -81,7 +81,7 @@ def test_temperatures_are_found_for_each_exit():
     logits_NC = 2 * draw.normal(size=(2000, 4))
     p_NC = softmax(logits_NC / 1.5, axis=1)
     label_N = (draw.random((2000, 1)) > p_NC.cumsum(1)).sum(1)
-    answer = Answer(jnp.asarray(np.stack([logits_NC, 2 * logits_NC]), jnp.float32))
+    answer = ExitOutput(jnp.asarray(np.stack([logits_NC, 2 * logits_NC]), jnp.float32))
     first, second = fit_temperatures(answer, label_N)
     assert first == pytest.approx(1.5, rel=0.1)  # 2,000 draws
     assert second == pytest.approx(2 * first, rel=1e-6)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from ee_jax.models.heads import Answer
+from ee_jax.models.heads import ExitOutput
 
 LAYERS = (1, 2, 4, 7)
 E, N, C, D = len(LAYERS), 6, 3, 4
@@ -51,7 +51,7 @@ def make_head(exit, table):
         (count_B, path_B2), number_B = state["deep"], state["number"]
         right_B = (count_B == exit + 1) & (path_B2 == factor).all(1)
         logits_BC = jnp.where(right_B[:, None], logits_NC[number_B], jnp.nan)
-        return Answer(logits_BC, feature_ND[number_B], score_N[number_B])
+        return ExitOutput(logits_BC, feature_ND[number_B], score_N[number_B])
 
     return head
 

@@ -18,7 +18,7 @@ from ee_jax.exits.confidence import (
     saturation,
 )
 from ee_jax.exits.rules import first_exit, make_limits
-from ee_jax.models.heads import Answer
+from ee_jax.models.heads import ExitOutput
 from tests.exits.table_model import LAYERS, all_confidences, make_table
 
 # A softmax of a few classes in fp32.
@@ -134,7 +134,7 @@ def test_saturation_knows_directions_only():
 def test_streaks_and_votes_by_hand():
     """Four exits: two examples, answers 0 0 1 1 and 0 1 0 0."""
     answer_EN = jnp.array([[0, 0], [0, 1], [1, 0], [1, 0]])
-    answer = Answer(jax.nn.one_hot(answer_EN, 2))
+    answer = ExitOutput(jax.nn.one_hot(answer_EN, 2))
     found = {k: confidences(k, answer, jnp.ones(4)).T.tolist() for k in ("patience", "voting")}
     assert found["patience"] == [[0, 0.25, 0, 0.25], [0, 0, 0, 0.25]]
     assert found["voting"] == [[0.25, 0.5, 0.25, 0.5], [0.25, 0.25, 0.5, 0.75]]
@@ -144,7 +144,7 @@ def test_streaks_and_votes_by_hand():
 def test_the_surest_there_can_be_does_not_pass_a_threshold_of_1(kind):
     """Probabilities, cosines and scores that round to 1, and every exit of one mind."""
     logits_ENC = jnp.tile(jnp.array([1e4, 0.0, 0.0]), (5, 2, 1))
-    answer = Answer(logits_ENC, jnp.ones((5, 2, 8)), jnp.full((5, 2), 1e4))
+    answer = ExitOutput(logits_ENC, jnp.ones((5, 2, 8)), jnp.full((5, 2), 1e4))
     confidence_EN = confidences(kind, answer, jnp.ones(5))
     limits = make_limits(1.0, (1, 2, 3, 4, 5))
     exit_N = first_exit(limits, confidence_EN, answer.logits.argmax(-1))
@@ -156,7 +156,7 @@ def test_the_surest_there_can_be_does_not_pass_a_threshold_of_1(kind):
 def test_of_a_full_forward_pass(kind):
     """In a trace, a confidence finds the exits before by itself."""
     table = make_table(0)
-    got_EN = confidences(kind, Answer(*map(jnp.asarray, table)), jnp.ones(len(LAYERS)))
+    got_EN = confidences(kind, ExitOutput(*map(jnp.asarray, table)), jnp.ones(len(LAYERS)))
     np.testing.assert_allclose(got_EN, all_confidences(kind, table), rtol=0, atol=TOLERANCE)
 
 
@@ -164,7 +164,7 @@ def test_of_a_full_forward_pass(kind):
 def test_an_exits_temperature_divides_its_logits(kind):
     table, temperature_E = make_table(0), np.array([0.5, 1.0, 2.0, 5.0], np.float32)
     cooled = table._replace(logits_ENC=table.logits_ENC / temperature_E[:, None, None])
-    got_EN = confidences(kind, Answer(*map(jnp.asarray, table)), jnp.asarray(temperature_E))
+    got_EN = confidences(kind, ExitOutput(*map(jnp.asarray, table)), jnp.asarray(temperature_E))
     np.testing.assert_allclose(got_EN, all_confidences(kind, cooled), rtol=0, atol=TOLERANCE)
 
 

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from ee_jax.exits.confidence import confidences
 from ee_jax.exits.rules import first_exit, forced_rule, make_limits, threshold_rule
-from ee_jax.models.heads import Answer, prediction
+from ee_jax.models.heads import ExitOutput, prediction
 from tests.exits.table_model import plain_exit
 
 LAYERS = (1, 2, 4, 7, 8, 9)
@@ -106,7 +106,7 @@ def test_a_rule_step_by_step(confidence):
         confidence, make_limits(0.6, (1, 2), temperature=np.array([1.0, 2.0]))
     )
     p = jnp.array([[0.9, 0.1], [0.5, 0.5]])
-    answer = Answer(jnp.log(p), jnp.array([[3.0, 4.0], [1.0, 0.0]]))
+    answer = ExitOutput(jnp.log(p), jnp.array([[3.0, 4.0], [1.0, 0.0]]))
     first, state = rule.step(jnp.int32(0), answer, rule.init(answer))
     turned = answer._replace(feature=jnp.array([[4.0, 3.0], [0.0, 1.0]]))
     second, _ = rule.step(jnp.int32(1), turned, state)
@@ -127,7 +127,7 @@ CLASSES_ENC = np.eye(3)[np.array([[0, 1, 0], [0, 1, 1], [1, 1, 0], [2, 2, 2]])]
     [("patience", NUMBERS_EN1, [2, 1, 3]), ("voting", CLASSES_ENC, [1, 1, 2])],
 )
 def test_a_rule_follows_an_example_through_the_loop_as_through_its_trace(kind, logits, exits):
-    answer = Answer(jnp.asarray(logits, jnp.float32))
+    answer = ExitOutput(jnp.asarray(logits, jnp.float32))
     limits = make_limits(0.2 if kind == "patience" else 0.4, (1, 2, 3, 4))
     rule = threshold_rule(kind, limits)
     one = jax.tree.map(lambda part: part[0], answer)
@@ -155,7 +155,7 @@ def test_patience_as_a_condition_of_a_regression():
 def test_forced_stops_at_the_first_exit_that_is_deep_enough():
     depth_B = jnp.array([1, 2, 3, 4, 5, 7])
     rule = forced_rule("max_prob", depth_B, LAYERS[:4])
-    answer = Answer(jnp.tile(jnp.array([[9.0, 0.0]]), (6, 1)))
+    answer = ExitOutput(jnp.tile(jnp.array([[9.0, 0.0]]), (6, 1)))
     state, stops = rule.init(answer), []
     for exit in range(4):
         verdict, state = rule.step(jnp.int32(exit), answer, state)
@@ -168,7 +168,7 @@ def test_forced_stops_at_the_first_exit_that_is_deep_enough():
 def test_forced_wants_a_depth_for_each_example():
     rule = forced_rule("max_prob", jnp.array([1, 2]), LAYERS)
     with pytest.raises(AssertionError):
-        rule.init(Answer(jnp.zeros((3, 2))))
+        rule.init(ExitOutput(jnp.zeros((3, 2))))
 
 
 def test_limits_of_another_number_of_exits_are_refused():

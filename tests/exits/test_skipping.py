@@ -7,7 +7,7 @@ import pytest
 from ee_jax.exits.loop import run_exits
 from ee_jax.exits.program import compaction_sizes
 from ee_jax.exits.rules import forced_rule
-from ee_jax.models.heads import Answer
+from ee_jax.models.heads import ExitOutput
 
 LAYERS = (1, 2, 3, 4)
 
@@ -37,7 +37,7 @@ def run(ran, depths, sizes=()):
     def head(exit):
         def run(number_B):
             note("head", exit, number_B)
-            return Answer(jax.nn.one_hot(number_B % 3, 3))
+            return ExitOutput(jax.nn.one_hot(number_B % 3, 3))
 
         return run
 

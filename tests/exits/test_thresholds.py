@@ -13,7 +13,7 @@ from ee_jax.exits.thresholds import (
     speed_threshold,
     uncertainty_threshold,
 )
-from ee_jax.models.heads import Answer
+from ee_jax.models.heads import ExitOutput
 
 E, N, C = 5, 300, 3
 LAYERS = (1, 2, 4, 7, 8)
@@ -21,11 +21,11 @@ LAYERS = (1, 2, 4, 7, 8)
 NEAR = 1e-5
 
 
-def table() -> Answer:
+def table() -> ExitOutput:
     draw = np.random.default_rng(0)
     logits_ENC = draw.normal(size=(E, N, C), scale=2).astype(np.float32)
     score_EN = draw.normal(size=(E, N), scale=2).astype(np.float32)
-    return Answer(jnp.asarray(logits_ENC), None, jnp.asarray(score_EN))
+    return ExitOutput(jnp.asarray(logits_ENC), None, jnp.asarray(score_EN))
 
 
 @jax.jit
@@ -108,7 +108,7 @@ def test_pabee_stops_when_the_counter_reaches_its_patience(patience):
 def test_pabee_of_a_regression_stops_when_numbers_stay_near(patience):
     draw = np.random.default_rng(0)
     answer_EN = draw.integers(0, 8, size=(E, N)) / 8  # exact, so that ties are common
-    answer = Answer(jnp.asarray(answer_EN[..., None], jnp.float32))
+    answer = ExitOutput(jnp.asarray(answer_EN[..., None], jnp.float32))
     expected_N = [
         pabee(answer_E, lambda a, b: abs(a - b) < 0.25, patience) for answer_E in answer_EN.T
     ]

@@ -106,7 +106,7 @@ def experiment(weights, data) -> Experiment:
 
 @pytest.fixture(scope="session")
 def deeper(experiment, tmp_path_factory) -> Experiment:
-    """The same with three blocks, whose kernels are large enough that they tell words apart.
+    """The same with three blocks, whose kernels are large enough that they run words apart.
 
     Of two exits only the last can end a streak, so that nothing would stop early.
     """

@@ -9,7 +9,7 @@ import pytest
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
-from ee_jax.config import Data, Exits, Fit, Frozen, Joint, Model
+from ee_jax.config import Data, Exits, Frozen, Joint, Model, OptimizerConfig
 from ee_jax.errors import UserError
 from ee_jax.runs.run import run
 from tests.runs.tiny_sentences import Sentences
@@ -120,7 +120,7 @@ def test_an_unknown_data_set(experiment, tmp_path):
 
 
 def test_nan_in_training_keeps_the_last_checkpoint(experiment, tmp_path):
-    fit = Fit(epochs=1.0, batch=16, head_learning_rate=1e30, warmup=0.4)
+    fit = OptimizerConfig(epochs=1.0, batch=16, head_learning_rate=1e30, warmup=0.4)
     broken = replace(experiment, strategies=(Frozen(fit=fit),), checkpoint_seconds=0.0)
     # Step 2 is the first with a rate, and the loss of step 3 still a number.
     for _ in range(2):  # started again, it breaks at the same step

@@ -10,11 +10,11 @@ from ee_jax.config import (
     Distill,
     Evaluation,
     Exits,
-    Fit,
     Frozen,
     GradientEquilibrium,
     Learned,
     Mixed,
+    OptimizerConfig,
     SelfDistill,
     TwoStage,
 )
@@ -22,7 +22,7 @@ from ee_jax.models.export import read_exits
 from ee_jax.runs.run import run
 from tests.runs.stops import some_stop_early
 
-FIT = Fit(epochs=2.0, batch=16, learning_rate=1e-3, head_learning_rate=1e-2)
+FIT = OptimizerConfig(epochs=2.0, batch=16, learning_rate=1e-3, head_learning_rate=1e-2)
 EVALUATION = Evaluation(thresholds=(0.02, 0.3, 0.5, 0.9, 1.0), batches=(2,), rounds=1)
 
 LTE = Learned("correct", "squared", shared=True)

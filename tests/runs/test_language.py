@@ -11,7 +11,7 @@ import pytest
 
 from ee_jax.calibration.sequences import SequenceTrace, load_trace
 from ee_jax.cli import main
-from ee_jax.config import Fit
+from ee_jax.config import OptimizerConfig
 from ee_jax.config.language import (
     LanguageCalibration,
     LanguageEvaluation,
@@ -32,14 +32,14 @@ from ee_jax.data.packing import pack
 from ee_jax.data.text import load_tokenizer
 from ee_jax.display import Display
 from ee_jax.errors import UserError
-from ee_jax.evaluation.language import EarlyExitPass
+from ee_jax.evaluation.perplexity import EarlyExitPass
 from ee_jax.models.language_files import import_language
 from ee_jax.models.parameters import parameters
 from ee_jax.runs.language.run import run
 
 # 24 rows of 17 tokens at most, in 3 batches.
 PARAGRAPH = "to be or not to be , that is the question , and so it goes on and on .\n"
-FIT = Fit(epochs=1.0, batch=8, learning_rate=6e-2, head_learning_rate=6e-2)
+FIT = OptimizerConfig(epochs=1.0, batch=8, learning_rate=6e-2, head_learning_rate=6e-2)
 
 
 class Stopping(Display):

@@ -15,11 +15,11 @@ from ee_jax.config.language import (
 )
 from ee_jax.display import SILENT, Display
 from ee_jax.errors import UserError
-from ee_jax.runs.generate.request import Request
-from ee_jax.runs.generate.story import Story
+from ee_jax.runs.generation.request import Request
+from ee_jax.runs.generation.text_generation import TextGeneration
 from ee_jax.runs.language.inputs import Rows, Sources, check, make_language_model
+from ee_jax.runs.language.language_task import LanguageModelingTask
 from ee_jax.runs.language.run import run
-from ee_jax.runs.language.subject import LanguageSubject
 from ee_jax.runs.train import Trained
 from tests.models.golden_models import golden_backbone
 from tests.models.test_llama2c import write_llama2c
@@ -69,12 +69,16 @@ def test_what_a_run_exports_writes_as_the_file_does(tmp_path):
     planned = replace(experiment(weights), exits=exits)
     rows = sampled(planned, tmp_path)
     model, values = make_language_model(planned, check(planned))
-    subject = LanguageSubject(planned, model, rows.splits["train"], "none", tmp_path)
+    subject = LanguageModelingTask(planned, model, rows.splits["train"], "none", tmp_path)
     (tmp_path / "model").mkdir()
     subject.export("frozen", Trained(values, 0.0), tmp_path / "model")
     prompt = "Zoë said: \N{SLIGHTLY SMILING FACE}  Once upon"
     texts = [
-        [token for some in Story(Request(str(source), prompt, 40)).tokens() for token in some]
+        [
+            token
+            for some in TextGeneration(Request(str(source), prompt, 40)).tokens()
+            for token in some
+        ]
         for source in (weights, tmp_path / "model")
     ]
     assert len(texts[0]) > 10

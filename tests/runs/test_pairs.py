@@ -6,14 +6,23 @@ import numpy as np
 import pytest
 
 from ee_jax.calibration.trace import Trace
-from ee_jax.config import Calibration, Data, Evaluation, Exits, Experiment, Fit, Frozen, Joint
+from ee_jax.config import (
+    Calibration,
+    Data,
+    Evaluation,
+    Exits,
+    Experiment,
+    Frozen,
+    Joint,
+    OptimizerConfig,
+)
 from ee_jax.data.registry import DATASETS
 from ee_jax.runs.inputs import load_corpus
 from ee_jax.runs.run import run
 from tests.runs.stops import some_stop_early
 from tests.runs.tiny_pairs import ROWS, write_files
 
-FIT = Fit(epochs=2.0, batch=16, learning_rate=1e-3, head_learning_rate=1e-2)
+FIT = OptimizerConfig(epochs=2.0, batch=16, learning_rate=1e-3, head_learning_rate=1e-2)
 
 
 @pytest.fixture

@@ -10,15 +10,15 @@ from scipy.stats import pearsonr, spearmanr
 
 from ee_jax.calibration.outcomes import GRID
 from ee_jax.calibration.trace import Trace
-from ee_jax.config import Calibration, Data, Evaluation, Exits, Fit, Joint
+from ee_jax.config import Calibration, Data, Evaluation, Exits, Joint, OptimizerConfig
 from ee_jax.data.registry import DATASETS
 from ee_jax.display import SILENT
 from ee_jax.evaluation.metrics import matthews
 from ee_jax.exits.forward import ForwardPass
 from ee_jax.report.compare import comparison
+from ee_jax.runs.evaluate import Evaluator
 from ee_jax.runs.folder import RunFolder
 from ee_jax.runs.inputs import check, load_corpus, make_model
-from ee_jax.runs.judge import Judge
 from ee_jax.runs.measure import Measurer
 from ee_jax.runs.run import run
 from ee_jax.sharding import data_mesh
@@ -32,7 +32,7 @@ TOLERANCE = 0.1
 def folder(experiment, tmp_path_factory) -> Path:
     """A finished run on files in CoLA's form, trained too little to be always right."""
     root = tmp_path_factory.mktemp("cola")
-    fit = Fit(epochs=4.0, batch=16, learning_rate=1e-3, head_learning_rate=1e-2)
+    fit = OptimizerConfig(epochs=4.0, batch=16, learning_rate=1e-3, head_learning_rate=1e-2)
     files = str(write_files(root / "files"))
     cola = replace(
         experiment,
@@ -127,8 +127,8 @@ def test_a_regression_is_judged_by_correlations(deeper, tmp_path):
     mesh, folder = data_mesh(1), RunFolder(tmp_path, of_numbers)
     measurer = Measurer(of_numbers, model, splits["test"], metrics, mesh, SILENT)
     forward = ForwardPass(model, mesh)
-    judge = Judge(of_numbers, model, corpus, forward, measurer, folder, SILENT)
-    found = judge.judge("joint", values)
+    evaluate = Evaluator(of_numbers, model, corpus, forward, measurer, folder, SILENT)
+    found = evaluate.evaluate("joint", values)
 
     trace = Trace.load(tmp_path / "joint" / "traces" / "test.npz")
     assert trace.label_range == (0, 8)

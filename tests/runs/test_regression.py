@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from ee_jax.calibration.trace import Trace
-from ee_jax.config import Evaluation, Exits, Fit, Learned, TwoStage
+from ee_jax.config import Evaluation, Exits, Learned, OptimizerConfig, TwoStage
 from ee_jax.data.registry import DATASETS
 from ee_jax.runs.run import run
 from tests.runs.stops import some_stop_early
 
-FIT = Fit(epochs=4.0, batch=16, learning_rate=1e-3, head_learning_rate=1e-2)
+FIT = OptimizerConfig(epochs=4.0, batch=16, learning_rate=1e-3, head_learning_rate=1e-2)
 LTE = Learned("correct", "squared", shared=True)
 
 

@@ -11,7 +11,7 @@ from ee_jax.calibration.trace import Trace
 from ee_jax.cli import main
 from ee_jax.config import config_hash
 from ee_jax.evaluation.statistics import paired_permutation_test
-from ee_jax.studies.study import STUDIES
+from ee_jax.reproduce.study import STUDIES
 from tests.runs.test_command import refused
 
 
@@ -112,7 +112,7 @@ def test_an_error_that_is_nobodys_fault_is_a_failure_too(
     def broken(*_):
         raise MemoryError("too\nlarge")
 
-    monkeypatch.setattr("ee_jax.studies.sweep.run", broken)
+    monkeypatch.setattr("ee_jax.reproduce.sweep.run", broken)
     line = ["--backbone", weights, "--output", tmp_path, "--tasks", "sentences", "--json"]
     assert reproduce(*line) == 1
     out, err = capsys.readouterr()

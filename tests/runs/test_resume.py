@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from ee_jax.config import Evaluation, Exits, Fit, TwoStage
+from ee_jax.config import Evaluation, Exits, OptimizerConfig, TwoStage
 from ee_jax.display import Display
 from ee_jax.runs import train
 from ee_jax.runs.run import run
 
-FIT = Fit(epochs=1.0, batch=16, learning_rate=1e-3, head_learning_rate=1e-2)
+FIT = OptimizerConfig(epochs=1.0, batch=16, learning_rate=1e-3, head_learning_rate=1e-2)
 
 
 class Clock:

@@ -2,13 +2,22 @@
 
 from dataclasses import replace
 
-from ee_jax.config import Calibration, Data, Evaluation, Experiment, Fit, Frozen, Joint, Model
-from ee_jax.studies.study import Study
+from ee_jax.config import (
+    Calibration,
+    Data,
+    Evaluation,
+    Experiment,
+    Frozen,
+    Joint,
+    Model,
+    OptimizerConfig,
+)
+from ee_jax.reproduce.study import Study
 
 
 def experiment(task: str, weights: str) -> Experiment:
     """Two blocks, an exit after each, trained by both strategies."""
-    fit = Fit(epochs=6.0, batch=16, learning_rate=1e-3, head_learning_rate=1e-2)
+    fit = OptimizerConfig(epochs=6.0, batch=16, learning_rate=1e-3, head_learning_rate=1e-2)
     return Experiment(
         "tiny",
         data=Data(task, lengths=(8,)),

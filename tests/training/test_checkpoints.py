@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ee_jax.config import Fit, Frozen, Joint
+from ee_jax.config import Frozen, Joint, OptimizerConfig
 from ee_jax.errors import UserError
 from ee_jax.training.checkpoints import Checkpoints
-from ee_jax.training.fit import StageFit, Task
-from ee_jax.training.step import exit_objective
+from ee_jax.training.fit import StageFit, StageObjective
 from ee_jax.training.strategies import stages
+from ee_jax.training.train_step import exit_objective
 
 TREE = {"a": jnp.arange(6.0).reshape(2, 3), "b": (jnp.array([-0.0, jnp.nan]), jnp.int32(3))}
 
@@ -111,7 +111,9 @@ def test_a_checkpoint_of_other_shapes_is_refused(folder):
         Checkpoints(folder, "mine").load(TREE | {"a": jnp.zeros((2, 4))})
 
 
-FIT = Fit(epochs=2.0, batch=8, learning_rate=1e-3, head_learning_rate=1e-2)  # 8 steps
+FIT = OptimizerConfig(
+    epochs=2.0, batch=8, learning_rate=1e-3, head_learning_rate=1e-2
+)  # 8 steps
 
 
 @pytest.mark.parametrize("strategy", [Joint(fit=FIT), Frozen(fit=FIT)])
@@ -121,18 +123,18 @@ def test_a_resumed_stage_ends_with_the_same_bits(
     """Dropout, the order of the examples and Adam's moments all go on where they were."""
     (stage,) = stages(strategy, exits=2)
     read = examples if stage.backbone else features
-    fit = StageFit(Task(stage, exit_objective(model, stage, 0.1)), 32, mesh)
-    learner, kept = fit.start(values)
+    fit = StageFit(StageObjective(stage, exit_objective(model, stage, 0.1)), 32, mesh)
+    state, kept = fit.start(values)
     losses = []
-    for point in fit.run(learner, kept, read, seed=0):
+    for point in fit.run(state, kept, read, seed=0):
         losses.append(float(point.metrics.loss))
         if point.step in (3, 8):  # on the way, and at the end
             saves = Checkpoints(tmp_path / str(point.step), "mine")
-            saves.save(point.step, (point.learner, kept), data=point.data)
-        whole = point.learner
+            saves.save(point.step, (point.state, kept), data=point.data)
+        whole = point.state
     for stop in (3, 8):
         saved = Checkpoints(tmp_path / str(stop), "mine").load(fit.start(values))
-        learner, kept = saved.tree
-        rest = list(fit.run(learner, kept, read, seed=0, data=saved.notes["data"]))
+        state, kept = saved.tree
+        rest = list(fit.run(state, kept, read, seed=0, data=saved.notes["data"]))
         assert [float(point.metrics.loss) for point in rest] == losses[stop:]
-        assert_same_bits(rest[-1].learner if rest else saved.tree[0], whole)
+        assert_same_bits(rest[-1].state if rest else saved.tree[0], whole)

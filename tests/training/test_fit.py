@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from ee_jax.calibration.scores import auroc
-from ee_jax.config import Fit, Frozen, Joint, Learned
+from ee_jax.config import Frozen, Joint, Learned, OptimizerConfig
 from ee_jax.errors import UserError
 from ee_jax.models.parameters import bind
-from ee_jax.training.fit import Examples, StageFit, Task, steps_of
-from ee_jax.training.step import exit_objective
+from ee_jax.training.fit import Examples, StageFit, StageObjective, steps_of
 from ee_jax.training.strategies import stages
+from ee_jax.training.train_step import exit_objective
 
-FIT = Fit(epochs=3.0, batch=8, learning_rate=1e-3, head_learning_rate=1e-2)
+FIT = OptimizerConfig(epochs=3.0, batch=8, learning_rate=1e-3, head_learning_rate=1e-2)
 
 
 def joint(**changes):
@@ -30,7 +30,7 @@ def heads(**changes):
 def make_fit(model, mesh):
     """A stage on 32 examples."""
     return lambda stage, dropout=0.0: StageFit(
-        Task(stage, exit_objective(model, stage, dropout)), 32, mesh
+        StageObjective(stage, exit_objective(model, stage, dropout)), 32, mesh
     )
 
 
@@ -86,7 +86,7 @@ def test_a_learned_confidence_finds_out_which_answers_are_right(make_fit, model,
     (stage,) = stages(Frozen(fit=fit_of), exits=2, learned=Learned())
     fit = make_fit(stage)
     *_, last = fit.run(*fit.start(values), examples, seed=0)
-    answer = bind(model, values | last.learner.values).answers(jnp.asarray(feature_END))
+    answer = bind(model, values | last.state.values).answers(jnp.asarray(feature_END))
     right_EN = np.asarray(answer.logits).argmax(-1) == label_N
     assert right_EN[:, tells_N].all()
     for score_N, right_N in zip(np.asarray(answer.score), right_EN, strict=True):

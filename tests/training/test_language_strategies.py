@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from ee_jax.config import Fit, Frozen, Joint
+from ee_jax.config import Frozen, Joint, OptimizerConfig
 from ee_jax.config.language import LayerSkip, Towards, WarmedUp
 from ee_jax.errors import UserError
 from ee_jax.models.families.llama import llama
@@ -26,7 +26,7 @@ ROWS = Tokens(
     jnp.asarray(np.arange(5) < np.array([[5], [5], [3], [2]])),
 )
 INPUTS = (ROWS, jnp.zeros(4))
-FIT = Fit(batch=4)
+FIT = OptimizerConfig(batch=4)
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ee_jax.config import Fit
-from ee_jax.training.step import make_optimizer, schedule
+from ee_jax.config import OptimizerConfig
+from ee_jax.training.train_step import make_optimizer, schedule
 
 KERNEL, BIAS = "backbone.blocks.0.mlp.up.kernel", "backbone.blocks.0.mlp.up.bias"
 HEAD, HEAD_BIAS = "exits.heads.0.out.kernel", "exits.heads.0.out.bias"
@@ -24,7 +24,7 @@ GRADIENT = {path: jnp.where(jnp.arange(v.size) % 2, 0.1, -0.2).reshape(v.shape)
 
 def first_step(gradient, **fit) -> tuple[Any, Any]:
     """What the first step adds at full rate, and the optimizer's state after it."""
-    optimizer = make_optimizer(Fit(warmup=0.0, **fit), steps=10)
+    optimizer = make_optimizer(OptimizerConfig(warmup=0.0, **fit), steps=10)
     return jax.jit(optimizer.update)(gradient, optimizer.init(VALUES), VALUES)
 
 

@@ -7,16 +7,16 @@ import pytest
 from ee_jax.config import (
     Alternating,
     Distill,
-    Fit,
     Frozen,
     GradientEquilibrium,
     Joint,
     Learned,
     Mixed,
+    OptimizerConfig,
     SelfDistill,
     TwoStage,
 )
-from ee_jax.training.losses import weighted_loss
+from ee_jax.losses.exit_losses import weighted_loss
 from ee_jax.training.strategies import STRATEGIES, stages
 from ee_jax.training.weights import in_turn, last, lower, lower_mean
 
@@ -27,7 +27,7 @@ PATHS = {
     "last": ["exits.heads.12.out.kernel"],
     "scores": ["exits.scores.1.kernel", "exits.scores.12.bias"],
 }
-ONE, OTHER = Fit(2.0), Fit(4.0)
+ONE, OTHER = OptimizerConfig(2.0), OptimizerConfig(4.0)
 
 
 def trained(stage) -> set[str]:

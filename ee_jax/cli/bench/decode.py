@@ -25,10 +25,10 @@ def add(benchmarks: Any) -> None:
 
 def decode(arguments: Namespace) -> None:
     """Times the decoders, and prints a row as soon as it is known."""
+    from ee_jax.benchmarks.decode import bench_depths, bench_speculation
+    from ee_jax.benchmarks.decode_load import MODELS, Load, check_load
+    from ee_jax.benchmarks.decode_peer import bench_generate
     from ee_jax.display import Display
-    from ee_jax.evaluation.bench_decode import bench_depths, bench_speculation
-    from ee_jax.evaluation.bench_decode_load import MODELS, Load, check_load
-    from ee_jax.evaluation.bench_decode_peer import bench_generate
 
     what, depths = (arguments.model, arguments.batch), arguments.depth or ()
     load = Load(arguments.prompt, arguments.tokens)

@@ -23,9 +23,9 @@ def add(benchmarks: Any) -> None:
 
 def loop(arguments: Namespace) -> None:
     """Times the loop, and prints a row as soon as it is known."""
+    from ee_jax.benchmarks.exit_loop import bench_depths, bench_mixed
+    from ee_jax.benchmarks.loop_peer import bench_torch
     from ee_jax.display import Display
-    from ee_jax.evaluation.bench_loop import bench_depths, bench_mixed
-    from ee_jax.evaluation.bench_peer import bench_torch
 
     shape = arguments.model, arguments.seq, arguments.batch
     if arguments.peer:

@@ -20,8 +20,8 @@ def add(benchmarks: Any) -> None:
 
 def train(arguments: Namespace) -> None:
     """Times the steps, and prints a row for each."""
+    from ee_jax.benchmarks.train_step import bench_train
     from ee_jax.display import Display
-    from ee_jax.evaluation.bench_train import bench_train
 
     shape = arguments.model, arguments.batch, arguments.seq
     rows = bench_train(*shape, arguments.repeats, Display())

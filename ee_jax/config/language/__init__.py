@@ -1,8 +1,12 @@
 """Experiments on language models: text, model, exits, strategies, evaluation."""
 
+from ee_jax.config.language.evaluation import (
+    LanguageCalibration,
+    LanguageEvaluation,
+    Speculation,
+)
 from ee_jax.config.language.exits import LanguageExits
 from ee_jax.config.language.experiment import LanguageExperiment
-from ee_jax.config.language.judging import LanguageCalibration, LanguageEvaluation, Speculation
 from ee_jax.config.language.sources import Pretrained, Scratch, SelfGenerated, Text
 from ee_jax.config.language.strategies import LanguageStrategy, LayerSkip, Towards, WarmedUp
 

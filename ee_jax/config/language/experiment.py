@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from ee_jax.config.checks import check, check_experiment
+from ee_jax.config.language.evaluation import LanguageCalibration, LanguageEvaluation
 from ee_jax.config.language.exits import LanguageExits
-from ee_jax.config.language.judging import LanguageCalibration, LanguageEvaluation
 from ee_jax.config.language.sources import Pretrained, Scratch, SelfGenerated, Text
 from ee_jax.config.language.strategies import LanguageStrategy
 from ee_jax.config.strategies import Joint

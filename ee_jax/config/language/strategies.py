@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ee_jax.config.checks import check, check_counts, check_positive, check_rate, check_types
-from ee_jax.config.strategies import Fit, Frozen, Joint
+from ee_jax.config.strategies import Frozen, Joint, OptimizerConfig
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Towards:
     name: str = "distill"
     backbone: bool = False
     temperature: float = 1.0
-    fit: Fit = Fit()
+    fit: OptimizerConfig = OptimizerConfig()
 
     def __post_init__(self) -> None:
         check_types(self, "distill.")
@@ -37,7 +37,7 @@ class LayerSkip:
     weights: Literal["layerskip", "torchtune_sum_l", "torchtune_linear_l"] = "layerskip"
     curriculum: Literal["none", "rotational", "gradual"] = "rotational"
     interval: int = 8  # R of the rotational curriculum: every R-th exit counts
-    fit: Fit = Fit()
+    fit: OptimizerConfig = OptimizerConfig()
 
     def __post_init__(self) -> None:
         check_types(self, "layerskip.")
@@ -56,7 +56,7 @@ class WarmedUp:
     last: tuple[float, ...] = (0.5,)  # and at the last; the last exit's is 1
     shape: Literal["linear", "cosine"] = "linear"
     by_confidence: bool = False  # a token's loss times its exit's largest probability
-    fit: Fit = Fit()
+    fit: OptimizerConfig = OptimizerConfig()
 
     def __post_init__(self) -> None:
         check_types(self, "ee_llm.")

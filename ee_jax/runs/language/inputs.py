@@ -20,8 +20,8 @@ from ee_jax.data.self_generated import read_ids, self_generated
 from ee_jax.data.text import TokenRow
 from ee_jax.display import Display
 from ee_jax.errors import UserError
-from ee_jax.generation.decoder import draft_exit_at
-from ee_jax.generation.memory import check_memory
+from ee_jax.inference.generator import draft_exit_at
+from ee_jax.inference.memory import check_memory
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.families.llama import llama
 from ee_jax.models.language import LanguageDesign, LanguageModel

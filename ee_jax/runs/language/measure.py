@@ -10,7 +10,7 @@ from jaxtyping import Int
 from ee_jax.config.language import LanguageExperiment
 from ee_jax.data.batches import Batch
 from ee_jax.display import Display
-from ee_jax.evaluation.language import (
+from ee_jax.evaluation.perplexity import (
     EarlyExitPass,
     ExitPass,
     Predicted,
@@ -19,8 +19,8 @@ from ee_jax.evaluation.language import (
     perplexity,
 )
 from ee_jax.evaluation.quality import exit_counts, ideal_speedup, mean_depth
-from ee_jax.generation.cost import decoding_flops_speedup
-from ee_jax.generation.rules import Exiting
+from ee_jax.inference.flops import decoding_flops_speedup
+from ee_jax.inference.rules import Exiting
 from ee_jax.models.language import LanguageModel
 from ee_jax.models.parameters import Parameters
 from ee_jax.runs.inputs import Split

@@ -8,6 +8,7 @@ from ee_jax.config.language import LanguageExperiment, Pretrained, Text
 from ee_jax.display import SILENT, Display
 from ee_jax.report.language import write
 from ee_jax.runs.folder import RunFolder
+from ee_jax.runs.language.evaluate import LanguageEvaluator
 from ee_jax.runs.language.inputs import (
     Rows,
     Sources,
@@ -15,8 +16,7 @@ from ee_jax.runs.language.inputs import (
     check,
     make_language_model,
 )
-from ee_jax.runs.language.judge import LanguageJudge
-from ee_jax.runs.language.subject import LanguageSubject
+from ee_jax.runs.language.language_task import LanguageModelingTask
 from ee_jax.runs.language.thresholds import LanguageCalibrator
 from ee_jax.runs.train import Trainer
 from ee_jax.sharding import data_mesh
@@ -38,25 +38,27 @@ def run(
         return results
     weights = check(experiment)
     folder.claim()
-    return _tell(experiment, folder, weights, display)
+    return _run(experiment, folder, weights, display)
 
 
-def _tell(
+def _run(
     experiment: LanguageExperiment, folder: RunFolder, weights: Weights, display: Display
 ) -> dict[str, Any]:
     start = time.perf_counter()
     rows = _rows(experiment, folder, weights, display)
     seconds = {"data": time.perf_counter() - start}
     model, values = make_language_model(experiment, weights)
-    subject = LanguageSubject(experiment, model, rows.splits["train"], folder.hash, folder.path)
+    task = LanguageModelingTask(
+        experiment, model, rows.splits["train"], folder.hash, folder.path
+    )
     pause = experiment.checkpoint_seconds
-    trainer = Trainer(subject, experiment.seed, pause, data_mesh(), folder.hash, display)
+    trainer = Trainer(task, experiment.seed, pause, data_mesh(), folder.hash, display)
     calibrator = LanguageCalibrator(experiment, model.design.layers, rows, folder, display)
-    judge = LanguageJudge(experiment, model, rows.splits["test"], calibrator, display)
+    evaluate = LanguageEvaluator(experiment, model, rows.splits["test"], calibrator, display)
     strategies = {}
     for strategy in experiment.strategies:
         trained = trainer.train(strategy, values, folder.path / strategy.name)
-        found = judge.judge(strategy.name, trained.values)
+        found = evaluate.evaluate(strategy.name, trained.values)
         strategies[strategy.name] = {**found, "train_seconds": trained.seconds}
     seconds["total"] = time.perf_counter() - start
     results = {

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from ee_jax.data.text import TokenRow
-from ee_jax.generation.decoder import Decoder
-from ee_jax.generation.programs import Static
-from ee_jax.generation.sampling import Sampling
+from ee_jax.inference.generator import Decoder
+from ee_jax.inference.methods import StaticDecoding
+from ee_jax.inference.sampling import Sampling
 from ee_jax.models.language import LanguageModel
 
 AS_IT_IS = Sampling(temperature=1.0)  # tokens as likely as the model says
@@ -18,7 +18,7 @@ class Writer:
 
     def __init__(self, model: LanguageModel, start: int, length: int, batch: int):
         self._decoder = Decoder(model, AS_IT_IS)
-        self._way = Static(len(model.design.layers) - 1)
+        self._method = StaticDecoding(len(model.design.layers) - 1)
         self._start, self._length, self._batch = start, length, batch
 
     def rows(self, count: int, seed: int, tick: Callable[[], None]) -> Iterator[TokenRow]:
@@ -30,6 +30,6 @@ class Writer:
 
     def _write(self, seed: int) -> TokenRow:
         prompts = [[self._start]] * self._batch
-        asked = (self._way, None, prompts, self._length)
+        asked = (self._method, None, prompts, self._length)
         *_, out = self._decoder.stream(*asked, every=self._length, seed=seed)
         return np.concatenate([np.array(prompts, np.int32), out.ids_BN], axis=1)

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float
 
-from ee_jax.calibration.describe import plain
+from ee_jax.calibration.describe import to_json
 from ee_jax.calibration.request import Request, answer
 from ee_jax.calibration.sequences import SequenceTrace
 from ee_jax.config.language import LanguageExperiment
@@ -23,7 +23,7 @@ from ee_jax.data.batches import Batch
 from ee_jax.data.text import TokenRow
 from ee_jax.display import Display
 from ee_jax.errors import UserError
-from ee_jax.evaluation.language import EarlyExitPass, Predicted, trace_of_rows
+from ee_jax.evaluation.perplexity import EarlyExitPass, Predicted, trace_of_rows
 from ee_jax.models.parameters import Parameters
 from ee_jax.runs.folder import RunFolder
 from ee_jax.runs.inputs import Split
@@ -90,7 +90,7 @@ class LanguageCalibrator:
         if not self._requests:
             return []
         return [
-            {"confidence": confidence, "policy": policy, **plain(answer(trace, asked), RISK)}
+            {"confidence": confidence, "policy": policy, **to_json(answer(trace, asked), RISK)}
             for (confidence, policy), trace in self._traces(name, values, passes)
             for asked in self._requests
         ]

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
+from ee_jax.atomic_io import write_text
 from ee_jax.config.language import Pretrained, Scratch
 from ee_jax.data.bpe import start_token, train_bpe
 from ee_jax.data.llama2c import START_ID, llama2c_tokenizer_beside
 from ee_jax.data.text import check_vocabulary, load_tokenizer
 from ee_jax.models.files import find_weights
-from ee_jax.runs.whole import write_text
 
 TOKENIZER = "tokenizer.json"  # in a run's folder, and in that of every model it exports
 

@@ -1,0 +1,89 @@
+"""A training step with exits at every block, against one with the last exit only."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float
+
+from ee_jax.benchmarks.model import SEED, Bench, Row
+from ee_jax.compilation import Program
+from ee_jax.config import Frozen, Joint, Model
+from ee_jax.display import SILENT, Display
+from ee_jax.evaluation.timing import interleave, milliseconds, speedup
+from ee_jax.training.strategies import Stage, stages
+from ee_jax.training.train_step import (
+    exit_objective,
+    make_optimizer,
+    make_step,
+    partition,
+    start_training,
+)
+
+STEPS = 1000  # of the learning rate's schedule
+
+
+class Steps:
+    """A step of a stage, taken again and again on the same batch."""
+
+    def __init__(self, bench: Bench, stage: Stage, inputs: Any, dropout: float = 0.0):
+        optimizer = make_optimizer(stage.fit, STEPS)
+        objective = exit_objective(bench.model, stage, dropout)
+        program = Program(make_step(objective, optimizer), donate=(0,))
+        trained, self._kept = partition(bench.values, stage.trains)
+        copied = {path: value.copy() for path, value in trained.items()}
+        self._learner = start_training(copied, optimizer)
+        self._rest = jax.random.key(SEED), inputs
+        self._run = program.at(self._learner, self._kept, *self._rest)
+        self.compile_seconds = program.seconds
+
+    def __call__(self) -> Any:
+        """Takes a step; waiting for what it returns is waiting for the step."""
+        self._learner, metrics = self._run(self._learner, self._kept, *self._rest)
+        return self._learner.step, metrics
+
+
+def bench_train(
+    name: str, batch: int, seq: int, repeats: int, display: Display = SILENT
+) -> Iterator[Row]:
+    """A row for each way of training exits after every block.
+
+    `ratio` is the median over rounds of its step / the step of fine-tuning, which has the last
+    exit only. `frozen` runs the backbone and learns the heads; a run does so once and takes its
+    steps on the features that it kept, which are the last row.
+    """
+    sides = _sides(name, batch, seq)
+    with display.bar(f"batch {batch} x {seq}", repeats + 1) as tick:
+        seconds = interleave(dict(sides), repeats, tick=tick)
+    for strategy, side in sides.items():
+        yield {
+            "model": name,
+            "seq": seq,
+            "batch": batch,
+            "strategy": strategy,
+            "step_ms": milliseconds(seconds[strategy]),
+            "ratio": speedup(seconds[strategy], seconds["last exit"]),
+            "compile_s": side.compile_seconds,
+        }
+
+
+def _sides(name: str, batch: int, seq: int) -> dict[str, Steps]:
+    bench, dropout = Bench.of(name), Model().dropout
+    last = Bench.of(name, layers=(bench.blocks,))
+    tokens, label_B = bench.batch(batch, seq), np.arange(batch, dtype=np.int32) % 2
+    (alone,), (joint,) = stages(Joint(), 1), stages(Joint(), bench.blocks)
+    (heads,) = stages(Frozen(), bench.blocks)
+    return {
+        "last exit": Steps(last, alone, (tokens, label_B), dropout),
+        "joint": Steps(bench, joint, (tokens, label_B), dropout),
+        # The same stage, told to make its features each time.
+        "frozen": Steps(bench, replace(heads, backbone=True), (tokens, label_B)),
+        "frozen, kept": Steps(bench, heads, (_features(bench, batch), label_B)),
+    }
+
+
+def _features(bench: Bench, batch: int) -> Float[np.ndarray, "E B D"]:
+    shape = bench.blocks, batch, bench.model.backbone.config.width
+    return np.random.default_rng(SEED).normal(size=shape).astype(np.float32)

@@ -1,0 +1,135 @@
+"""Decoding for a caller: prompts in, tokens out."""
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ee_jax.compilation import Program
+from ee_jax.errors import UserError
+from ee_jax.inference.memory import check_memory
+from ee_jax.inference.methods import DecodingMethod
+from ee_jax.inference.prefill import prefill
+from ee_jax.inference.prompts import Ids, Prompts, pack_prompts
+from ee_jax.inference.sampling import GREEDY, Sampling
+from ee_jax.inference.tokens import Ends, Request
+from ee_jax.models.decode_layout import in_decode_layout
+from ee_jax.models.kv_cache import Cache
+from ee_jax.models.language import LanguageDesign, LanguageModel
+from ee_jax.models.parameters import Parameters, bind, parameters
+
+
+class Decoder:
+    """One model, and its programs as they are needed; `stops` are ids that end a row."""
+
+    def __init__(
+        self, model: LanguageModel, sampling: Sampling = GREEDY, stops: Sequence[int] = ()
+    ):
+        model = in_decode_layout(model)
+        self.values = parameters(model)
+        self.model = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), model)
+        self.sampling = sampling
+        self.stops = tuple(stops)
+        self._prefill = cache(self._compile_prefill)
+        self._begin, self._go_on = cache(self._compile_begin), cache(self._compile_go_on)
+
+    def run(
+        self, method: DecodingMethod, shared: Any, prompts: Sequence[Ids], tokens: int
+    ) -> Any:
+        """All at once: `Generated` or `SpeculatedText`, on the host."""
+        *_, last = self.stream(method, shared, prompts, tokens, every=tokens)
+        return last
+
+    def stream(
+        self,
+        method: DecodingMethod,
+        shared: Any,
+        prompts: Sequence[Ids],
+        tokens: int,
+        every: int = 1,
+        seed: int = 0,
+    ) -> Iterator[Any]:
+        """What there is after every few tokens, the last time at the end.
+
+        Raises:
+          UserError: the prompts, or their number, cannot be decoded.
+        """
+        packed = pack_prompts(prompts, self.model.backbone.config, tokens)
+        self.check_memory(method, packed, tokens)
+        request, shared = self.request(packed, tokens, seed), jax.tree.map(jnp.asarray, shared)
+        at = self.start(method, request, tokens)
+        for until in range(every, tokens + every, every):
+            at = self.go_on(method, shared, at, request, until)
+            yield jax.device_get(at.out)
+            if at.ended_B.all():
+                return
+
+    def request(self, packed: Prompts, tokens: int, seed: int = 0) -> Request:
+        """The prompts on the device; every row may have `tokens` tokens."""
+        batch = packed.length_B.size
+        stop_S = jnp.asarray(self.stops, jnp.int32)
+        ends = Ends(stop_S, jnp.full(batch, tokens, jnp.int32))
+        ids_BP, length_B = map(jnp.asarray, packed)
+        return Request(ids_BP, length_B, ends, jax.random.key(seed))
+
+    def start(self, method: DecodingMethod, request: Request, tokens: int) -> Any:
+        """Reads the prompts, and says where the method goes on from."""
+        slots = request.ids_BP.shape[1] + tokens + method.spare
+        cached = self._prefill(slots)(self.values, request.ids_BP)
+        return self._begin(method, tokens)(cached, request)
+
+    def go_on(
+        self, method: DecodingMethod, shared: Any, at: Any, request: Request, until: int
+    ) -> Any:
+        """Decodes until there are `until` tokens a row; takes over the arrays of `at`."""
+        return self._go_on(method)(self.values, shared, at, request.ends, jnp.int32(until))
+
+    def check_memory(self, method: DecodingMethod, packed: Prompts, tokens: int) -> None:
+        """Raises: UserError if the batch does not fit."""
+        config, (batch, padded) = self.model.backbone.config, packed.ids_BP.shape
+        check_memory(config, self.values, batch, padded, tokens, method.spare)
+
+    def _compile_prefill(self, slots: int) -> Program:
+        def run(values: Parameters, ids_BP: Any) -> Cache:
+            return prefill(bind(self.model, values), ids_BP, slots)
+
+        return Program(run)
+
+    def _compile_begin(self, method: DecodingMethod, tokens: int) -> Program:
+        def run(cache: Cache, request: Request) -> Any:
+            return method.begin(self.model, cache, request, tokens)
+
+        return Program(run, donate=(0,))
+
+    def _compile_go_on(self, method: DecodingMethod) -> Program:
+        def run(values: Parameters, shared: Any, at: Any, ends: Ends, until: Any) -> Any:
+            return method.go_on(
+                bind(self.model, values), shared, at, ends, self.sampling, until
+            )
+
+        return Program(run, donate=(2,))
+
+
+def exit_at(design: LanguageDesign, depth: int) -> int:
+    """The number of the exit after `depth` blocks.
+
+    Raises:
+      UserError: the model has none there.
+    """
+    if depth not in design.layers:
+        known = ", ".join(map(str, design.layers))
+        raise UserError(f"no exit after {depth} blocks: the model's are after {known}")
+    return design.layers.index(depth)
+
+
+def draft_exit_at(design: LanguageDesign, depth: int) -> int:
+    """`exit_at` for drafting, which the last exit cannot do."""
+    exit = exit_at(design, depth)
+    if exit == len(design.layers) - 1:
+        raise UserError(
+            f"the exit after all {depth} blocks cannot draft: take an earlier one of "
+            f"{', '.join(map(str, design.layers[:-1])) or 'a model with exits'}"
+        )
+    return exit

@@ -1,0 +1,57 @@
+"""Whether a batch fits, asked before anything is compiled."""
+
+import os
+
+import jax
+
+from ee_jax.errors import UserError
+from ee_jax.models.architecture import Architecture
+from ee_jax.models.kv_cache import cache_bytes
+from ee_jax.models.parameters import Parameters
+
+GIB = 2**30
+
+
+def decoding_bytes(
+    config: Architecture,
+    values: Parameters,
+    batch: int,
+    prompt: int,
+    slots: int,
+    wide: int = 1,
+) -> int:
+    """Weights, cache, and what lives beside them; `wide` tokens a row have logits at once.
+
+    Beside the cache there are one block's attention scores, of the prompt padded to `prompt`
+    tokens or of the wide ones, whichever are more, over all slots, and the logits with
+    three arrays of their size while a token is drawn.
+    """
+    weights = sum(value.size * value.dtype.itemsize for value in values.values())
+    scores = 2 * 4 * batch * config.heads * max(prompt, wide) * slots
+    logits = 4 * 4 * batch * wide * config.vocabulary
+    return weights + cache_bytes(config, batch, slots) + scores + logits
+
+
+def available_bytes() -> int:
+    """Of the first device; all there is on the host, where it is a CPU."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    if "bytes_limit" in stats:
+        return stats["bytes_limit"]
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def check_memory(
+    config: Architecture, values: Parameters, batch: int, prompt: int, tokens: int, spare: int
+) -> None:
+    """Asks for prompts padded to `prompt`, new tokens after them, and `spare` drafts a round.
+
+    Raises:
+      UserError: the batch does not fit.
+    """
+    slots = prompt + tokens + spare
+    needed = decoding_bytes(config, values, batch, prompt, slots, 1 + spare)
+    if needed > (available := available_bytes()):
+        raise UserError(
+            f"a batch of {batch} rows of {slots} tokens needs about {needed / GIB:.1f} GiB, "
+            f"{available / GIB:.1f} GiB are there: take a smaller batch, or fewer tokens"
+        )

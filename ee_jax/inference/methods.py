@@ -1,0 +1,137 @@
+"""Ways to decode: how each begins after the prompts, and how it goes on.
+
+Going on takes over the arrays of where it is and returns where it is then. For how many tokens
+is an argument: the same program gives all at once, or a few at a time to be shown.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from jaxtyping import Array, Int
+
+from ee_jax.inference.decoders import exiting_step, start_memory, static_step
+from ee_jax.inference.drafting import Drafter
+from ee_jax.inference.kv_policies import POLICIES
+from ee_jax.inference.missing_kv import WINDOW
+from ee_jax.inference.rules import RuleAt
+from ee_jax.inference.sampling import Sampling
+from ee_jax.inference.self_speculation import SpeculationState, begin_speculation, speculate
+from ee_jax.inference.tokens import Ends, Request, Stream, begin, decode
+from ee_jax.models.kv_cache import Cache
+from ee_jax.models.language import LanguageModel
+
+Layers = tuple[int, ...]
+Until = Int[Array, ""]
+
+
+class DecodingMethod(Protocol):
+    """A method of decoding: plain data that can be a key."""
+
+    @property
+    def spare(self) -> int:
+        """Slots of the cache that it needs beyond prompts and tokens."""
+        ...
+
+    def begin(self, model: LanguageModel, cache: Cache, request: Request, tokens: int) -> Any:
+        """Where it is after the prompts, before the first of at most `tokens` new tokens."""
+        ...
+
+    def go_on(
+        self,
+        model: LanguageModel,
+        shared: Any,
+        at: Any,
+        ends: Ends,
+        draw: Sampling,
+        until: Until,
+    ) -> Any:
+        """Decodes until there are `until` tokens a row."""
+        ...
+
+
+@dataclass(frozen=True)
+class StaticDecoding:
+    """Every token runs to exit number `exit`; nothing is shared."""
+
+    exit: int
+    spare = 0
+
+    def begin(
+        self, model: LanguageModel, cache: Cache, request: Request, tokens: int
+    ) -> Stream:
+        """See `DecodingMethod`."""
+        return begin(cache, request, tokens)
+
+    def go_on(
+        self, model: LanguageModel, shared: None, at: Stream, ends: Ends, draw: Sampling,
+        until: Until,
+    ) -> Stream:  # fmt: skip
+        """See `DecodingMethod`."""
+        return decode(static_step(model, self.exit), at, ends, draw, until)
+
+
+@dataclass(frozen=True)
+class EarlyExitDecoding:
+    """Every token stops where its rule says, which is made of what is shared.
+
+    `rule_at` is `Exiting.rule_at`, for thresholds, or `forced_at`, for depths.
+    """
+
+    rule_at: Callable[[Any, Layers], RuleAt]
+    policy: str = "propagate"  # a name in POLICIES
+    window: int = WINDOW
+    spare = 0
+
+    def begin(
+        self, model: LanguageModel, cache: Cache, request: Request, tokens: int
+    ) -> Stream:
+        """See `DecodingMethod`."""
+        return begin(start_memory(model, cache, self.window), request, tokens)
+
+    def go_on(
+        self, model: LanguageModel, shared: Any, at: Stream, ends: Ends, draw: Sampling,
+        until: Until,
+    ) -> Stream:  # fmt: skip
+        """See `DecodingMethod`."""
+        rule_at = self.rule_at(shared, model.design.layers)
+        step = exiting_step(model, POLICIES[self.policy], rule_at)
+        return decode(step, at, ends, draw, until)
+
+
+@dataclass(frozen=True)
+class SelfSpeculation:
+    """Exit number `exit` drafts, the full model verifies.
+
+    Without `rule_at`, all drafts are made; with it, what is shared is as for
+    `EarlyExitDecoding`.
+    """
+
+    exit: int
+    drafts: int
+    rule_at: Callable[[Any, Layers], RuleAt] | None = None
+
+    @property
+    def spare(self) -> int:
+        """See `DecodingMethod`."""
+        return self.drafts
+
+    def begin(
+        self, model: LanguageModel, cache: Cache, request: Request, tokens: int
+    ) -> SpeculationState:
+        """See `DecodingMethod`."""
+        return begin_speculation(cache, request, tokens)
+
+    def go_on(
+        self,
+        model: LanguageModel,
+        shared: Any,
+        at: SpeculationState,
+        ends: Ends,
+        draw: Sampling,
+        until: Until,
+    ) -> SpeculationState:
+        """See `DecodingMethod`."""
+        rule_at = self.rule_at and self.rule_at(shared, model.design.layers)
+        drafter = Drafter(self.exit, self.drafts, rule_at)
+        return speculate(model, drafter, at, ends, draw, until)

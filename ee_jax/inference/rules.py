@@ -1,0 +1,71 @@
+"""Exit rules that know how many tokens each row has drawn."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Int
+
+from ee_jax.calibration.decay import DECAYS
+from ee_jax.errors import UserError
+from ee_jax.exits.confidence import CONFIDENCES
+from ee_jax.exits.logit_free_rules import LOGIT_FREE, depth_rule, feature_rule
+from ee_jax.exits.rules import Rule, make_limits, threshold_rule
+
+# From the number of tokens each row has drawn to the rule for its next.
+RuleAt = Callable[[Int[Array, " B"]], Rule]
+
+
+@dataclass(frozen=True)
+class Exiting:
+    """When tokens stop, but for the threshold, which may change without compiling again."""
+
+    confidence: str = "max_prob"
+    min_depth: int = 1
+    patience: int = 0
+    decay: str | None = None  # of the threshold over the tokens drawn, a name in DECAYS
+    tau: float = 4.0
+    length: int = 512  # tokens over which the threshold decays
+
+    def __post_init__(self):
+        # Voting would count every token of the vocabulary for every token of a text.
+        confidences = [name for name in CONFIDENCES if name != "voting"]
+        _check("confidence", self.confidence, confidences)
+        _check("decay", self.decay, [None, *DECAYS])
+
+    @property
+    def reads_logits(self) -> bool:
+        """Whether each exit's logits are needed to say who stops."""
+        return self.confidence not in LOGIT_FREE or self.patience > 0
+
+    def rule_at(self, threshold: ArrayLike, layers: tuple[int, ...]) -> RuleAt:
+        """The rule, from one threshold an exit or one for all."""
+        limits = make_limits(
+            threshold, layers, min_depth=self.min_depth, patience=self.patience
+        )
+        make = threshold_rule if self.reads_logits else feature_rule
+
+        def at(count_B: Int[Array, " B"]) -> Rule:
+            if self.decay is None:
+                return make(self.confidence, limits)
+            base_E1, count_1B = limits.threshold_E[:, None], count_B[None]
+            threshold_EB = DECAYS[self.decay](base_E1, count_1B, self.length, self.tau)
+            return make(self.confidence, limits._replace(threshold_E=threshold_EB))
+
+        return at
+
+
+def _check(what: str, name: str | None, known: list) -> None:
+    if name not in known:
+        names = ", ".join(map(str, known))
+        raise UserError(f"no {what} {name!r} for tokens: it is one of {names}")
+
+
+def forced_at(depth_BN: Int[Array, "B N"], layers: tuple[int, ...]) -> RuleAt:
+    """Every row's n-th token stops at the first exit at or beyond its depth."""
+
+    def at(count_B: Int[Array, " B"]) -> Rule:
+        depth_B1 = jnp.take_along_axis(depth_BN, count_B[:, None], axis=1, mode="clip")
+        return depth_rule(depth_B1[:, 0], layers)
+
+    return at

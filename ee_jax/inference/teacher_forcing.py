@@ -1,0 +1,162 @@
+"""What decoding would do on given text, in one parallel pass.
+
+Deeper blocks make keys and values of tokens that have stopped as the policy says, all tokens at
+once and not one after the other: the numbers are those of decoding token by token. Perplexity
+and agreement at any threshold are one program.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from ee_jax.exits.loop import choose
+from ee_jax.exits.rules import Rule
+from ee_jax.inference.chunks import CHUNK, in_chunks
+from ee_jax.inference.kv_policies import Policy
+from ee_jax.inference.rules import RuleAt
+from ee_jax.inference.segment import TokenState, embed, run_segment
+from ee_jax.models.heads import ExitOutput
+from ee_jax.models.kv_cache import make_cache
+from ee_jax.models.language import LanguageModel
+
+
+class Forced(NamedTuple):
+    """What the exits where the tokens of a text stopped say of the tokens after them."""
+
+    exit_BT: Int[Array, "B T"]
+    confidence_BT: Float[Array, "B T"]
+    feature_BTD: Float[Array, "B T D"]  # what the exit read; `model.logits` makes logits of it
+    prediction_BT: Int[Array, "B T"]
+    loss_BT: Float[Array, "B T"]  # nats that the text's next token costs; 0 at the last
+
+
+def teacher_forced(
+    model: LanguageModel,
+    policy: Policy,
+    rule_at: RuleAt,
+    ids_BT: Int[Array, "B T"],
+    first_B: Int[Array, " B"],
+    chunk: int = CHUNK,
+) -> Forced:
+    """The pass over texts, padded on the right.
+
+    Args:
+        model: a causal language model.
+        policy: what deeper blocks see of tokens that stopped.
+        rule_at: gives the rule for the n-th tokens after the prompts.
+        ids_BT: the texts.
+        first_B: where each text goes on after its prompt, 1 at least: the tokens from the
+            prompt's last on may stop, those before it run all blocks, as they do in prefill.
+        chunk: tokens whose logits exist at the same time.
+    """
+    batch, time = ids_BT.shape
+    position_BT = jnp.broadcast_to(jnp.arange(time)[None], (batch, time))
+    count_BT = position_BT - first_B[:, None] + 1
+    state = _start(model, rule_at, count_BT, embed(model, ids_BT, position_BT))
+    for exit in range(len(model.design.layers)):
+        state = _through(model, policy, rule_at, position_BT, count_BT, state, exit, chunk)
+    next_BT = jnp.roll(ids_BT, -1, axis=1)
+    prediction_BT, loss_BT = _against(model, state.feature_BTD, next_BT, chunk)
+    loss_BT = jnp.where(position_BT < time - 1, loss_BT, 0.0)
+    return Forced(state.exit_BT, state.confidence_BT, state.feature_BTD, prediction_BT, loss_BT)
+
+
+class TeacherForcedState(NamedTuple):
+    """All tokens on their way from exit to exit."""
+
+    layers: Any  # keys and values of the layers run so far
+    hidden_BTD: Float[Array, "B T D"]
+    stopped_BT: Bool[Array, "B T"]
+    rule_state: Any  # B*T leads every array
+    exit_BT: Int[Array, "B T"]
+    confidence_BT: Float[Array, "B T"]
+    feature_BTD: Float[Array, "B T D"]
+
+
+def _start(
+    model: LanguageModel, rule_at: RuleAt, count_BT: Array, hidden_BTD: Array
+) -> TeacherForcedState:
+    batch, time, width = hidden_BTD.shape
+    feature_ND = hidden_BTD.reshape(batch * time, width)
+    answer = jax.eval_shape(lambda: ExitOutput(model.logits(feature_ND), feature_ND))
+    state = rule_at(count_BT.reshape(-1)).init(answer)
+    zero_BT = jnp.zeros((batch, time))
+    stopped_BT, exit_BT = zero_BT.astype(bool), zero_BT.astype(jnp.int32)
+    return TeacherForcedState(
+        (), hidden_BTD, stopped_BT, state, exit_BT, zero_BT, jnp.zeros_like(hidden_BTD)
+    )
+
+
+def _through(
+    model: LanguageModel,
+    policy: Policy,
+    rule_at: RuleAt,
+    position_BT: Array,
+    count_BT: Array,
+    state: TeacherForcedState,
+    exit: int,
+    chunk: int,
+) -> TeacherForcedState:
+    """The segment of exit number `exit`, and who stops after it."""
+    layers = model.design.layers
+    start, last = (0, *layers)[exit], len(layers) - 1
+    batch, time, width = state.hidden_BTD.shape
+    empty = make_cache(model.backbone.config, batch, time)[start : layers[exit]]
+    below = state.layers[start - 1] if start else empty[0]
+    tokens = TokenState(state.hidden_BTD, position_BT, state.stopped_BT)
+    part, hidden_BTD = run_segment(model, policy, empty, below, tokens, start)
+
+    feature_BTD = model.feature(exit, hidden_BTD)
+    feature_ND, count_N = feature_BTD.reshape(-1, width), count_BT.reshape(-1)
+    stop_N, confidence_N, rule_state = in_chunks(
+        lambda part: _judge(model, rule_at, exit, *part),
+        (feature_ND, count_N, state.rule_state),
+        chunk,
+    )
+    stop_BT = (stop_N.reshape(batch, time) & (count_BT >= 0)) | (exit == last)
+    here_BT = ~state.stopped_BT & stop_BT
+    new = jnp.full((batch, time), exit), confidence_N.reshape(batch, time)
+    exit_BT, confidence_BT = (
+        jnp.where(here_BT, *pair)
+        for pair in zip(new, (state.exit_BT, state.confidence_BT), strict=True)
+    )
+    stopped_BT = state.stopped_BT | here_BT
+    feature_BTD = jnp.where(here_BT[..., None], feature_BTD, state.feature_BTD)
+    rule_state = choose(state.stopped_BT.reshape(-1), state.rule_state, rule_state)
+    return TeacherForcedState(
+        (*state.layers, *part), hidden_BTD, stopped_BT, rule_state, exit_BT, confidence_BT,
+        feature_BTD,
+    )  # fmt: skip
+
+
+def _judge(
+    model: LanguageModel,
+    rule_at: RuleAt,
+    exit: int,
+    feature_ND: Array,
+    count_N: Array,
+    rule_state: Any,
+) -> tuple[Array, Array, Any]:
+    rule: Rule = rule_at(count_N)
+    blind = not rule.reads_logits
+    logits_NV = jnp.zeros((*count_N.shape, 0)) if blind else model.logits(feature_ND)
+    answer = ExitOutput(logits_NV, feature_ND, model.score(exit, feature_ND))
+    verdict, rule_state = rule.step(jnp.int32(exit), answer, rule_state)
+    return verdict.stop_B, verdict.confidence_B, rule_state
+
+
+def _against(
+    model: LanguageModel, feature_BTD: Array, next_BT: Array, chunk: int
+) -> tuple[Array, Array]:
+    """Predictions, and what the next tokens cost."""
+
+    def judge(part: tuple[Array, Array]) -> tuple[Array, Array]:
+        feature_ND, next_N = part
+        log_p_NV = jax.nn.log_softmax(model.logits(feature_ND))
+        loss_N = -jnp.take_along_axis(log_p_NV, next_N[:, None], axis=1)[:, 0]
+        return log_p_NV.argmax(-1).astype(jnp.int32), loss_N
+
+    flat = feature_BTD.reshape(-1, feature_BTD.shape[-1]), next_BT.reshape(-1)
+    return tuple(part.reshape(next_BT.shape) for part in in_chunks(judge, flat, chunk))

@@ -1,0 +1,1 @@
+"""Losses of exits, as pure functions over the outputs of all exits."""

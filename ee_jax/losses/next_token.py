@@ -1,0 +1,122 @@
+"""Next-token losses at every exit of a language model, in little memory.
+
+The logits of all exits at once would be E * B * T * V numbers: 8 exits of a batch of 32 rows of
+512 tokens over a vocabulary of 32,000 take 17 GB. Here a scan over exits, and in it one over
+chunks of positions, makes the logits of one exit and chunk at a time, and `jax.checkpoint`
+makes them again in the backward pass rather than keep them. So what is held at any time is the
+logits of one chunk, their gradient, and the features, E * B * T * D numbers; the price is one
+more product with the output projection for each chunk.
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Bool, Float, Int
+
+CHUNK = 2**22  # logits that are held at a time: 16 MiB in fp32
+
+Project = Callable[[Float[Array, "*B D"]], Float[Array, "*B V"]]
+
+
+class TokenLosses(NamedTuple):
+    """What every exit says of every token, and what that costs; V is in none of it."""
+
+    loss_EBT: Float[Array, "E B T"]  # -log p(next token), nats
+    prediction_EBT: Int[Array, "E B T"]  # the likeliest next token
+    max_prob_EBT: Float[Array, "E B T"]  # its probability, detached
+    distillation_kl_EBT: Float[Array, "E B T"] | None = None  # from the last exit
+
+
+def distillation_kl(
+    teacher_V: Float[Array, "*B V"], student_V: Float[Array, "*B V"], temperature: float
+) -> Float[Array, "*B"]:
+    """KL(teacher || student) at a temperature t, times t^2 (Hinton et al. 2015, sec. 2), nats.
+
+    The teacher learns nothing from it.
+    """
+    teacher = jax.nn.log_softmax(jax.lax.stop_gradient(teacher_V) / temperature)
+    student = jax.nn.log_softmax(student_V / temperature)
+    return temperature**2 * jnp.sum(jnp.exp(teacher) * (teacher - student), -1)
+
+
+def exit_token_losses(
+    project: Project,
+    feature_EBTD: Float[Array, "E B T D"],
+    next_BT: Int[Array, "B T"],
+    temperature: float | None = None,
+    chunk: int = CHUNK,
+) -> TokenLosses:
+    """Runs the projection at every exit, and keeps no logits.
+
+    Args:
+        project: the projection to the vocabulary, which all exits share.
+        feature_EBTD: what it reads at each exit.
+        next_BT: the token that follows each position.
+        temperature: of the gap to the last exit; None: no gap.
+        chunk: logits that are held at a time. A chunk is a run of positions of all rows, so
+            that rows stay on the devices where they are.
+    """
+    chex.assert_equal_shape_prefix([feature_EBTD[0], next_BT], 2)
+    batch, time, _ = feature_EBTD.shape[1:]
+    vocabulary = jax.eval_shape(project, feature_EBTD[0, 0, 0]).shape[-1]
+    size = max(1, min(time, chunk // (batch * vocabulary)))
+    piece = jax.checkpoint(partial(_chunk_losses, project, temperature))
+
+    feature_EPBSD = jax.vmap(partial(_cut, size=size))(feature_EBTD)
+    next_PBS = _cut(next_BT, size)
+    last_PBSD = feature_EPBSD[-1] if temperature else None
+
+    def exit(_: None, feature_PBSD: Array) -> tuple[None, TokenLosses]:
+        pieces = (feature_PBSD, next_PBS, last_PBSD)
+        return jax.lax.scan(lambda _, given: (None, piece(*given)), None, pieces)
+
+    _, losses_EPBS = jax.lax.scan(exit, None, feature_EPBSD)
+    return jax.tree.map(partial(_join, time=time), losses_EPBS)
+
+
+def _chunk_losses(
+    project: Project,
+    temperature: float | None,
+    feature_BSD: Float[Array, "B S D"],
+    next_BS: Int[Array, "B S"],
+    last_BSD: Float[Array, "B S D"] | None,
+) -> TokenLosses:
+    """One exit on one chunk, in which every token has its logits."""
+    logits_BSV = project(feature_BSD)
+    loss_BS = optax.losses.softmax_cross_entropy_with_integer_labels(logits_BSV, next_BS)
+    top_BS = jax.lax.stop_gradient(jax.nn.softmax(logits_BSV).max(-1))
+    distillation_kl_BS = None
+    if temperature and last_BSD is not None:
+        distillation_kl_BS = distillation_kl(
+            project(jax.lax.stop_gradient(last_BSD)), logits_BSV, temperature
+        )
+    return TokenLosses(loss_BS, logits_BSV.argmax(-1), top_BS, distillation_kl_BS)
+
+
+def _cut(x_BT: Array, size: int) -> Array:
+    """[B, T, ...] to pieces [P, B, size, ...]; the last one is filled up."""
+    batch, time = x_BT.shape[:2]
+    pieces = math.ceil(time / size)
+    fill = [(0, 0), (0, pieces * size - time)] + [(0, 0)] * (x_BT.ndim - 2)
+    padded = jnp.pad(x_BT, fill)
+    return jnp.moveaxis(padded.reshape(batch, pieces, size, *x_BT.shape[2:]), 1, 0)
+
+
+def _join(x_EPBS: Array, time: int) -> Array:
+    """Pieces [E, P, B, S] to [E, B, T]."""
+    exits, _, batch, _ = x_EPBS.shape
+    return jnp.moveaxis(x_EPBS, 1, 2).reshape(exits, batch, -1)[..., :time]
+
+
+def mean_over_tokens(
+    value_EBT: Float[Array, "E B T"], mask_BT: Bool[Array, "B T"]
+) -> Float[Array, " E"]:
+    """The mean over the tokens that count; 0 where there are none."""
+    weight_BT = mask_BT.astype(value_EBT.dtype)
+    return jnp.einsum("ebt,bt->e", value_EBT, weight_BT) / jnp.maximum(weight_BT.sum(), 1)

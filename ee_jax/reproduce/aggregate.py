@@ -1,0 +1,122 @@
+"""Our numbers of one task and strategy: each setting, over the seeds that were run."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ee_jax.calibration.outcomes import predictions
+from ee_jax.evaluation.metrics import METRICS
+from ee_jax.evaluation.statistics import Interval, bootstrap_interval, seed_interval
+from ee_jax.report.results import Point, Results, is_known, measured
+from ee_jax.reproduce.outcome import Finished
+
+# What a paper's table counts as saved, and the key of the speed-up that counts the same here.
+SPEEDUPS = {
+    "wall clock": measured(1),
+    "layers": "ideal_speedup",
+    "FLOPs": "flops_speedup",
+    "not stated": measured(1),
+}
+
+
+class Setting(NamedTuple):
+    """A threshold over the seeds, as means; None for what a run could not compute."""
+
+    threshold: float
+    quality_S: tuple[float | None, ...]
+    difference: float | None  # from the strategy's own full model
+    saved: float | None  # share of the full model's cost
+
+    @property
+    def quality(self) -> float | None:
+        """Over the seeds."""
+        return mean(self.quality_S)
+
+
+def settings(
+    runs: Sequence[Finished], strategy: str, metric: str | None = None, saving: str = "layers"
+) -> list[Setting]:
+    """The settings that each of the runs of a task measured, the full model first.
+
+    `metric` None is the task's main one.
+    """
+    points = [_points(run.results, strategy) for run in runs]
+    shared = set.intersection(*map(set, points)) if points else set()
+    return [
+        _setting(runs, [each[t] for each in points], strategy, metric, SPEEDUPS[saving])
+        for t in sorted(shared, reverse=True)
+    ]
+
+
+def _points(results: Results, strategy: str) -> dict[float, Point]:
+    """By threshold, those that the config asks for: calibration's differ from seed to seed."""
+    asked = results["config"]["evaluation"]["thresholds"]
+    points = results["strategies"][strategy]["points"]
+    one = [point for point in points if point["threshold_E"] is None]
+    return {point["threshold"]: point for point in one if point["threshold"] in asked}
+
+
+def _setting(
+    runs: Sequence[Finished],
+    points: Sequence[Point],
+    strategy: str,
+    metric: str | None,
+    speedup: str,
+) -> Setting:
+    quality_S = tuple(_quality(point, metric) for point in points)
+    full_S = [_full(run.results, strategy, metric) for run in runs]
+    saved_S = [
+        None if point.get(speedup) is None else 1 - 1 / point[speedup] for point in points
+    ]
+    threshold, full, quality = points[0]["threshold"], mean(full_S), mean(quality_S)
+    difference = None if full is None or quality is None else quality - full
+    return Setting(threshold, quality_S, difference, mean(saved_S))
+
+
+def full_model(runs: Sequence[Finished], strategy: str) -> Setting:
+    """The full model as a setting, judged by the task's main metric."""
+    full_S = tuple(run.results["strategies"][strategy]["full_quality"] for run in runs)
+    return Setting(1.0, full_S, 0.0, 0.0)
+
+
+def _quality(point: Mapping, metric: str | None) -> float | None:
+    return point["quality"] if metric is None else point["metrics"].get(metric)
+
+
+def _full(results: Results, strategy: str, metric: str | None) -> float | None:
+    """The full model's: the point at threshold 1 has all metrics."""
+    if metric in (None, results["quality"]):
+        return results["strategies"][strategy]["full_quality"]
+    full = _points(results, strategy).get(1.0)
+    return None if full is None else _quality(full, metric)
+
+
+def mean(value_S: Sequence[float | None]) -> float | None:
+    """The mean; None where any is unknown."""
+    known = [value for value in value_S if is_known(value)]
+    return float(np.mean(known)) if known and len(known) == len(value_S) else None
+
+
+def interval(
+    runs: Sequence[Finished], strategy: str, setting: Setting, metric: str | None = None
+) -> Interval | None:
+    """The bootstrap interval of a setting's quality, over the seeds.
+
+    Of a single seed it is over the examples of its test trace. None where a quality is unknown,
+    or the one run has no trace.
+    """
+    known = [value for value in setting.quality_S if is_known(value)]
+    if len(known) < len(runs):
+        return None
+    if len(runs) > 1:
+        return seed_interval(known)
+    results, trace = runs[0].results, runs[0].traces.get(strategy)
+    if trace is None or trace.label_N is None:
+        return None
+    exits, of = results["config"]["exits"], METRICS[metric or results["quality"]]
+    rule = exits["min_depth"], exits["patience"]
+    prediction_N = predictions(trace, np.array([setting.threshold]), *rule)[0]
+    return bootstrap_interval(
+        of, prediction_N, trace.label_N, method="percentile", resamples=999
+    )

@@ -1,0 +1,79 @@
+"""The sweep of a study: a run for each task and seed, and what became of it."""
+
+import traceback
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+from ee_jax.calibration.trace import Trace
+from ee_jax.config import Experiment
+from ee_jax.config.load import override
+from ee_jax.display import SILENT, Display
+from ee_jax.errors import UserError
+from ee_jax.report.results import Results
+from ee_jax.reproduce.outcome import Failed, Finished, Swept
+from ee_jax.reproduce.study import Study
+from ee_jax.runs.run import run
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to sweep over, and where its files are."""
+
+    weights: str
+    tasks: tuple[str, ...]
+    seeds: tuple[int, ...]
+    output: Path
+    manual_dir: str | None = None
+    overrides: tuple[str, ...] = ()  # `--field value` pairs, for every experiment
+
+
+def sweep(study: Study, plan: Plan, display: Display = SILENT) -> Swept:
+    """Runs whatever has not finished, into `<output>/<task>/seed_<seed>`.
+
+    A run that fails leaves its reason and the others go on; a second sweep tries it again.
+
+    Raises:
+        UserError: an override that is none, before anything is run.
+    """
+    planned = {task: _planned(study, plan, task) for task in plan.tasks}
+    finished, failed = [], []
+    for task, seed in product(plan.tasks, plan.seeds):
+        display.say(f"{study.name}: {task}, seed {seed}")
+        folder = plan.output / task / f"seed_{seed}"
+        try:
+            experiment = planned[task]
+            if isinstance(experiment, UserError):
+                raise experiment
+            results = run(replace(experiment, seed=seed), folder, display)
+            finished.append(Finished(task, seed, results, _traces(folder, results)))
+        except Exception as error:  # whatever it is, the other runs go on
+            if not isinstance(error, UserError):
+                display.say(traceback.format_exc())
+            failed.append(Failed(task, seed, _reason(error)))
+            display.say(f"  failed: {failed[-1].reason}")
+    return Swept(tuple(finished), tuple(failed))
+
+
+def _planned(study: Study, plan: Plan, task: str) -> Experiment | UserError:
+    """The experiment of a task; or what is wrong with the weights, if it needs to know them."""
+    try:
+        planned = study.experiment(task, plan.weights)
+    except UserError as error:
+        return error
+    experiment = override(planned, plan.overrides)
+    assert isinstance(experiment, Experiment)  # as the planned one is
+    folder = plan.manual_dir or experiment.data.manual_dir
+    return replace(experiment, data=replace(experiment.data, manual_dir=folder))
+
+
+def _traces(folder: Path, results: Results) -> dict[str, Trace]:
+    return {
+        name: Trace.load(folder / name / "traces" / "test.npz")
+        for name in results["strategies"]
+    }
+
+
+def _reason(error: Exception) -> str:
+    line = " ".join(str(error).split())
+    return line if isinstance(error, UserError) else f"{type(error).__name__}: {line:.200}"

@@ -1,0 +1,106 @@
+"""The files of a study: its tables, its figure, its page, and all of them as JSON."""
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ee_jax
+from ee_jax.report.figures import save
+from ee_jax.report.files import write_texts
+from ee_jax.report.render import Table
+from ee_jax.report.study_figure import study_figure
+from ee_jax.report.study_page import study_page
+from ee_jax.reproduce.comparison import Comparison
+from ee_jax.reproduce.comparison_table import comparison_table, not_run_table
+from ee_jax.reproduce.headline import headline
+from ee_jax.reproduce.outcome import Swept
+from ee_jax.reproduce.paper import load_paper
+from ee_jax.reproduce.side_by_side import chosen_table, full_table
+from ee_jax.reproduce.study import Study
+
+HEADINGS = {
+    "paper": "The paper's numbers, and ours",
+    "strategies": "Full models side by side",
+    "calibrated": "Calibrated exits side by side",
+    "not_run": "Cells that were not run",
+}
+Tables = dict[str, Table]  # by the name of their file
+
+
+def tables(study: Study, weights: str, swept: Swept) -> Tables:
+    """Ours beside the paper's, if the study has one, and our strategies side by side."""
+    ours = {
+        "strategies": full_table(f"{study.title}: full models side by side", swept),
+        "calibrated": chosen_table(f"{study.title}: calibrated exits side by side", swept),
+    }
+    if study.paper is None:
+        return ours
+    comparison = Comparison(study, load_paper(study.paper), weights, swept)
+    return {"paper": comparison_table(comparison), **ours, "not_run": not_run_table(comparison)}
+
+
+def write(
+    study: Study, weights: str, swept: Swept, tables: Tables, command: str, folder: Path
+) -> dict[str, Any]:
+    """Writes everything into the folder; returns what `study.json` holds."""
+    content = _content(study, weights, swept, tables, command)
+    by_task = {task: [run.results for run in swept.of(task).finished] for task in swept.tasks}
+    done = {task: results for task, results in by_task.items() if results}
+    figure = study_figure(done) if done else None
+    page = study_page(
+        study.title,
+        content["headline"],
+        {HEADINGS[name]: table for name, table in tables.items()},
+        figure,
+        _facts(content),
+    )
+    found = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    write_texts(folder, tables, {"study.json": found, "report.html": page})
+    if figure is not None:
+        save(figure, folder / "study.png")
+    return content
+
+
+def _content(
+    study: Study, weights: str, swept: Swept, tables: Tables, command: str
+) -> dict[str, Any]:
+    runs = swept.finished
+    return {
+        "study": study.name,
+        "headline": headline(tables, swept),
+        "command": command,
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "ee_jax": ee_jax.__version__,
+        "weights": weights,
+        "devices": list(dict.fromkeys(run.results["device"] for run in runs)),
+        "runs": [
+            {
+                "task": run.task,
+                "seed": run.seed,
+                "config_hash": run.results["config_hash"],
+                "data": run.results["data"]["version"],
+                "seconds": run.results["seconds"]["total"],
+            }
+            for run in runs
+        ],
+        "failed": [vars(run) for run in swept.failed],
+        "tables": {n: {"rows": t.rows, "notes": t.notes} for n, t in tables.items()},
+    }
+
+
+def _facts(content: Mapping[str, Any]) -> dict[str, str]:
+    """What the page says of the runs."""
+    runs = [
+        f"{run['task']}, seed {run['seed']} ({run['seconds']:.0f} s, {run['config_hash']})"
+        for run in content["runs"]
+    ]
+    return {
+        "command": content["command"],
+        "date": content["date"],
+        "weights": content["weights"],
+        "devices": "; ".join(content["devices"]) or "none",
+        "runs": "; ".join(runs) or "none",
+        "version": content["ee_jax"],
+    }

@@ -1,0 +1,158 @@
+"""The story of a text: model, tokens as they come, the clock."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import cached_property, partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ee_jax.data.pieces import Pieces
+from ee_jax.display import SILENT, Display
+from ee_jax.evaluation.speculation import acceptance
+from ee_jax.evaluation.timing import interleave, speedup
+from ee_jax.inference.flops import decoding_flops_speedup
+from ee_jax.inference.generator import Decoder
+from ee_jax.inference.methods import DecodingMethod, StaticDecoding
+from ee_jax.inference.rules import Exiting
+from ee_jax.runs.generation.request import Request
+from ee_jax.runs.generation.source import open_source
+
+EVERY = 8  # tokens that are decoded between two looks
+
+
+class Token(NamedTuple):
+    """A token that came out; speculation knows no depth and no confidence of one."""
+
+    id: int
+    name: str  # in the vocabulary
+    text: str
+    depth: int | None
+    confidence: float | None
+
+
+class TextGeneration:
+    """One text, from a request to its record.
+
+    Raises:
+      UserError: the model cannot be had, or cannot do what is asked.
+    """
+
+    def __init__(self, request: Request, display: Display = SILENT):
+        self.request = request
+        self._source = open_source(request.model, lens=request.exits_early)
+        self._design = self._source.model.design
+        self._method, self._shared = request.method(self._design)
+        self._ids = self._source.tokenizer.encode(request.prompt).ids
+        self._tokens: list[Token] = []
+        if request.exits_early and not self._source.trained:
+            display.say("no trained exits: every block answers by the final norm (logit lens)")
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Depths at which a token can stop, the last is L."""
+        return self._design.layers
+
+    @cached_property
+    def _decoder(self) -> Decoder:
+        return Decoder(self._source.model, self.request.sampling, self._source.stops)
+
+    def _decode(self, method: DecodingMethod, shared: Any, every: int) -> Iterator[Any]:
+        request = self.request
+        return self._decoder.stream(
+            method, shared, [self._ids], request.tokens, every, request.seed
+        )
+
+    def tokens(self) -> Iterator[list[Token]]:
+        """The tokens, a few at a time: one compiled program that is called again and again.
+
+        Raises:
+          UserError: the prompt does not fit the context, or the memory.
+        """
+        pieces = Pieces(self._source.tokenizer, self._ids)
+        for out in self._decode(self._method, self._shared, EVERY):
+            self._out = out
+            new = slice(len(self._tokens), int(out.length_B[0]))
+            ids = out.ids_BN[0, new].tolist()
+            made = map(Token, ids, map(self._name, ids), pieces.of(ids), *self._stopped(new))
+            self._tokens += (some := list(made))
+            yield some
+
+    def _name(self, token: int) -> str:
+        return self._source.tokenizer.id_to_token(token) or ""
+
+    def _stopped(self, new: slice) -> tuple[list, list]:
+        """Depth and confidence of the new tokens."""
+        if self.request.draft is not None:
+            nothing = [None] * (new.stop - new.start)
+            return nothing, nothing
+        depths = np.array(self.layers)[self._out.exit_BN[0, new]]
+        return depths.tolist(), self._out.confidence_BN[0, new].tolist()
+
+    def speed(self, repeats: int) -> dict[str, Any]:
+        """The clock of whole calls, prompt and all, after the tokens have come.
+
+        The static decoder, which always runs all blocks, gets the same prompt; both are
+        compiled before, and take turns. Where one of them writes a longer text, the seconds of
+        a token are compared.
+        """
+        length: dict[str, int] = {}
+
+        def run(name: str, method: DecodingMethod, shared: Any) -> None:
+            *_, out = self._decode(method, shared, self.request.tokens)
+            length[name] = int(out.length_B[0])
+
+        static = partial(run, "static", StaticDecoding(len(self.layers) - 1), None)
+        asked = partial(run, "asked", self._method, self._shared)
+        seconds = interleave({"static": static, "asked": asked}, repeats)
+        each = {name: taken_R / length[name] for name, taken_R in seconds.items()}
+        return {
+            "tokens_per_second": 1 / float(np.median(each["asked"])),
+            "static_tokens_per_second": 1 / float(np.median(each["static"])),
+            "measured_speedup": speedup(each["static"], each["asked"]),
+            "repeats": repeats,
+            **(self._depth() if self.request.draft is None else self._speculation()),
+        }
+
+    def _depth(self) -> dict[str, float | None]:
+        depths = [token.depth for token in self._tokens if token.depth is not None]
+        depth = float(np.mean(depths))
+        return {
+            "mean_depth": depth,
+            "ideal_speedup": self.layers[-1] / depth,
+            "flops_speedup": self._flops_speedup(),
+        }
+
+    def _flops_speedup(self) -> float:
+        """Of the decoding alone, without the prompt."""
+        config, exiting = self._source.model.backbone.config, Exiting(self.request.confidence)
+        exit_BT = self._out.exit_BN[:, : len(self._tokens)]
+        first = len(self._ids) - 1  # the prompt's last token is fed to get the first new one
+        asked = (config, self.layers, exiting, self.request.policy)
+        return decoding_flops_speedup(*asked, exit_BT, first)
+
+    def _speculation(self) -> dict[str, float | None]:
+        """Ideal is a pass over several tokens that takes as long as one over a single token."""
+        drafted, accepted = int(self._out.drafted_B[0]), int(self._out.accepted_B[0])
+        rounds, blocks = int(self._out.rounds_B[0]), self.layers[-1]
+        assert self.request.draft is not None
+        in_turn = drafted * self.request.draft + rounds * blocks
+        return {
+            "mean_depth": None,
+            "ideal_speedup": len(self._tokens) * blocks / in_turn,
+            "acceptance": acceptance(drafted, accepted),
+            "tokens_a_pass": len(self._tokens) / rounds,
+        }
+
+    def record(self, repeats: int) -> dict[str, Any]:
+        """Everything, as plain data; decodes if that has not been done, and times."""
+        if not self._tokens:
+            list(self.tokens())
+        return {
+            **asdict(self.request),
+            "blocks": self.layers[-1],
+            "exits": list(self.layers),
+            "text": "".join(token.text for token in self._tokens),
+            "generated": [token._asdict() for token in self._tokens],
+            "speed": self.speed(repeats),
+        }

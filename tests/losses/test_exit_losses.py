@@ -1,0 +1,173 @@
+"""Losses against NumPy in float64, weights by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import log_softmax, rel_entr, softmax
+
+from ee_jax.errors import UserError
+from ee_jax.losses.exit_losses import (
+    distill_loss,
+    distillation_losses,
+    exit_losses,
+    exit_weights,
+    self_distill_loss,
+    weighted_loss,
+)
+from ee_jax.models.heads import ExitOutput
+
+# fp32 keeps 24 bits; the sums here are over a few numbers of size 1.
+RTOL = 1e-6
+
+
+@pytest.mark.parametrize(
+    ("scheme", "expected"),
+    [
+        ("uniform", [1 / 3, 1 / 3, 1 / 3]),
+        ("linear", [1 / 6, 2 / 6, 3 / 6]),
+        ("geometric", [1 / 7, 2 / 7, 4 / 7]),
+        ((1.0, 0.0, 3.0), [0.25, 0.0, 0.75]),
+    ],
+)
+def test_weights_by_hand(scheme, expected):
+    np.testing.assert_allclose(exit_weights(scheme, 3), expected, rtol=1e-15)
+
+
+def test_strided_weights_by_hand():
+    np.testing.assert_allclose(exit_weights("strided", 3, 2), [1 / 9, 3 / 9, 5 / 9], rtol=1e-15)
+    np.testing.assert_array_equal(exit_weights("strided", 5, 1), exit_weights("linear", 5))
+    np.testing.assert_array_equal(exit_weights("strided", 5, 0), exit_weights("uniform", 5))
+
+
+@given(st.sampled_from(["uniform", "linear", "geometric", "strided"]), st.integers(1, 24))
+def test_weights_sum_to_one_and_never_fall(scheme, exits):
+    weight_E = exit_weights(scheme, exits)
+    assert weight_E.shape == (exits,)
+    assert weight_E.sum() == pytest.approx(1, rel=1e-14)
+    assert np.all(np.diff(weight_E) >= 0)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [(1.0, 1.0), (1.0, 1.0, 1.0, 1.0), (), (1.0, -1.0, 1.0), (0.0, 0.0, 0.0),
+     (1.0, float("nan"), 1.0), (1.0, float("inf"), 1.0)],
+)  # fmt: skip
+def test_weights_that_are_no_weights_are_refused(weights):
+    with pytest.raises(UserError, match=r"`strategies.weights` must hold 3 numbers") as error:
+        exit_weights(weights, 3)
+    assert "\n" not in str(error.value)
+
+
+def random_answer(classes: int = 3) -> tuple[ExitOutput, jax.Array]:
+    draw = np.random.default_rng(0)
+    logits_EBC = jnp.asarray(draw.normal(size=(2, 5, classes)), jnp.float32)
+    if classes == 1:
+        return ExitOutput(logits_EBC), jnp.asarray(draw.normal(size=5), jnp.float32)
+    return ExitOutput(logits_EBC), jnp.asarray(draw.integers(classes, size=5))
+
+
+def numpy_losses(logits_EBC: jax.Array, label_B: jax.Array) -> np.ndarray:
+    log_p_EBC = log_softmax(np.asarray(logits_EBC, np.float64), axis=-1)
+    return -np.array([log_p_BC[np.arange(5), label_B].mean() for log_p_BC in log_p_EBC])
+
+
+def test_exit_losses_are_mean_cross_entropies():
+    answer, label_B = random_answer()
+    expected_E = numpy_losses(answer.logits, label_B)
+    np.testing.assert_allclose(exit_losses(answer.logits, label_B), expected_E, rtol=RTOL)
+
+
+def test_exit_losses_of_a_regression_are_mean_squared_errors():
+    answer, label_B = random_answer(classes=1)
+    expected_E = ((np.asarray(answer.logits)[..., 0] - np.asarray(label_B)) ** 2).mean(1)
+    np.testing.assert_allclose(exit_losses(answer.logits, label_B), expected_E, rtol=RTOL)
+    by_hand = exit_losses(jnp.array([[[1.0], [4.0]]]), jnp.array([3.0, 3.5]))
+    assert by_hand.tolist() == [(4 + 0.25) / 2]
+
+
+def test_the_weighted_loss_is_their_weighted_sum():
+    answer, label_B = random_answer()
+    expected_E = numpy_losses(answer.logits, label_B)
+    loss = weighted_loss(answer, label_B, jnp.array([0.25, 0.75]))
+    np.testing.assert_allclose(loss, expected_E @ [0.25, 0.75], rtol=RTOL)
+
+
+# Teacher (the last exit) 3/4 and 1/4, student 1/2 and 1/2.
+PAIR = jnp.log(jnp.array([[[0.5, 0.5]], [[0.75, 0.25]]]))
+
+
+@pytest.mark.parametrize(
+    ("direction", "by_hand"),
+    [
+        # KL(student || teacher) = 1/2 log (1/2 : 3/4) + 1/2 log (1/2 : 1/4)
+        ("paper", 0.5 * np.log(2 / 3) + 0.5 * np.log(2)),
+        # KL(teacher || student) = 3/4 log (3/4 : 1/2) + 1/4 log (1/4 : 1/2)
+        ("code", 0.75 * np.log(1.5) + 0.25 * np.log(0.5)),
+    ],
+)
+def test_distillation_by_hand_in_both_directions(direction, by_hand):
+    lower, last = distillation_losses(PAIR, 1.0, direction)
+    np.testing.assert_allclose(lower, by_hand, rtol=RTOL)
+    assert last == 0
+
+
+@pytest.mark.parametrize("direction", ["paper", "code"])
+def test_distillation_at_a_temperature_against_scipy(direction):
+    answer, _ = random_answer()
+    student_BC, teacher_BC = softmax(np.asarray(answer.logits, np.float64) / 4.0, axis=-1)
+    pair = (student_BC, teacher_BC) if direction == "paper" else (teacher_BC, student_BC)
+    expected = 16 * rel_entr(*pair).sum(-1).mean()
+    lower, _ = distillation_losses(answer.logits, 4.0, direction)
+    np.testing.assert_allclose(lower, expected, rtol=1e-5)  # a difference of near numbers
+
+
+@pytest.mark.parametrize("direction", ["paper", "code"])
+def test_the_teacher_learns_nothing_from_distillation(direction):
+    answer, label_B = random_answer()
+    loss = distill_loss(1.0, direction)
+    gradient = jax.grad(lambda a: loss(a, label_B, jnp.ones(2)))(answer)
+    assert np.all(gradient.logits[-1] == 0)
+    assert np.all(gradient.logits[0] != 0)
+
+
+@pytest.mark.parametrize("direction", ["paper", "code"])
+def test_a_probability_that_underflows_does_not_break_distillation(direction):
+    logits_EBC = jnp.array([[[0.0, -1000.0]], [[0.0, -2000.0]]])
+    value, gradient = jax.value_and_grad(
+        lambda logits: distillation_losses(logits, 1.0, direction).sum()
+    )(logits_EBC)
+    assert np.isfinite(value)
+    assert np.isfinite(gradient).all()
+
+
+def test_self_distillation_adds_the_cross_entropy_against_the_last_exit():
+    answer, label_B = random_answer()
+    logits_EBC = np.asarray(answer.logits, np.float64)
+    hard = numpy_losses(answer.logits, label_B).sum()
+    soft = -(softmax(logits_EBC[1] / 2, -1) * log_softmax(logits_EBC[0] / 2, -1)).sum(-1)
+    loss = self_distill_loss(2.0, "paper")(answer, label_B, jnp.ones(2))
+    np.testing.assert_allclose(loss, hard + 4 * soft.mean(), rtol=RTOL)
+
+
+def test_self_distillation_as_released_divides_probabilities_and_sums_over_the_batch():
+    answer, label_B = random_answer()
+    teacher_BC, student_BC = (softmax(np.asarray(answer.logits[e], float), -1) for e in (1, 0))
+    soft = -4 * np.sum(teacher_BC / 2 * np.log(student_BC / 2))
+    loss = self_distill_loss(2.0, "code")(answer, label_B, jnp.ones(2))
+    hard = numpy_losses(answer.logits, label_B).sum()
+    np.testing.assert_allclose(loss, hard + soft, rtol=RTOL)
+
+
+@pytest.mark.parametrize("variant", ["paper", "code"])
+def test_the_last_exit_learns_from_the_labels_alone(variant):
+    answer, label_B = random_answer()
+    loss, plain = self_distill_loss(3.0, variant), weighted_loss
+    with_teacher, without = (
+        jax.grad(lambda a, of=of: of(a, label_B, jnp.ones(2)))(answer).logits
+        for of in (loss, plain)
+    )
+    np.testing.assert_allclose(with_teacher[-1], without[-1], rtol=RTOL)
+    assert np.any(with_teacher[0] != without[0])

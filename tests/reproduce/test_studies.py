@@ -1,0 +1,99 @@
+"""The studies' experiments: the papers' recipes and rules, and names that nobody knows."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from ee_jax.config import Experiment, check_regression
+from ee_jax.config.load import read
+from ee_jax.errors import UserError
+from ee_jax.reproduce import deebert, fastbert, joint_vs_frozen, pabee
+from ee_jax.reproduce.glue import TASKS
+from ee_jax.reproduce.paper import load_paper
+from ee_jax.reproduce.study import STUDIES, check_tasks, find_study
+from tests.models.golden_models import FOLDER
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_task_has_an_experiment_whose_strategies_the_paper_is_put_beside(name):
+    study = find_study(name)
+    assert study.name == name
+    for task in study.tasks:
+        experiment = study.experiment(task, str(FOLDER / "bert"))
+        assert isinstance(experiment, Experiment)
+        assert experiment.data.name == f"glue/{task}"
+        assert 1.0 in experiment.evaluation.thresholds  # the full model of every metric
+        if TASKS[task].classes == 1:
+            check_regression(experiment)
+        strategies = {strategy.name for strategy in experiment.strategies}
+        assert strategies >= set(study.methods.values())
+
+
+@pytest.mark.parametrize("name", [name for name in STUDIES if find_study(name).paper])
+def test_the_methods_and_the_backbone_are_the_papers(name):
+    study = find_study(name)
+    paper = load_paper(str(study.paper))
+    assert set(study.methods) <= {cell.method for cell in paper.cells}
+    assert study.backbone in {cell.backbone for cell in paper.cells}
+
+
+def test_deeberts_entropies_in_nats():
+    """Two classes at H = 0.3 nats: the confidence is 1 - 0.3 / 0.6931."""
+    thresholds = deebert.thresholds(2)
+    assert thresholds[deebert.NATS.index(0.3)] == pytest.approx(1 - 0.3 / math.log(2))
+    assert thresholds[0] == 1
+    assert thresholds[-1] == 0  # 0.7 nats are above log 2
+    assert deebert.thresholds(3)[-1] == pytest.approx(1 - 0.7 / math.log(3))
+
+
+def test_deeberts_epochs_are_the_backbones():
+    """3 a stage, and 10 of RoBERTa's."""
+    for weights, epochs in (("bert-base-uncased", 3), ("roberta-base", 10)):
+        (strategy,) = deebert.experiment("sst2", weights).strategies
+        assert strategy.fit.epochs == epochs
+        assert (strategy.fit.batch, strategy.fit.learning_rate) == (8, 2e-5)
+
+
+def test_pabees_patience_as_a_share_of_the_exits():
+    """A streak of 3 of 12 exits is 0.25; the one of 2 is below the threshold."""
+    thresholds = pabee.thresholds(12)
+    assert len(thresholds) == 6 + 1
+    assert 2 / 12 < thresholds[0] < 3 / 12
+    assert thresholds[-1] == 1
+    assert len(pabee.thresholds(6)) == 3 + 1  # a streak of 6 needs 7 exits
+
+
+def test_fastberts_speeds():
+    thresholds = fastbert.experiment("mnli", "x").evaluation.thresholds
+    assert thresholds[fastbert.SPEEDS.index(0.2)] == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("task", ["sst2", "cola"])
+def test_joint_vs_frozen_is_the_configs_experiment(task):
+    """So that a run of the config is one of the study's: its hash is the same."""
+    config = read(Path(__file__).parents[2] / "configs" / f"{task}_minilm.py")
+    assert isinstance(config, Experiment)
+    assert joint_vs_frozen.experiment(task, config.model.weights) == config
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("debert", "no study `debert`: did you mean `deebert`?"),
+        ("zzz", "no study `zzz`: there is joint_vs_frozen, deebert, "),
+    ],
+)
+def test_an_unknown_study(name, message):
+    with pytest.raises(UserError) as refused:
+        find_study(name)
+    assert str(refused.value).startswith(message)
+
+
+def test_an_unknown_task():
+    study = find_study("deebert")
+    check_tasks(study, ("sst2", "rte"))
+    with pytest.raises(UserError, match="no task `sst3` in the study deebert: did you mean"):
+        check_tasks(study, ("sst2", "sst3"))
+    with pytest.raises(UserError, match="no task `stsb` in the study deebert: there is sst2"):
+        check_tasks(study, ("stsb",))  # a regression, whose answers have no entropy

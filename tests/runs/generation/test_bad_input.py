@@ -1,0 +1,136 @@
+"""What can be wrong with a request and a model: one line, before anything is compiled."""
+
+import json
+import shutil
+import struct
+
+import pytest
+from tokenizers import Tokenizer
+
+from ee_jax.errors import UserError
+from ee_jax.inference import generator, memory
+from ee_jax.runs.generation.request import Request
+from ee_jax.runs.generation.text_generation import TextGeneration
+from tests.models.folders import change_config, shard
+from tests.models.golden_models import FOLDER, golden_backbone
+from tests.models.test_llama2c import write_llama2c
+
+
+def error_of(folder, prompt="a cat", tokens=4, **asked) -> str:
+    with pytest.raises(UserError) as error:
+        next(TextGeneration(Request(str(folder), prompt, tokens, **asked)).tokens())
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.fixture(autouse=True)
+def no_compilation(monkeypatch):
+    def fail(*_, **__):
+        raise AssertionError("compiled")
+
+    monkeypatch.setattr(generator, "Program", fail)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"prompt": ""}, "the prompt is empty: give --prompt the text to go on from"),
+        ({"prompt": "a cat sat " * 30}, "prompt 1 of 1 has "),
+        ({"tokens": 48}, "prompt 1 of 1 has "),
+        ({"threshold": 1.5}, "--threshold 1.5: it is from 0 to 1"),
+        ({"policy": "nosuch"}, "no policy 'nosuch': it is one of propagate, copy, recompute"),
+        ({"confidence": "nosuch"}, "no confidence 'nosuch' for tokens: it is one of max_prob"),
+        ({"confidence": "learned", "threshold": 0.5}, "{} has no learned confidence: "),
+        ({"confidence": "saturation", "draft": 1}, "`saturation` compares exits, and"),
+        ({"draft": 4}, "no exit after 4 blocks: the model's are after 1, 2, 3"),
+        ({"draft": 3}, "the exit after all 3 blocks cannot draft: take an earlier one of 1, 2"),
+    ],
+)  # fmt: skip
+def test_a_request_that_cannot_be_met(exported, asked, message):
+    assert error_of(exported, **asked).startswith(message.format(exported))
+
+
+@pytest.mark.parametrize("asked", [{"policy": "nosuch"}, {"confidence": "nosuch"}])
+def test_a_mistyped_name_is_found_before_the_model_is_read(asked):
+    with pytest.raises(UserError, match=f"no {next(iter(asked))} 'nosuch'"):
+        Request("no folder", "a cat", 4, **asked)
+
+
+def test_a_draft_from_a_model_without_trained_exits(copied):
+    (copied / "exits.json").unlink()
+    assert error_of(copied, draft=1) == "no exit after 1 blocks: the model's are after 3"
+
+
+def test_weights_that_do_not_match(copied):
+    change_config(copied, intermediate_size=24)
+    message = error_of(copied)
+    assert message.startswith(f"the weights in {copied} do not fit its config.json: ")
+    assert "mlp" in message
+
+
+def test_a_missing_shard(copied):
+    names = shard(copied)
+    (copied / names[1]).unlink()
+    assert error_of(copied).startswith(f"{copied / names[1]} is missing: copy it from")
+
+
+def test_a_tokenizer_with_other_ids(copied):
+    path = copied / "tokenizer.json"
+    tokenizer = Tokenizer.from_file(str(path))
+    surplus = 281 - tokenizer.get_vocab_size()
+    tokenizer.add_tokens([f"surplus {number}" for number in range(surplus)])
+    tokenizer.save(str(path))
+    assert error_of(copied).startswith(f"tokenizer.json in {copied} has ids up to 280, but ")
+
+
+@pytest.mark.parametrize("end", [280, [0, 280], "2"])
+def test_a_tokenizer_that_does_not_know_what_ends_a_text(copied, end):
+    """Another model's may have fewer ids, and then nothing else shows it."""
+    change_config(copied, eos_token_id=end)
+    shown = repr(end[-1] if isinstance(end, list) else end)
+    message = f"{copied / 'config.json'} ends a text with token {shown}, which tokenizer.json"
+    assert error_of(copied).startswith(message)
+
+
+@pytest.mark.parametrize("layers", [[1, 1, 3], [0, 3], [2, 1, 3], ["1", 3]])
+def test_exits_that_do_not_rise(copied, layers):
+    (copied / "exits.json").write_text(json.dumps({"design": {"layers": layers}}))
+    assert error_of(copied).startswith(f"{copied / 'exits.json'} does not describe exits (")
+
+
+def test_a_file_that_is_not_llama2cs(copied):
+    message = error_of(copied / "model.safetensors")
+    assert message.endswith("or give the folder of safetensors")
+
+
+def test_no_tokenizer(copied):
+    (copied / "tokenizer.json").unlink()
+    assert error_of(copied).startswith(f"no tokenizer.json in {copied}: ")
+
+
+def test_the_folder_of_a_run_names_its_models(copied, tmp_path):
+    model = shutil.copytree(copied, tmp_path / "run" / "joint" / "model")
+    for folder in (tmp_path / "run", tmp_path / "run" / "joint"):
+        assert error_of(folder) == f"{folder} holds no weights: give {model}"
+
+
+def test_a_llama2c_file_needs_its_tokenizer_beside_it(tmp_path):
+    path = tmp_path / "model.bin"
+    path.write_bytes(write_llama2c(golden_backbone("llama")))
+    assert error_of(path) == (
+        f"no tokenizer beside {path}: copy llama2.c's tok64.bin or tokenizer.bin there"
+    )
+    (tmp_path / "tok64.bin").write_bytes(
+        struct.pack("<i", 3) + 5 * struct.pack("<fi3s", 0, 3, b"abc")
+    )
+    assert error_of(path).startswith(f"{tmp_path / 'tok64.bin'} has 4 tokens, but model.bin ")
+
+
+def test_a_text_that_does_not_fit_memory(exported, monkeypatch):
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1000)
+    assert error_of(exported).startswith("a batch of 1 rows of 20 tokens needs about ")
+
+
+def test_an_encoder_is_no_language_model(tmp_path):
+    assert error_of(FOLDER / "bert") == "a bert is no language model: give a decoder's weights"
+    assert error_of(tmp_path / "nosuch").startswith("no weights in ")
