@@ -18,11 +18,12 @@ from flax import nnx
 
 from ee_jax.errors import UserError
 from ee_jax.exits.loop import run_exits
-from ee_jax.exits.program import early_exit
+from ee_jax.exits.output import ExitOutput
 from ee_jax.exits.rules import forced_rule, make_limits, threshold_rule
+from ee_jax.inference.early_exit import early_exit
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.families.bert import bert
-from ee_jax.models.heads import ExitDesign, ExitOutput
+from ee_jax.models.heads import ExitDesign
 from ee_jax.models.parameters import bind, parameters
 from ee_jax.models.transformer import Transformer
 from ee_jax.sharding import check_batch, data_mesh, over_data, replicate, split_batch

@@ -11,8 +11,8 @@ from flax import nnx
 from ee_jax.compilation import Program
 from ee_jax.errors import UserError
 from ee_jax.exits.loop import Stopped
-from ee_jax.exits.program import compaction_sizes, early_exit
 from ee_jax.exits.rules import forced_rule
+from ee_jax.inference.early_exit import compaction_sizes, early_exit
 from ee_jax.models.exit_model import ExitModel, static_logits
 from ee_jax.models.heads import ExitDesign
 from ee_jax.models.parameters import Parameters, bind, parameters

@@ -9,6 +9,7 @@ from typing import Any
 from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
 
 from ee_jax.errors import UserError
+from ee_jax.registry import Registry
 
 EVERY = CollectionCheckStrategy.ALL_ITEMS  # of a tuple, not its first item alone
 
@@ -39,6 +40,12 @@ def check_names(strategies: Sequence[Any]) -> None:
     check(once, "strategies", f"must have different names, not {names}")
     plain = all(name.replace("-", "_").isidentifier() for name in names)
     check(plain, "strategies", f"must have names that can name a folder, not {names}")
+
+
+def check_name(name: str, known: Registry, field: str) -> None:
+    """Raises the one-line error of a name that is not registered; says the nearest one."""
+    if name not in known:
+        check(False, field, f"names {known.unknown(name)}")
 
 
 def check_counts(part: Any, prefix: str, *names: str) -> None:

@@ -18,6 +18,7 @@ from ee_jax.config.strategies import (
     Staged,
     Strategy,
 )
+from ee_jax.exits.confidence import traits
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Experiment:
 def check_regression(experiment: Experiment) -> None:
     """Raises the one-line error of the first part that needs classes; a regression has none."""
     exits, data = experiment.exits, f"and `{experiment.data.name}` has none"
-    serves = exits.confidence in ("saturation", "patience", "learned")
+    serves = not traits(exits.confidence).needs_classes
     mend = "take `patience`, `learned` or `saturation`"
     check(serves, "exits.confidence", f"`{exits.confidence}` needs classes, {data}: {mend}")
     lte = exits.scores is None or exits.learned.is_of_errors

@@ -7,6 +7,7 @@ from ee_jax.config.checks import (
     check,
     check_counts,
     check_layers,
+    check_name,
     check_positive,
     check_rate,
     check_shares,
@@ -15,11 +16,8 @@ from ee_jax.config.checks import (
     resolve_layers,
 )
 from ee_jax.config.strategies import Learned
+from ee_jax.exits.confidence import CONFIDENCES
 
-Confidence = Literal[
-    "max_prob", "margin", "entropy", "saturation", "patience", "voting", "learned"
-]
-HeadKind = Literal["linear", "pooler", "mlp", "shared"]
 Pooling = Literal["first", "mean"]
 Method = Literal[
     "ltt", "ltt_hoeffding", "clopper_pearson", "ucb", "crc", "conformal", "conformal_per_exit"
@@ -60,9 +58,9 @@ class Exits:
     """Where the model may stop, what answers there, and when it stops."""
 
     layers: tuple[int, ...] | None = None  # blocks run at each exit; None: every block
-    head: HeadKind = "linear"
+    head: str = "linear"  # a name in `models.heads.HEADS`
     pooling: Pooling = "mean"  # how a head reads a sequence
-    confidence: Confidence = "max_prob"
+    confidence: str = "max_prob"  # a name in `exits.CONFIDENCES`
     learned: Learned = Learned()  # how the scores of the confidence `learned` learn
     tolerance: float = 0.1  # in a regression, answers that are closer count as the same
     min_depth: int = 1  # blocks that always run
@@ -71,6 +69,7 @@ class Exits:
     def __post_init__(self) -> None:
         check_types(self, "exits.")
         check_layers(self.layers)
+        check_name(self.confidence, CONFIDENCES, "exits.confidence")
         check_counts(self, "exits.", "min_depth")
         check(self.patience >= 0, "exits.patience", f"must be >= 0, not {self.patience}")
         check_positive(self.tolerance, "exits.tolerance")

@@ -7,8 +7,8 @@ from jax.sharding import Mesh
 
 from ee_jax.compilation import Program
 from ee_jax.exits.loop import Stopped
-from ee_jax.exits.program import compaction_sizes, early_exit
 from ee_jax.exits.rules import Limits, threshold_rule
+from ee_jax.inference.early_exit import compaction_sizes, early_exit
 from ee_jax.models.exit_model import ExitModel, static_logits
 from ee_jax.models.parameters import Parameters, bind
 from ee_jax.sharding import over_data

@@ -11,7 +11,7 @@ from ee_jax.calibration.risks import squared_loss, zero_one_loss
 from ee_jax.calibration.scores import fit_temperature
 from ee_jax.calibration.trace import Trace
 from ee_jax.exits.confidence import confidences
-from ee_jax.models.heads import ExitOutput, prediction
+from ee_jax.exits.output import ExitOutput, prediction
 
 
 def fit_temperatures(

@@ -1,8 +1,8 @@
-"""Confidences, exit rules, costs, and the compiled loop that puts them to work."""
+"""Confidences, exit rules, and the compiled loop that puts them to work; no Flax, no model."""
 
-from ee_jax.exits.confidence import CONFIDENCES, confidences
+from ee_jax.exits.confidence import CONFIDENCES, Confidence, confidences, memoryless
 from ee_jax.exits.loop import Stopped, run_exits
-from ee_jax.exits.program import compaction_sizes, early_exit
+from ee_jax.exits.output import ExitOutput
 from ee_jax.exits.rules import (
     Limits,
     Rule,
@@ -12,21 +12,20 @@ from ee_jax.exits.rules import (
     make_limits,
     threshold_rule,
 )
-from ee_jax.models.heads import ExitOutput
 
 __all__ = [
     "CONFIDENCES",
+    "Confidence",
     "ExitOutput",
     "Limits",
     "Rule",
     "Stopped",
     "Verdict",
-    "compaction_sizes",
     "confidences",
-    "early_exit",
     "first_exit",
     "forced_rule",
     "make_limits",
+    "memoryless",
     "run_exits",
     "threshold_rule",
 ]

@@ -13,8 +13,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
+from ee_jax.exits.output import ExitOutput, prediction
 from ee_jax.exits.streaks import Streak, extend_streak, no_streak
-from ee_jax.models.heads import ExitOutput, prediction
+from ee_jax.registry import Registry
 
 Scalar = Float[Array, ""]
 Memory = Any  # a pytree: what a confidence remembers of the exits before
@@ -66,16 +67,38 @@ def learned(score: Scalar) -> Scalar:
 class Confidence(NamedTuple):
     """`init(answer)` makes one example's memory; `step(answer, memory)` a score and a memory.
 
-    `init` may read only the shapes of the answer.
+    `init` may read only the shapes of the answer. What a confidence needs stands here and
+    nowhere else: programs, configs and commands ask it.
     """
 
     init: Callable[[ExitOutput], Memory]
     step: Callable[[ExitOutput, Memory], tuple[Scalar, Memory]]
+    reads_logits: bool = True  # else an exit may leave its logits out
+    needs_classes: bool = True  # else it serves regressions too
+    compares_exits: bool = False  # so that a single exit cannot have it
+    counts_classes: bool = False  # with a number for each in its memory: too many for tokens
 
 
-def memoryless(measure: Callable[[ExitOutput], Scalar]) -> Confidence:
-    """The confidence that reads nothing but the answer itself."""
-    return Confidence(lambda answer: (), lambda answer, memory: (measure(answer), memory))
+def memoryless(
+    measure: Callable[[ExitOutput], Scalar],
+    reads_logits: bool = True,
+    needs_classes: bool = True,
+) -> Confidence:
+    """The confidence that reads nothing but the answer itself.
+
+    Args:
+      measure: from what one exit puts out of one example to a number in [0, 1].
+      reads_logits: whether it needs the logits.
+      needs_classes: whether it makes no sense of a regression's single output.
+
+    Returns:
+      A confidence, to be registered in `CONFIDENCES` under a name of one's own.
+    """
+
+    def step(answer: ExitOutput, memory: Memory) -> tuple[Scalar, Memory]:
+        return measure(answer), memory
+
+    return Confidence(lambda answer: (), step, reads_logits, needs_classes)
 
 
 def saturating() -> Confidence:
@@ -89,7 +112,7 @@ def saturating() -> Confidence:
         feature_D = _given(answer.feature)
         return saturation(feature_D, previous_D), feature_D
 
-    return Confidence(init, step)
+    return Confidence(init, step, reads_logits=False, needs_classes=False, compares_exits=True)
 
 
 def patience(exits: int, tolerance: ArrayLike) -> Confidence:
@@ -106,7 +129,7 @@ def patience(exits: int, tolerance: ArrayLike) -> Confidence:
         streak = extend_streak(streak, prediction(answer.logits), tolerance)
         return streak.length / exits, streak
 
-    return Confidence(init, step)
+    return Confidence(init, step, needs_classes=False, compares_exits=True)
 
 
 def voting(exits: int) -> Confidence:
@@ -126,7 +149,7 @@ def voting(exits: int) -> Confidence:
         votes_C = votes_C + jax.nn.one_hot(chosen, votes_C.size, dtype=jnp.int32)
         return votes_C[chosen] / exits, votes_C
 
-    return Confidence(init, step)
+    return Confidence(init, step, compares_exits=True, counts_classes=True)
 
 
 def _given(part: Array | None) -> Array:
@@ -134,16 +157,30 @@ def _given(part: Array | None) -> Array:
     return part
 
 
+def _score(answer: ExitOutput) -> Scalar:
+    return learned(_given(answer.score))
+
+
 # From the number of exits, and when two answers of a regression are the same.
-CONFIDENCES: dict[str, Callable[[int, ArrayLike], Confidence]] = {
-    "max_prob": lambda exits, tolerance: memoryless(lambda a: max_prob(a.logits)),
-    "margin": lambda exits, tolerance: memoryless(lambda a: margin(a.logits)),
-    "entropy": lambda exits, tolerance: memoryless(lambda a: entropy(a.logits)),
-    "saturation": lambda exits, tolerance: saturating(),
-    "patience": patience,
-    "voting": lambda exits, tolerance: voting(exits),
-    "learned": lambda exits, tolerance: memoryless(lambda a: learned(_given(a.score))),
-}
+CONFIDENCES: Registry[Callable[[int, ArrayLike], Confidence]] = Registry(
+    "confidence",
+    max_prob=lambda exits, tolerance: memoryless(lambda a: max_prob(a.logits)),
+    margin=lambda exits, tolerance: memoryless(lambda a: margin(a.logits)),
+    entropy=lambda exits, tolerance: memoryless(lambda a: entropy(a.logits)),
+    saturation=lambda exits, tolerance: saturating(),
+    patience=patience,
+    voting=lambda exits, tolerance: voting(exits),
+    learned=lambda exits, tolerance: memoryless(_score, False, False),
+)
+
+
+def traits(name: str) -> Confidence:
+    """The confidence of a name, to be asked what it needs.
+
+    Raises:
+      UserError: none is registered under this name.
+    """
+    return CONFIDENCES[name](1, 0.1)
 
 
 def no_memory(confidence: Confidence, answer: ExitOutput) -> Memory:

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from ee_jax.exits.output import ExitOutput
 from ee_jax.exits.rules import Rule
-from ee_jax.models.heads import ExitOutput
 
 State = Any  # a pytree in which B leads every array
 Segment = Callable[[State], State]

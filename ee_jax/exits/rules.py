@@ -15,8 +15,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Num
 
 from ee_jax.exits.confidence import CONFIDENCES, Memory, no_memory
+from ee_jax.exits.output import ExitOutput, prediction
 from ee_jax.exits.streaks import Streak, extend_streak, no_streak
-from ee_jax.models.heads import ExitOutput, prediction
 
 RuleState = Any  # a pytree in which B leads every array
 
@@ -124,6 +124,42 @@ def forced_rule(confidence: str, depth_B: Int[Array, " B"], exit_layers: Sequenc
         return verdict._replace(stop_B=stop_B), (wanted_B, inner)
 
     return Rule(init, step)
+
+
+def feature_rule(confidence: str, limits: Limits) -> Rule:
+    """Stops where a confidence that reads no logits is above the threshold.
+
+    Where the vocabulary is large, an exit's logits cost as much as several blocks: a program
+    with this rule computes them once a token, where it stops. It knows no patience, which
+    compares answers.
+    """
+    made = CONFIDENCES[confidence](len(limits.threshold_E), limits.tolerance)
+    assert not made.reads_logits, f"{confidence} reads logits"
+
+    def init(answer: ExitOutput) -> RuleState:
+        return no_memory(made, answer)
+
+    def step(exit: Array, answer: ExitOutput, memory: RuleState) -> tuple[Verdict, RuleState]:
+        confidence_B, memory = jax.vmap(made.step)(answer, memory)
+        patient_B = jnp.broadcast_to(limits.patience, confidence_B.shape)
+        stop_B = may_stop(limits, exit, confidence_B, patient_B)
+        return Verdict(stop_B, confidence_B), memory
+
+    return Rule(init, step, reads_logits=False)
+
+
+def depth_rule(depth_B: Int[Array, " B"], exit_layers: Sequence[int]) -> Rule:
+    """Stops each row at the first exit at or beyond its given depth; no confidence: 0."""
+
+    def init(answer: ExitOutput) -> RuleState:
+        chex.assert_equal_shape_prefix([answer.logits, depth_B], 1)
+        return depth_B
+
+    def step(exit: Array, answer: ExitOutput, wanted_B: RuleState) -> tuple[Verdict, RuleState]:
+        stop_B = is_reached(wanted_B, exit, exit_layers)
+        return Verdict(stop_B, jnp.zeros(stop_B.shape)), wanted_B
+
+    return Rule(init, step, reads_logits=False)
 
 
 def first_exit(

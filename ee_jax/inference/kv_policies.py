@@ -2,7 +2,7 @@
 
 A token that stops leaves no keys and values in the blocks it skipped, which later tokens look
 for. A policy makes them, from what the token's last block left behind, when a later token first
-runs the block. A new policy is one function and an entry in `POLICIES`.
+runs the block. A new policy is one function, registered in `POLICIES`.
 """
 
 from collections.abc import Callable
@@ -15,6 +15,7 @@ from ee_jax.models.architecture import Architecture
 from ee_jax.models.flops import kv_flops, token_flops
 from ee_jax.models.kv_cache import KV, make_kv
 from ee_jax.models.layers import Block
+from ee_jax.registry import Registry
 
 Make = Callable[[Block, Float[Array, "B T D"], Int[Array, "B T"], KV], KV]
 Flops = Callable[[Architecture, Int[np.ndarray, " T"]], int | Int[np.ndarray, " T"]]
@@ -43,13 +44,14 @@ def copy(block: Block, hidden_BTD: Array, position_BT: Array, below: KV) -> KV:
     return below
 
 
-POLICIES = {
+POLICIES: Registry[Policy] = Registry(
+    "policy",
     # The exit's hidden state through the projections of every block it skipped (Schuster et
     # al. 2022, CALM, sec. 3.3).
-    "propagate": Policy(project, runs_on=False, flops=lambda config, _: kv_flops(config)),
+    propagate=Policy(project, runs_on=False, flops=lambda config, _: kv_flops(config)),
     # CALM's negative control: copying its keys and values instead lost 15 points of ROUGE-L.
-    "copy": Policy(copy, runs_on=False, flops=lambda config, _: 0),
+    copy=Policy(copy, runs_on=False, flops=lambda config, _: 0),
     # The skipped blocks run after all, many tokens at a time, when a later token needs them
     # (Chen et al. 2024, EE-LLM, sec. 4.1): every token sees what the full model would give it.
-    "recompute": Policy(project, runs_on=True, flops=token_flops),
-}
+    recompute=Policy(project, runs_on=True, flops=token_flops),
+)

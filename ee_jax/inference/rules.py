@@ -8,9 +8,8 @@ from jaxtyping import Array, ArrayLike, Int
 
 from ee_jax.calibration.decay import DECAYS
 from ee_jax.errors import UserError
-from ee_jax.exits.confidence import CONFIDENCES
-from ee_jax.exits.logit_free_rules import LOGIT_FREE, depth_rule, feature_rule
-from ee_jax.exits.rules import Rule, make_limits, threshold_rule
+from ee_jax.exits.confidence import traits
+from ee_jax.exits.rules import Rule, depth_rule, feature_rule, make_limits, threshold_rule
 
 # From the number of tokens each row has drawn to the rule for its next.
 RuleAt = Callable[[Int[Array, " B"]], Rule]
@@ -28,15 +27,17 @@ class Exiting:
     length: int = 512  # tokens over which the threshold decays
 
     def __post_init__(self):
-        # Voting would count every token of the vocabulary for every token of a text.
-        confidences = [name for name in CONFIDENCES if name != "voting"]
-        _check("confidence", self.confidence, confidences)
+        if traits(self.confidence).counts_classes:
+            raise UserError(
+                f"no confidence {self.confidence!r} for tokens: it counts every token of the "
+                "vocabulary; take another"
+            )
         _check("decay", self.decay, [None, *DECAYS])
 
     @property
     def reads_logits(self) -> bool:
         """Whether each exit's logits are needed to say who stops."""
-        return self.confidence not in LOGIT_FREE or self.patience > 0
+        return traits(self.confidence).reads_logits or self.patience > 0
 
     def rule_at(self, threshold: ArrayLike, layers: tuple[int, ...]) -> RuleAt:
         """The rule, from one threshold an exit or one for all."""

@@ -12,12 +12,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from ee_jax.exits.loop import choose
+from ee_jax.exits.output import ExitOutput
 from ee_jax.exits.rules import Rule
 from ee_jax.inference.chunks import CHUNK, in_chunks
 from ee_jax.inference.kv_policies import Policy
 from ee_jax.inference.rules import RuleAt
 from ee_jax.inference.segment import TokenState, embed, run_segment
-from ee_jax.models.heads import ExitOutput
 from ee_jax.models.kv_cache import make_cache
 from ee_jax.models.language import LanguageModel
 

@@ -14,8 +14,8 @@ import optax
 from jaxtyping import Array, Float, Num
 
 from ee_jax.errors import UserError
+from ee_jax.exits.output import ExitOutput
 from ee_jax.losses.next_token import distillation_kl
-from ee_jax.models.heads import ExitOutput
 
 Target = Num[Array, " B"]
 # From the answers of all exits, the target and the weight of each exit to a number.

@@ -12,8 +12,8 @@ import optax
 from jaxtyping import Array, Float
 
 from ee_jax.config import Learned
+from ee_jax.exits.output import ExitOutput, prediction
 from ee_jax.losses.exit_losses import Target
-from ee_jax.models.heads import ExitOutput, prediction
 
 # From the answers of all exits and the target to a number.
 ScoreLoss = Callable[[ExitOutput, Target], Float[Array, ""]]

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from ee_jax.exits.output import ExitOutput
 from ee_jax.models.gradients import scale_gradient
-from ee_jax.models.heads import ExitDesign, ExitHeads, ExitOutput, pool
+from ee_jax.models.heads import ExitDesign, ExitHeads, pool
 from ee_jax.models.transformer import State, Transformer
 from ee_jax.tokens import Tokens
 

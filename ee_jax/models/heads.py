@@ -1,15 +1,18 @@
 """Exit heads: from a hidden state that stands for a sequence to logits."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
+from ee_jax.exits.output import ExitOutput
 from ee_jax.models.layers import gelu
 from ee_jax.models.norms import LayerNorm
+from ee_jax.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -22,19 +25,6 @@ class ExitDesign:
     pooling: str = "mean"  # "mean" or "first"
     learned: bool = False  # with a learned confidence
     shared_score: bool = False  # one learned confidence for all exits
-
-
-class ExitOutput(NamedTuple):
-    """What an exit says; batched or not, and `None` where nothing reads the part."""
-
-    logits: Float[Array, "*B C"]
-    feature: Float[Array, "*B D"] | None = None  # what the head read, for `saturation`
-    score: Float[Array, "*B"] | None = None  # logit of "stopping here is right"
-
-
-def prediction(logits: Float[Array, "*B C"]) -> Array:
-    """The likeliest class; with a single output, a regression, the output itself."""
-    return logits[..., 0] if logits.shape[-1] == 1 else logits.argmax(-1)
 
 
 def pool(
@@ -100,7 +90,10 @@ class Normed(nnx.Module):
         return self.out(self.norm(feature))
 
 
-HEADS = {"linear": Linear, "pooler": Pooler, "mlp": TwoLayer, "shared": Normed}
+# From the width, the number of outputs and `rngs` to a module from features to logits.
+HEADS: Registry[Callable[..., Any]] = Registry(
+    "exit head", linear=Linear, pooler=Pooler, mlp=TwoLayer, shared=Normed
+)
 
 
 class ExitHeads(nnx.Module):

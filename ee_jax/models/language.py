@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Bool, Float
 
-from ee_jax.models.heads import ExitOutput
+from ee_jax.exits.output import ExitOutput
 from ee_jax.models.norms import make_norm
 from ee_jax.models.transformer import Transformer
 from ee_jax.tokens import Tokens

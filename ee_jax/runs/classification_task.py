@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ee_jax.config import Experiment, Strategy
 from ee_jax.display import Display
-from ee_jax.exits.forward import ForwardPass
+from ee_jax.evaluation.forward_pass import ForwardPass
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.export import export_model, import_model, read_exits
 from ee_jax.models.files import find_weights

@@ -11,12 +11,12 @@ from ee_jax.calibration.outcomes import GRID, outcomes, predictions
 from ee_jax.calibration.trace import Trace
 from ee_jax.config import Experiment
 from ee_jax.display import Display
+from ee_jax.evaluation.forward_pass import ForwardPass
 from ee_jax.evaluation.metrics import METRICS
 from ee_jax.evaluation.quality import exit_table
 from ee_jax.evaluation.traces import fit_temperatures, trace_of
-from ee_jax.exits.forward import ForwardPass
+from ee_jax.exits.output import ExitOutput
 from ee_jax.models.exit_model import ExitModel
-from ee_jax.models.heads import ExitOutput
 from ee_jax.models.parameters import Parameters
 from ee_jax.runs.folder import RunFolder, nan_to_none
 from ee_jax.runs.inputs import Corpus

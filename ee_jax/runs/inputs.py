@@ -9,6 +9,7 @@ from flax import nnx
 from jaxtyping import Num
 
 from ee_jax.config import Experiment, check_regression
+from ee_jax.config.checks import check_name
 from ee_jax.data.batches import Batch, evaluation_batches
 from ee_jax.data.prepared import open_split, prepare
 from ee_jax.data.registry import builder_of
@@ -17,7 +18,7 @@ from ee_jax.errors import UserError
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.files import find_weights
-from ee_jax.models.heads import ExitDesign
+from ee_jax.models.heads import HEADS, ExitDesign
 from ee_jax.models.huggingface import load_backbone, read_architecture
 from ee_jax.models.parameters import Parameters, parameters
 from ee_jax.training.strategies import stages
@@ -57,6 +58,7 @@ def check(experiment: Experiment) -> Architecture:
     check_vocabulary(load_tokenizer(folder), architecture.vocabulary, folder)
     if builder_of(experiment.data.name).LABEL_RANGE is not None:
         check_regression(experiment)
+    check_name(experiment.exits.head, HEADS, "exits.head")
     layers = experiment.exits.resolve(architecture.blocks)
     for strategy in experiment.strategies:
         stages(strategy, len(layers), experiment.exits.scores)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ee_jax.config import Experiment
 from ee_jax.display import SILENT, Display
-from ee_jax.exits.forward import ForwardPass
+from ee_jax.evaluation.forward_pass import ForwardPass
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.parameters import Parameters
 from ee_jax.report.write import write

@@ -100,13 +100,15 @@ def test_an_unknown_field_is_answered_with_the_nearest(config, returned, message
         ('Experiment("x", strategies=(Joint(), "frozen"))',
          "`strategies` must be tuple[Joint | Frozen | Alternating | GradientEquilibrium | "
          "SelfDistill | TwoStage | Mixed | Distill, ...], not (Joint(name='joint', "
-         "weights='linear', stride=1, fit=OptimizerConfig(epo"),
+         "weights='linear', stride=1, fit=Optimiz"),
         ('Experiment("x", strategies=(TwoStage(first=True),))',
          "`two_stage.first` must be OptimizerConfig, not True"),
         ('Experiment("x", exits=Exits(learned=Learned(fit=3)))',
          "`learned.fit` must be OptimizerConfig | None, not 3"),
-        ('Experiment("x", exits=Exits(head="lineer"))',
-         "`exits.head` must be Literal['linear', 'pooler', 'mlp', 'shared'], not 'lineer'"),
+        ('Experiment("x", exits=Exits(confidence="margins"))',
+         "`exits.confidence` names no confidence 'margins': did you mean `margin`? there are "
+         "max_prob, margin, entropy, saturation, patience, voting, learned"),
+        ('Experiment("x", exits=Exits(head=3))', "`exits.head` must be str, not 3"),
     ],
 )  # fmt: skip
 def test_a_value_of_another_type_is_named_by_its_field(config, returned, message):

@@ -86,8 +86,12 @@ def test_without_overrides_nothing_changes():
         ("nonsense", "Unrecognized options: nonsense"),
         ("--seed x",
          "Error parsing --seed: invalid literal for int() with base 10: 'x'"),
-        ("--exits.head mpl", "invalid choice 'mpl' for argument '--exits.head'. "
-                             "Expected one of ('linear', 'pooler', 'mlp', 'shared')."),
+        ("--exits.confidence margn",
+         "config field `exits.confidence` names no confidence 'margn': did you mean "
+         "`margin`? there are max_prob, margin, entropy, saturation, patience, voting, "
+         "learned"),
+        ("--exits.pooling men", "invalid choice 'men' for argument '--exits.pooling'. "
+                                "Expected one of ('first', 'mean')."),
         ("--evaluation.thresholds 0.5 2",
          "config field `evaluation.thresholds` must lie in [0, 1], not (0.5, 2.0)"),
     ],

@@ -8,14 +8,15 @@ from scipy.special import expit, softmax
 
 from ee_jax.calibration.outcomes import exits_taken
 from ee_jax.data.batches import evaluation_batches
+from ee_jax.evaluation.forward_pass import ForwardPass
 from ee_jax.evaluation.passes import Passes
 from ee_jax.evaluation.programs import Programs
 from ee_jax.evaluation.traces import fit_temperatures, trace_of
-from ee_jax.exits.forward import ForwardPass
+from ee_jax.exits.output import ExitOutput
 from ee_jax.exits.rules import make_limits
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.families.bert import bert
-from ee_jax.models.heads import ExitDesign, ExitOutput
+from ee_jax.models.heads import ExitDesign
 from ee_jax.models.parameters import parameters
 from ee_jax.models.transformer import Transformer
 from ee_jax.sharding import data_mesh

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from ee_jax.models.heads import ExitOutput
+from ee_jax.exits.output import ExitOutput
 
 LAYERS = (1, 2, 4, 7)
 E, N, C, D = len(LAYERS), 6, 3, 4

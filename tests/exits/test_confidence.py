@@ -17,8 +17,8 @@ from ee_jax.exits.confidence import (
     max_prob,
     saturation,
 )
+from ee_jax.exits.output import ExitOutput
 from ee_jax.exits.rules import first_exit, make_limits
-from ee_jax.models.heads import ExitOutput
 from tests.exits.table_model import LAYERS, all_confidences, make_table
 
 # A softmax of a few classes in fp32.

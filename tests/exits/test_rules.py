@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from ee_jax.exits.confidence import confidences
+from ee_jax.exits.output import ExitOutput, prediction
 from ee_jax.exits.rules import first_exit, forced_rule, make_limits, threshold_rule
-from ee_jax.models.heads import ExitOutput, prediction
 from tests.exits.table_model import plain_exit
 
 LAYERS = (1, 2, 4, 7, 8, 9)

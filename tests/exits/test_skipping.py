@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import pytest
 
 from ee_jax.exits.loop import run_exits
-from ee_jax.exits.program import compaction_sizes
+from ee_jax.exits.output import ExitOutput
 from ee_jax.exits.rules import forced_rule
-from ee_jax.models.heads import ExitOutput
+from ee_jax.inference.early_exit import compaction_sizes
 
 LAYERS = (1, 2, 3, 4)
 

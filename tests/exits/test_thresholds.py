@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ee_jax.exits.confidence import confidences
+from ee_jax.exits.output import ExitOutput
 from ee_jax.exits.rules import first_exit, make_limits
 from ee_jax.exits.thresholds import (
     entropy_threshold,
@@ -13,7 +14,6 @@ from ee_jax.exits.thresholds import (
     speed_threshold,
     uncertainty_threshold,
 )
-from ee_jax.models.heads import ExitOutput
 
 E, N, C = 5, 300, 3
 LAYERS = (1, 2, 4, 7, 8)

@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ee_jax.exits.output import ExitOutput
 from ee_jax.inference.rules import Exiting
-from ee_jax.models.heads import ExitOutput
 
 LAYERS = (1, 2)
 COUNT_B = jnp.asarray([0, 5, 20])

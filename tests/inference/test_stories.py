@@ -12,7 +12,7 @@ import pytest
 from flax import nnx
 
 from ee_jax.data.llama2c import read_llama2c_tokenizer
-from ee_jax.exits.logit_free_rules import depth_rule
+from ee_jax.exits.rules import depth_rule
 from ee_jax.inference.generator import Decoder
 from ee_jax.inference.kv_policies import POLICIES
 from ee_jax.inference.methods import EarlyExitDecoding, SelfSpeculation, StaticDecoding

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.special import log_softmax, rel_entr, softmax
 
 from ee_jax.errors import UserError
+from ee_jax.exits.output import ExitOutput
 from ee_jax.losses.exit_losses import (
     distill_loss,
     distillation_losses,
@@ -17,7 +18,6 @@ from ee_jax.losses.exit_losses import (
     self_distill_loss,
     weighted_loss,
 )
-from ee_jax.models.heads import ExitOutput
 
 # fp32 keeps 24 bits; the sums here are over a few numbers of size 1.
 RTOL = 1e-6

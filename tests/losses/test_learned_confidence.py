@@ -7,6 +7,7 @@ import pytest
 from scipy.special import expit
 
 from ee_jax.config import Learned
+from ee_jax.exits.output import ExitOutput
 from ee_jax.losses.learned_confidence import (
     balanced,
     consistent,
@@ -16,7 +17,6 @@ from ee_jax.losses.learned_confidence import (
     score_loss,
     squared,
 )
-from ee_jax.models.heads import ExitOutput
 
 # fp32 keeps 24 bits; the sums here are over a few numbers of size 1.
 RTOL = 1e-6

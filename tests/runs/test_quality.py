@@ -13,8 +13,8 @@ from ee_jax.calibration.trace import Trace
 from ee_jax.config import Calibration, Data, Evaluation, Exits, Joint, OptimizerConfig
 from ee_jax.data.registry import DATASETS
 from ee_jax.display import SILENT
+from ee_jax.evaluation.forward_pass import ForwardPass
 from ee_jax.evaluation.metrics import matthews
-from ee_jax.exits.forward import ForwardPass
 from ee_jax.report.compare import comparison
 from ee_jax.runs.evaluate import Evaluator
 from ee_jax.runs.folder import RunFolder

@@ -5,7 +5,6 @@ from typing import Literal
 
 from ee_jax.config.checks import check, check_counts, check_shares, check_types
 
-Policy = Literal["propagate", "copy", "recompute"]
 RowMethod = Literal["empirical", "ltt", "ltt_hoeffding", "ucb", "crc"]
 
 
@@ -58,7 +57,8 @@ class LanguageEvaluation:
     """What is measured on the test split."""
 
     thresholds: tuple[float, ...] = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
-    policies: tuple[Policy, ...] = ("propagate",)  # what later tokens see of skipped blocks
+    # What later tokens see of skipped blocks: names in `inference.kv_policies.POLICIES`.
+    policies: tuple[str, ...] = ("propagate",)
     batch: int = 16  # rows at a time
     rows: int | None = None  # of the test split, the first ones; None: all
     speculation: Speculation | None = None

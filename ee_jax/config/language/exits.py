@@ -1,11 +1,9 @@
 """Where a language model may stop, and what says when."""
 
 from dataclasses import dataclass
-from typing import Literal
 
-from ee_jax.config.checks import check, check_layers, check_types, resolve_layers
-
-TokenConfidence = Literal["max_prob", "margin", "entropy", "saturation", "learned"]
+from ee_jax.config.checks import check, check_layers, check_name, check_types, resolve_layers
+from ee_jax.exits.confidence import CONFIDENCES, traits
 
 
 @dataclass(frozen=True)
@@ -14,13 +12,16 @@ class LanguageExits:
 
     layers: tuple[int, ...] | None = None  # blocks run at each exit; None: every block
     own_norms: bool = False  # a norm for each exit; else all read the backbone's final norm
-    confidences: tuple[TokenConfidence, ...] = (
-        "max_prob",
-    )  # all are judged; `learned` is trained
+    # Names in `exits.CONFIDENCES`: all are evaluated, and `learned` is trained.
+    confidences: tuple[str, ...] = ("max_prob",)
 
     def __post_init__(self) -> None:
         check_types(self, "exits.")
         check_layers(self.layers)
+        for name in self.confidences:
+            check_name(name, CONFIDENCES, "exits.confidences")
+            many = "counts every token of the vocabulary: leave it out"
+            check(not traits(name).counts_classes, "exits.confidences", f"`{name}` {many}")
         once = bool(self.confidences) and len({*self.confidences}) == len(self.confidences)
         different = f"must name different confidences, not {self.confidences}"
         check(once, "exits.confidences", different)

@@ -6,6 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from ee_jax.errors import UserError
+from ee_jax.exits.confidence import traits
 from ee_jax.inference.generator import draft_exit_at
 from ee_jax.inference.kv_policies import POLICIES
 from ee_jax.inference.methods import DecodingMethod, EarlyExitDecoding, SelfSpeculation
@@ -13,7 +14,6 @@ from ee_jax.inference.rules import Exiting
 from ee_jax.inference.sampling import GREEDY, Sampling
 from ee_jax.models.language import LanguageDesign
 
-COMPARING = ("saturation", "patience")  # confidences that a single exit cannot have
 DRAFTS = 4  # tokens that are drafted between two verifying passes
 
 
@@ -36,10 +36,9 @@ class Request:
             raise UserError("the prompt is empty: give --prompt the text to go on from")
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise UserError(f"--threshold {self.threshold}: it is from 0 to 1 (never)")
-        if self.policy not in POLICIES:
-            raise UserError(f"no policy {self.policy!r}: it is one of {', '.join(POLICIES)}")
+        _ = POLICIES[self.policy]  # raises where there is none of this name
         Exiting(self.confidence)  # raises where there is none of this name
-        if self.draft is not None and self.confidence in COMPARING:
+        if self.draft is not None and traits(self.confidence).compares_exits:
             raise UserError(
                 f"`{self.confidence}` compares exits, and --draft answers from one of them: "
                 "take max_prob, margin, entropy or learned"

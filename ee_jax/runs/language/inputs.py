@@ -11,6 +11,7 @@ import numpy as np
 from flax import nnx
 from tokenizers import Tokenizer
 
+from ee_jax.config.checks import check_name
 from ee_jax.config.language import LanguageExperiment, Pretrained, Scratch, SelfGenerated, Text
 from ee_jax.data.bpe import encode_documents
 from ee_jax.data.packing import pack
@@ -21,6 +22,7 @@ from ee_jax.data.text import TokenRow
 from ee_jax.display import Display
 from ee_jax.errors import UserError
 from ee_jax.inference.generator import draft_exit_at
+from ee_jax.inference.kv_policies import POLICIES
 from ee_jax.inference.memory import check_memory
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.families.llama import llama
@@ -74,6 +76,8 @@ def check(experiment: LanguageExperiment) -> Weights:
       UserError: something is, before any long work.
     """
     model, data = experiment.model, experiment.data
+    for policy in experiment.evaluation.policies:
+        check_name(policy, POLICIES, "evaluation.policies")
     if isinstance(model, Scratch):
         weights = from_scratch(model, data.length, experiment.seed)
     else:

@@ -10,8 +10,8 @@ from jax.sharding import Mesh
 from jaxtyping import Float
 
 from ee_jax.compilation import Program
+from ee_jax.exits.output import ExitOutput
 from ee_jax.models.exit_model import ExitModel
-from ee_jax.models.heads import ExitOutput
 from ee_jax.models.parameters import Parameters, bind
 from ee_jax.sharding import replicate, split_batch
 from ee_jax.tokens import Tokens

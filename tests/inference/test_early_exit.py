@@ -9,8 +9,8 @@ import pytest
 
 from ee_jax.compilation import Program
 from ee_jax.exits.confidence import confidences
-from ee_jax.exits.program import early_exit
 from ee_jax.exits.rules import first_exit, make_limits, threshold_rule
+from ee_jax.inference.early_exit import early_exit
 from ee_jax.models.exit_model import static_logits
 from ee_jax.models.parameters import bind, parameters
 from ee_jax.tokens import Tokens

@@ -4,8 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ee_jax.exits.logit_free_rules import LOGIT_FREE, depth_rule, feature_rule
-from ee_jax.exits.rules import make_limits, threshold_rule
+from ee_jax.exits.rules import depth_rule, feature_rule, make_limits, threshold_rule
 from tests.exits.table_model import LAYERS, heads, make_table, start
 
 
@@ -19,7 +18,7 @@ def answers(table):
         yield exit, answer, answer._replace(logits=jnp.zeros((len(answer.logits), 0)))
 
 
-@pytest.mark.parametrize("confidence", LOGIT_FREE)
+@pytest.mark.parametrize("confidence", ["saturation", "learned"])
 def test_confidences_of_features_need_no_logits(confidence):
     limits = make_limits(np.array([0.2, 0.4, 0.5, 0.6]), LAYERS, min_depth=2)
     blind, seeing = feature_rule(confidence, limits), threshold_rule(confidence, limits)

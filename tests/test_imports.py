@@ -1,0 +1,67 @@
+"""Which rooms import which: down only, and no circle."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "ee_jax"
+# From the bottom up; rooms on one line know nothing of each other, save where named below.
+FLOORS = (
+    {"errors", "tokens", "display", "atomic_io"},
+    {"registry", "sharding", "compilation"},
+    {"exits", "data"},
+    {"config"},
+    {"models"},
+    {"losses", "calibration"},
+    {"inference", "training"},
+    {"evaluation"},
+    {"benchmarks", "report"},
+    {"runs"},
+    {"reproduce"},
+    {"cli"},
+)
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+
+
+def room_of(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def imported(path: Path) -> set[str]:
+    """Modules of the package that a file imports, anywhere in it."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    names = [n.module for n in nodes if isinstance(n, ast.ImportFrom) and n.module]
+    names += [a.name for n in nodes if isinstance(n, ast.Import) for a in n.names]
+    return {name for name in names if name.startswith("ee_jax.")}
+
+
+def imports_between_rooms() -> list[tuple[str, str, str]]:
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        for module in sorted(imported(path)):
+            if parts[0] != "__init__" and room_of(module) != parts[0]:
+                found.append((parts[0], room_of(module), f"{'/'.join(parts)} -> {module}"))
+    return found
+
+
+def test_every_room_has_its_floor():
+    rooms = {path.stem for path in PACKAGE.iterdir() if not path.name.startswith("__")}
+    assert rooms == set(FLOOR)
+
+
+@pytest.mark.parametrize(
+    "rooms", [("exits", {"flax", "models"}), ("calibration", {"models", "runs"})]
+)
+def test_pure_rooms_know_no_model(rooms):
+    room, forbidden = rooms
+    for path in (PACKAGE / room).rglob("*.py"):
+        text = path.read_text()
+        assert not any(f"import {name}" in text or f"from {name}" in text for name in forbidden)
+        assert not {room_of(module) for module in imported(path)} & forbidden
+
+
+def test_no_import_points_up():
+    up = [line for room, other, line in imports_between_rooms() if FLOOR[other] >= FLOOR[room]]
+    assert up == []
