@@ -33,9 +33,8 @@ class OptimizerConfig:
         check(ok, "fit.weight_decay", f"must be >= 0 and finite, not {self.weight_decay}")
 
 
-HEADS = OptimizerConfig(
-    epochs=40.0, head_learning_rate=2e-3
-)  # heads alone, on features made once
+# Heads alone, on features made once.
+HEADS = OptimizerConfig(epochs=40.0, head_learning_rate=2e-3)
 
 
 @dataclass(frozen=True)
@@ -155,9 +154,8 @@ class Learned:
     target: Literal["correct", "consistent"] = "correct"  # with the label, or the last exit
     loss: Literal["cross_entropy", "balanced", "geometric", "squared"] = "cross_entropy"
     shared: bool = False  # one score for all exits
-    fit: OptimizerConfig | None = (
-        None  # a last stage in which only scores learn; None: with the rest
-    )
+    # A last stage in which only scores learn; None: they learn with the rest.
+    fit: OptimizerConfig | None = None
 
     def __post_init__(self) -> None:
         check_types(self, "learned.")

@@ -75,7 +75,7 @@ def test_exits_that_are_not_there():
 
 
 def test_rules_by_names_that_are_not_there():
-    with pytest.raises(UserError, match=r"no confidence 'sure' .* max_prob"):
+    with pytest.raises(UserError, match=r"no confidence 'sure': there are max_prob"):
         Exiting("sure")
     with pytest.raises(UserError, match=r"no decay 'linear' .* calm_paper"):
         Exiting(decay="linear")

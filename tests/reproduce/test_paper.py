@@ -71,7 +71,8 @@ def test_the_experiments_folder_shows_the_packaged_file(name):
     """One truth: what a reader finds beside a study's README is what an installation has."""
     path = EXPERIMENTS / name / "paper.json"
     assert path.is_symlink()
-    assert path.resolve().parts[-4:] == ("ee_jax", "studies", "papers", f"{name}.json")
+    packaged = ("ee_jax", "reproduce", "papers", f"{name}.json")
+    assert path.resolve(strict=True).parts[-4:] == packaged
 
 
 CONTENT = {

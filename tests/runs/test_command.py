@@ -54,7 +54,7 @@ def test_help_of_a_config_shows_its_fields(experiment, write_config, capsys):
         main(["run", str(write_config(experiment)), "--help"])
     assert left.value.code == 0
     out = capsys.readouterr().out
-    assert "--exits.head {linear,pooler,mlp,shared}" in out
+    assert "--exits.pooling {first,mean}" in out
     assert "--strategies.1.fit.head-learning-rate" in out
 
 
