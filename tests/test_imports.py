@@ -10,11 +10,12 @@ PACKAGE = Path(__file__).parents[1] / "ee_jax"
 FLOORS = (
     {"errors", "tokens", "display", "atomic_io"},
     {"registry", "sharding", "compilation"},
+    {"checks"},
     {"exits", "data"},
-    {"config"},
     {"models"},
     {"losses", "calibration"},
     {"inference", "training"},
+    {"config"},
     {"evaluation"},
     {"benchmarks", "report"},
     {"runs"},

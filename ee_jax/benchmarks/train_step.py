@@ -1,7 +1,6 @@
 """A training step with exits at every block, against one with the last exit only."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import jax
@@ -10,19 +9,16 @@ from jaxtyping import Float
 
 from ee_jax.benchmarks.model import SEED, Bench, Row
 from ee_jax.compilation import Program
-from ee_jax.config import Frozen, Joint, Model
 from ee_jax.display import SILENT, Display
 from ee_jax.evaluation.timing import interleave, milliseconds, speedup
-from ee_jax.training.strategies import Stage, stages
-from ee_jax.training.train_step import (
-    exit_objective,
-    make_optimizer,
-    make_step,
-    partition,
-    start_training,
-)
+from ee_jax.losses.batch_losses import classifier_losses
+from ee_jax.training.optimizer import make_optimizer
+from ee_jax.training.stage import ExitLayout, Stage
+from ee_jax.training.strategies import Frozen, Joint
+from ee_jax.training.train_step import make_objective, make_step, partition, start_training
 
 STEPS = 1000  # of the learning rate's schedule
+DROPOUT = 0.1  # where the backbone learns
 
 
 class Steps:
@@ -30,7 +26,8 @@ class Steps:
 
     def __init__(self, bench: Bench, stage: Stage, inputs: Any, dropout: float = 0.0):
         optimizer = make_optimizer(stage.fit, STEPS)
-        objective = exit_objective(bench.model, stage, dropout)
+        of_batch = classifier_losses(bench.model)
+        objective = make_objective(of_batch, stage, STEPS, dropout)
         program = Program(make_step(objective, optimizer), donate=(0,))
         trained, self._kept = partition(bench.values, stage.trains)
         copied = {path: value.copy() for path, value in trained.items()}
@@ -70,16 +67,17 @@ def bench_train(
 
 
 def _sides(name: str, batch: int, seq: int) -> dict[str, Steps]:
-    bench, dropout = Bench.of(name), Model().dropout
+    bench, dropout = Bench.of(name), DROPOUT
     last = Bench.of(name, layers=(bench.blocks,))
     tokens, label_B = bench.batch(batch, seq), np.arange(batch, dtype=np.int32) % 2
-    (alone,), (joint,) = stages(Joint(), 1), stages(Joint(), bench.blocks)
-    (heads,) = stages(Frozen(), bench.blocks)
+    every = ExitLayout(tuple(range(1, bench.blocks + 1)))
+    (alone,) = Joint().stages(ExitLayout((bench.blocks,)))
+    (joint,), (heads,) = Joint().stages(every), Frozen().stages(every)
     return {
         "last exit": Steps(last, alone, (tokens, label_B), dropout),
         "joint": Steps(bench, joint, (tokens, label_B), dropout),
-        # The same stage, told to make its features each time.
-        "frozen": Steps(bench, replace(heads, backbone=True), (tokens, label_B)),
+        # The same stage, given tokens: it makes its features each time.
+        "frozen": Steps(bench, heads, (tokens, label_B)),
         "frozen, kept": Steps(bench, heads, (_features(bench, batch), label_B)),
     }
 

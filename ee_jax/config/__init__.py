@@ -9,32 +9,38 @@ from ee_jax.config.experiment import (
     to_dict,
 )
 from ee_jax.config.parts import Calibration, Data, Evaluation, Exits, Model
-from ee_jax.config.strategies import (
+from ee_jax.training.optimizer import OptimizerConfig
+from ee_jax.training.strategies import (
+    EELLM,
     Alternating,
     Distill,
+    DistillTrained,
     Frozen,
     GradientEquilibrium,
     Joint,
+    LayerSkip,
     Learned,
     Mixed,
-    OptimizerConfig,
     SelfDistill,
     Strategy,
     TwoStage,
 )
 
 __all__ = [
+    "EELLM",
     "Alternating",
     "AnyExperiment",
     "Calibration",
     "Data",
     "Distill",
+    "DistillTrained",
     "Evaluation",
     "Exits",
     "Experiment",
     "Frozen",
     "GradientEquilibrium",
     "Joint",
+    "LayerSkip",
     "Learned",
     "Mixed",
     "Model",

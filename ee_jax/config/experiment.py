@@ -7,18 +7,12 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from ee_jax.config.checks import check, check_experiment
+from ee_jax.checks import check, check_experiment
 from ee_jax.config.language import LanguageExperiment
 from ee_jax.config.parts import Calibration, Data, Evaluation, Exits, Model
-from ee_jax.config.strategies import (
-    Distill,
-    Frozen,
-    Joint,
-    SelfDistill,
-    Staged,
-    Strategy,
-)
 from ee_jax.exits.confidence import traits
+from ee_jax.training.stage import ExitLayout
+from ee_jax.training.strategies import Frozen, Joint, Strategy
 
 
 @dataclass(frozen=True)
@@ -37,11 +31,6 @@ class Experiment:
 
     def __post_init__(self) -> None:
         check_experiment(self)
-        shared = self.exits.head == "shared"
-        for strategy in self.strategies:
-            apart = not (shared and isinstance(strategy, Staged))
-            what = f"`shared` has no last head of its own for strategy `{strategy.name}`"
-            check(apart, "exits.head", what)
 
 
 def check_regression(experiment: Experiment) -> None:
@@ -56,9 +45,12 @@ def check_regression(experiment: Experiment) -> None:
     # Traces do not know `exits.tolerance`, without which calibration cannot count.
     mend = "set it to 0 and exits.confidence to `patience`"
     check(not exits.patience, "exits.patience", f"is calibrated on classes, {data}: {mend}")
+    layout = ExitLayout(exits.layers or (1, 2))
     for strategy in experiment.strategies:
+        terms = [term for stage in strategy.stages(layout) for term in stage.losses]
+        needs = any(term.loss.needs_classes for term in terms)
         what = f"`{strategy.name}` learns a distribution over classes, {data}: leave it out"
-        check(not isinstance(strategy, Distill | SelfDistill), "strategies", what)
+        check(not needs, "strategies", what)
 
 
 AnyExperiment = Experiment | LanguageExperiment

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import tyro
 
-from ee_jax.config import language, parts, strategies
-from ee_jax.config.experiment import AnyExperiment, Experiment
+from ee_jax import config
+from ee_jax.config import language
+from ee_jax.config.experiment import AnyExperiment
 from ee_jax.errors import UserError
 
 
@@ -52,7 +53,7 @@ def _what(error: Exception) -> str:
     """One line; the nearest valid field, where a part was given one that it does not have."""
     pattern = r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'"
     found = re.match(pattern, str(error))
-    known = {"Experiment": Experiment, **vars(parts), **vars(strategies), **vars(language)}
+    known = {**vars(config), **vars(language)}
     if found and (cls := known.get(found[1])):
         names = [field.name for field in dataclasses.fields(cls)]
         return f"{found[1]} has no field `{found[2]}`; {_nearest(found[2], names)}"

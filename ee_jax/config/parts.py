@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ee_jax.config.checks import (
+from ee_jax.checks import (
     check,
     check_counts,
     check_layers,
@@ -15,8 +15,8 @@ from ee_jax.config.checks import (
     is_rising,
     resolve_layers,
 )
-from ee_jax.config.strategies import Learned
 from ee_jax.exits.confidence import CONFIDENCES
+from ee_jax.training.strategies import Learned
 
 Pooling = Literal["first", "mean"]
 Method = Literal[

@@ -90,7 +90,7 @@ class ExitPass:
             bound = bind(model, values)
             feature_EBTD = bound.features(Tokens(ids_BT[:, :-1], mask_BT[:, :-1]))
             losses = exit_token_losses(bound.logits, feature_EBTD, ids_BT[:, 1:])
-            return losses.loss_EBT, losses.prediction_EBT
+            return losses.losses_EBT[0], losses.prediction_EBT
 
         self._program = Program(run)
 

@@ -9,15 +9,16 @@ more product with the output projection for each chunk.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
 import chex
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Bool, Float, Int
+
+from ee_jax.losses.exit_losses import NLL, Loss
 
 CHUNK = 2**22  # logits that are held at a time: 16 MiB in fp32
 
@@ -27,50 +28,40 @@ Project = Callable[[Float[Array, "*B D"]], Float[Array, "*B V"]]
 class TokenLosses(NamedTuple):
     """What every exit says of every token, and what that costs; V is in none of it."""
 
-    loss_EBT: Float[Array, "E B T"]  # -log p(next token), nats
+    losses_EBT: tuple[Float[Array, "E B T"], ...]  # one array for each loss
     prediction_EBT: Int[Array, "E B T"]  # the likeliest next token
-    max_prob_EBT: Float[Array, "E B T"]  # its probability, detached
-    distillation_kl_EBT: Float[Array, "E B T"] | None = None  # from the last exit
-
-
-def distillation_kl(
-    teacher_V: Float[Array, "*B V"], student_V: Float[Array, "*B V"], temperature: float
-) -> Float[Array, "*B"]:
-    """KL(teacher || student) at a temperature t, times t^2 (Hinton et al. 2015, sec. 2), nats.
-
-    The teacher learns nothing from it.
-    """
-    teacher = jax.nn.log_softmax(jax.lax.stop_gradient(teacher_V) / temperature)
-    student = jax.nn.log_softmax(student_V / temperature)
-    return temperature**2 * jnp.sum(jnp.exp(teacher) * (teacher - student), -1)
 
 
 def exit_token_losses(
     project: Project,
     feature_EBTD: Float[Array, "E B T D"],
     next_BT: Int[Array, "B T"],
-    temperature: float | None = None,
+    losses: Sequence[Loss] = (NLL,),
     chunk: int = CHUNK,
 ) -> TokenLosses:
     """Runs the projection at every exit, and keeps no logits.
 
     Args:
-        project: the projection to the vocabulary, which all exits share.
-        feature_EBTD: what it reads at each exit.
-        next_BT: the token that follows each position.
-        temperature: of the gap to the last exit; None: no gap.
-        chunk: logits that are held at a time. A chunk is a run of positions of all rows, so
-            that rows stay on the devices where they are.
+      project: the projection to the vocabulary, which all exits share.
+      feature_EBTD: what it reads at each exit.
+      next_BT: the token that follows each position.
+      losses: what to compute of each token.
+      chunk: logits that are held at a time. A chunk is a run of positions of all rows, so that
+        rows stay on the devices where they are.
+
+    Returns:
+      The losses of each token at each exit, and what each exit predicts.
     """
     chex.assert_equal_shape_prefix([feature_EBTD[0], next_BT], 2)
     batch, time, _ = feature_EBTD.shape[1:]
     vocabulary = jax.eval_shape(project, feature_EBTD[0, 0, 0]).shape[-1]
     size = max(1, min(time, chunk // (batch * vocabulary)))
-    piece = jax.checkpoint(partial(_chunk_losses, project, temperature))
+    piece = jax.checkpoint(partial(_chunk_losses, project, tuple(losses)))
 
     feature_EPBSD = jax.vmap(partial(_cut, size=size))(feature_EBTD)
     next_PBS = _cut(next_BT, size)
-    last_PBSD = feature_EPBSD[-1] if temperature else None
+    compares = any(loss.reads_last for loss in losses)
+    last_PBSD = feature_EPBSD[-1] if compares else None
 
     def exit(_: None, feature_PBSD: Array) -> tuple[None, TokenLosses]:
         pieces = (feature_PBSD, next_PBS, last_PBSD)
@@ -82,21 +73,17 @@ def exit_token_losses(
 
 def _chunk_losses(
     project: Project,
-    temperature: float | None,
+    losses: tuple[Loss, ...],
     feature_BSD: Float[Array, "B S D"],
     next_BS: Int[Array, "B S"],
     last_BSD: Float[Array, "B S D"] | None,
 ) -> TokenLosses:
     """One exit on one chunk, in which every token has its logits."""
     logits_BSV = project(feature_BSD)
-    loss_BS = optax.losses.softmax_cross_entropy_with_integer_labels(logits_BSV, next_BS)
-    top_BS = jax.lax.stop_gradient(jax.nn.softmax(logits_BSV).max(-1))
-    distillation_kl_BS = None
-    if temperature and last_BSD is not None:
-        distillation_kl_BS = distillation_kl(
-            project(jax.lax.stop_gradient(last_BSD)), logits_BSV, temperature
-        )
-    return TokenLosses(loss_BS, logits_BSV.argmax(-1), top_BS, distillation_kl_BS)
+    last_BSV = logits_BSV if last_BSD is None else project(jax.lax.stop_gradient(last_BSD))
+    last_BSV = jax.lax.stop_gradient(last_BSV)
+    found = [jax.vmap(jax.vmap(loss.of))(logits_BSV, last_BSV, next_BS) for loss in losses]
+    return TokenLosses(tuple(found), logits_BSV.argmax(-1))
 
 
 def _cut(x_BT: Array, size: int) -> Array:

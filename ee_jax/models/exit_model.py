@@ -8,7 +8,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from ee_jax.exits.output import ExitOutput
-from ee_jax.models.gradients import scale_gradient
+from ee_jax.models.exit_features import PLAIN, Forward, exit_features
 from ee_jax.models.heads import ExitDesign, ExitHeads, pool
 from ee_jax.models.transformer import State, Transformer
 from ee_jax.tokens import Tokens
@@ -29,30 +29,13 @@ class ExitModel(nnx.Module):
         """What a head reads of a state."""
         return self.backbone.norm(pool(state.hidden_BTD, state.mask_BT, self.design.pooling))
 
-    def features(
-        self,
-        tokens: Tokens,
-        rate: float = 0.0,
-        key: Array | None = None,
-        equilibrium: bool = False,
-    ) -> Float[Array, "E B D"]:
-        """What the heads read at every exit, in one full forward pass.
+    def features(self, tokens: Tokens, forward: Forward = PLAIN) -> Float[Array, "E B D"]:
+        """What the heads read at every exit, in one full forward pass."""
 
-        With `equilibrium` a segment's gradient is the mean of those of the exits after it, not
-        their sum (Li et al. 2019; ElasticBERT, Liu et al. 2022): scaled by 1 / (E - e) below
-        exit e = 0, 1, ..., and by E - e - 1 above it.
-        """
-        keys = (None, None) if key is None else jax.random.split(key)
-        state = self.backbone.embed(tokens, rate, keys[0])
-        features, exits = [], len(self.design.layers)
-        for exit in range(exits):
-            state = self.backbone.segment(state, *self._segment(exit), rate, keys[1])
-            if equilibrium:
-                state = _scaled(state, 1 / (exits - exit))
-            features.append(self.feature(state))
-            if equilibrium:
-                state = _scaled(state, exits - exit - 1)
-        return jnp.stack(features)
+        def read(exit: int, state: State) -> Array:
+            return self.feature(state)
+
+        return exit_features(self.backbone, self.design.layers, read, tokens, forward)
 
     def answers(self, feature_EBD: Float[Array, "E B D"]) -> ExitOutput:
         """The answers of all exits, E leading every array."""
@@ -74,10 +57,6 @@ class ExitModel(nnx.Module):
             return lambda state: self.exits(exit, self.feature(state))
 
         return [answer(exit) for exit in range(len(self.design.layers))]
-
-
-def _scaled(state: State, scale: float) -> State:
-    return state._replace(hidden_BTD=scale_gradient(scale, state.hidden_BTD))
 
 
 def static_logits(

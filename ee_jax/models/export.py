@@ -13,7 +13,7 @@ from typing import Any
 from flax import nnx
 from safetensors.numpy import save_file
 
-from ee_jax.config.checks import is_rising
+from ee_jax.checks import is_rising
 from ee_jax.errors import UserError
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.files import WEIGHTS, read_tensors

@@ -1,16 +1,16 @@
 """A decoder-only language model that may answer after some of its blocks."""
 
-import itertools
 from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from ee_jax.exits.output import ExitOutput
+from ee_jax.models.exit_features import PLAIN, Forward, exit_features
 from ee_jax.models.norms import make_norm
-from ee_jax.models.transformer import Transformer
+from ee_jax.models.transformer import State, Transformer
 from ee_jax.tokens import Tokens
 
 
@@ -51,24 +51,13 @@ class LanguageModel(nnx.Module):
         own = exit < len(self.norms)
         return self.norms[exit](hidden) if own else self.backbone.norm(hidden)
 
-    def features(
-        self,
-        tokens: Tokens,
-        rate: float = 0.0,
-        key: Array | None = None,
-        kept_LB: Bool[Array, "L B"] | None = None,
-    ) -> Float[Array, "E B T D"]:
-        """What the projection reads at every exit, in one full forward pass.
+    def features(self, tokens: Tokens, forward: Forward = PLAIN) -> Float[Array, "E B T D"]:
+        """What the projection reads at every exit, in one full forward pass."""
 
-        With a key, dropout at `rate`; `kept_LB` says which rows run which blocks.
-        """
-        keys = (None, None) if key is None else jax.random.split(key)
-        state = self.backbone.embed(tokens, rate, keys[0])
-        features, bounds = [], (0, *self.design.layers)
-        for exit, (start, stop) in enumerate(itertools.pairwise(bounds)):
-            state = self.backbone.segment(state, start, stop, rate, keys[1], kept_LB)
-            features.append(self.feature(exit, state.hidden_BTD))
-        return jnp.stack(features)
+        def read(exit: int, state: State) -> Array:
+            return self.feature(exit, state.hidden_BTD)
+
+        return exit_features(self.backbone, self.design.layers, read, tokens, forward)
 
     def logits(self, feature: Float[Array, "*B D"]) -> Float[Array, "*B V"]:
         """The projection to the vocabulary."""

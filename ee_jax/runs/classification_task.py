@@ -7,15 +7,16 @@ from pathlib import Path
 from ee_jax.config import Experiment, Strategy
 from ee_jax.display import Display
 from ee_jax.evaluation.forward_pass import ForwardPass
+from ee_jax.losses.batch_losses import OfBatch, classifier_losses
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.export import export_model, import_model, read_exits
 from ee_jax.models.files import find_weights
 from ee_jax.models.parameters import Parameters, bind, parameters
-from ee_jax.runs.inputs import Corpus
+from ee_jax.runs.inputs import Corpus, layout_of
 from ee_jax.runs.train import Trained
-from ee_jax.training.fit import Examples, StageObjective
-from ee_jax.training.strategies import Stage, stages
-from ee_jax.training.train_step import exit_objective
+from ee_jax.training.fit import Examples
+from ee_jax.training.stage import Stage, trains_backbone
+from ee_jax.training.strategies import stages
 
 
 @dataclass(frozen=True)
@@ -34,19 +35,25 @@ class ClassificationTask:
         """Examples of an epoch."""
         return len(self.corpus.splits["train"].rows)
 
-    def tasks(self, strategy: Strategy) -> list[StageObjective]:
+    @property
+    def of_batch(self) -> OfBatch:
+        """The losses of a batch."""
+        return classifier_losses(self.model)
+
+    @property
+    def dropout(self) -> float:
+        """In the backbone, where any of it learns."""
+        return self.experiment.model.dropout
+
+    def stages(self, strategy: Strategy) -> list[Stage]:
         """The stages of a strategy, in turn."""
-        config = self.experiment
-        todo = stages(strategy, len(self.model.design.layers), config.exits.scores)
-        dropout = config.model.dropout
-        return [
-            StageObjective(stage, exit_objective(self.model, stage, dropout)) for stage in todo
-        ]
+        exits, design = self.experiment.exits, self.model.design
+        return stages(strategy, layout_of(design), exits.scores)
 
     def examples(self, strategy: str, stage: Stage, values: Parameters) -> Examples:
         """Token rows where the backbone learns; else what it makes of them, once."""
         split = self.corpus.splits["train"]
-        if stage.backbone:
+        if trains_backbone(stage, [*values]):
             return Examples(split.rows, split.label_N, split.lengths)
         batches = split.batches(self.forward.batch)
         with self.display.bar(f"{strategy}: features", len(batches)) as tick:

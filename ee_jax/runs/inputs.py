@@ -8,8 +8,8 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Num
 
+from ee_jax.checks import check_name
 from ee_jax.config import Experiment, check_regression
-from ee_jax.config.checks import check_name
 from ee_jax.data.batches import Batch, evaluation_batches
 from ee_jax.data.prepared import open_split, prepare
 from ee_jax.data.registry import builder_of
@@ -21,6 +21,7 @@ from ee_jax.models.files import find_weights
 from ee_jax.models.heads import HEADS, ExitDesign
 from ee_jax.models.huggingface import load_backbone, read_architecture
 from ee_jax.models.parameters import Parameters, parameters
+from ee_jax.training.stage import ExitLayout
 from ee_jax.training.strategies import stages
 
 SPLITS = ("train", "validation", "calibration", "test")
@@ -61,13 +62,19 @@ def check(experiment: Experiment) -> Architecture:
     check_name(experiment.exits.head, HEADS, "exits.head")
     layers = experiment.exits.resolve(architecture.blocks)
     for strategy in experiment.strategies:
-        stages(strategy, len(layers), experiment.exits.scores)
+        layout = ExitLayout(layers, shared=experiment.exits.head == "shared")
+        stages(strategy, layout, experiment.exits.scores)
     if experiment.data.lengths[-1] > architecture.max_length:
         raise UserError(
             f"config field `data.lengths` ends at {experiment.data.lengths[-1]}, but "
             f"{experiment.model.weights} reads at most {architecture.max_length} tokens"
         )
     return architecture
+
+
+def layout_of(design: ExitDesign) -> ExitLayout:
+    """What a strategy must know of a classifier's exits."""
+    return ExitLayout(design.layers, shared=design.head == "shared")
 
 
 def load_corpus(experiment: Experiment) -> Corpus:

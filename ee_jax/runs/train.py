@@ -4,16 +4,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from jax.sharding import Mesh
 
 from ee_jax.display import Display
+from ee_jax.losses.batch_losses import OfBatch
 from ee_jax.models.files import WEIGHTS
 from ee_jax.models.parameters import Parameters
 from ee_jax.runs.folder import MetricsFile
 from ee_jax.training.checkpoints import Checkpoints
-from ee_jax.training.fit import Examples, StageFit, StageObjective, StepResult, steps_of
+from ee_jax.training.fit import Examples, StageFit, StepResult, steps_of
+from ee_jax.training.stage import Stage
+from ee_jax.training.strategies import Strategy
 
 LOG_EVERY = 10  # steps
 
@@ -39,11 +42,21 @@ class Task(Protocol):
         """Examples of an epoch."""
         ...
 
-    def tasks(self, strategy: Any) -> list[StageObjective]:
+    @property
+    def of_batch(self) -> OfBatch:
+        """The losses of a batch."""
+        ...
+
+    @property
+    def dropout(self) -> float:
+        """In the backbone, where any of it learns."""
+        ...
+
+    def stages(self, strategy: Strategy) -> list[Stage]:
         """The stages of a strategy, in turn."""
         ...
 
-    def examples(self, strategy: str, stage: Any, values: Parameters) -> Examples:
+    def examples(self, strategy: str, stage: Stage, values: Parameters) -> Examples:
         """What a stage learns from, where the model has these parameters before it."""
         ...
 
@@ -67,7 +80,7 @@ class Trainer:
     identity: str  # of the experiment: whose checkpoints these are
     display: Display
 
-    def train(self, strategy: Any, values: Parameters, folder: Path) -> Trained:
+    def train(self, strategy: Strategy, values: Parameters, folder: Path) -> Trained:
         """The trained parameters: read back if the folder has them, else made from `values`."""
         exported = folder / "model"
         if not (exported / WEIGHTS).exists():
@@ -76,18 +89,18 @@ class Trainer:
             self.task.export(strategy.name, trained, exported)
         return self.task.load(exported)
 
-    def _train(self, strategy: Any, values: Parameters, folder: Path) -> Trained:
+    def _train(self, strategy: Strategy, values: Parameters, folder: Path) -> Trained:
         saves = Checkpoints(folder / "checkpoints", f"{self.identity}/{strategy.name}")
         saved = saves.notes()
         clock = _clock(saved["seconds"] if saved else 0.0)
         metrics = MetricsFile(folder / "metrics.jsonl", keep=saved["number"] if saved else 0)
         before = 0  # steps of earlier stages
-        for number, task in enumerate(self.task.tasks(strategy)):
+        for number, stage in enumerate(self.task.stages(strategy)):
             if not saved or number >= saved["stage"]:
                 so_far = (number, before, clock)
-                work = StageRun(self, strategy.name, task, *so_far, saves, metrics)
+                work = StageRun(self, strategy.name, stage, *so_far, saves, metrics)
                 values = work.run(values)
-            before += steps_of(task.stage.fit, self.task.rows)
+            before += steps_of(stage.fit, self.task.rows)
         saves.close()
         metrics.close()
         return Trained(values, clock())
@@ -99,7 +112,7 @@ class StageRun:
 
     trainer: Trainer
     strategy: str
-    task: StageObjective
+    stage: Stage
     number: int  # among the strategy's stages
     before: int  # steps of the stages before
     clock: Callable[[], float]  # seconds spent on the strategy
@@ -108,15 +121,15 @@ class StageRun:
 
     def run(self, values: Parameters) -> Parameters:
         """The whole model's parameters after the stage."""
-        trainer, stage = self.trainer, self.task.stage
-        fit = StageFit(self.task, trainer.task.rows, trainer.mesh)
+        trainer, stage, task = self.trainer, self.stage, self.trainer.task
+        fit = StageFit(stage, task.of_batch, task.rows, trainer.mesh, task.dropout)
         state, kept = fit.start(values)
         saved, data = self.saves.notes(), None
         if saved and saved["stage"] == self.number:
             state, kept = self.saves.load((state, kept)).tree
             data = saved["data"]
         trained, done = state.values, int(state.step)
-        examples = trainer.task.examples(self.strategy, stage, {**kept, **trained})
+        examples = task.examples(self.strategy, stage, {**kept, **trained})
         points = fit.run(state, kept, examples, trainer.seed, data)
         last_save = time.monotonic()
         label = f"{self.strategy}: {stage.name}"
@@ -137,7 +150,7 @@ class StageRun:
             return
         self.metrics.write(
             self.before + point.step,
-            stage=self.task.stage.name,
+            stage=self.stage.name,
             loss=float(point.metrics.loss),
             loss_E=point.metrics.loss_E.tolist(),
             gradient_norm=float(point.metrics.gradient_norm),

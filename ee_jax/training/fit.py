@@ -14,25 +14,22 @@ from jax.sharding import Mesh
 from jaxtyping import Float, Num
 
 from ee_jax.compilation import Program
-from ee_jax.config import OptimizerConfig
 from ee_jax.data.batches import Batch, training_batches
 from ee_jax.data.text import TokenRow
 from ee_jax.errors import UserError
+from ee_jax.losses.batch_losses import OfBatch
 from ee_jax.models.parameters import Parameters
 from ee_jax.sharding import check_batch, replicate, split_batch
-from ee_jax.training.language import LanguageStage
-from ee_jax.training.strategies import Stage
+from ee_jax.training.optimizer import OptimizerConfig, make_optimizer
+from ee_jax.training.stage import Stage
 from ee_jax.training.train_step import (
     Metrics,
-    Objective,
     TrainState,
-    make_optimizer,
+    make_objective,
     make_step,
     partition,
     start_training,
 )
-
-AnyStage = Stage | LanguageStage
 
 
 @dataclass(frozen=True)
@@ -54,22 +51,17 @@ class StepResult(NamedTuple):
     data: dict[str, Any]  # state of the batches' iterator
 
 
-class StageObjective(NamedTuple):
-    """A stage, and what it minimises in a model."""
-
-    stage: AnyStage
-    objective: Objective
-
-
 class StageFit:
     """One stage of one model, ready to run."""
 
-    def __init__(self, task: StageObjective, examples: int, mesh: Mesh):
-        stage, objective = task
+    def __init__(
+        self, stage: Stage, of_batch: OfBatch, examples: int, mesh: Mesh, dropout: float = 0.0
+    ):
         check_batch(stage.fit.batch, mesh, "fit.batch")
         self.steps = steps_of(stage.fit, examples)
         self._stage, self._mesh = stage, mesh
         self._optimizer = make_optimizer(stage.fit, self.steps)
+        objective = make_objective(of_batch, stage, self.steps, dropout)
         self._program = Program(make_step(objective, self._optimizer), donate=(0,))
 
     @property
@@ -92,7 +84,7 @@ class StageFit:
         seed: int,
         data: dict[str, Any] | None = None,
     ) -> Iterator[StepResult]:
-        """Trains to the last step; a `Point` is valid until the next one is asked for.
+        """Trains to the last step; a `StepResult` is valid until the next one is asked for.
 
         Args:
             state: from `start`, or from a checkpoint. It is given away.

@@ -1,18 +1,20 @@
 """One training step, over plain dictionaries of arrays."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-from ee_jax.config import OptimizerConfig
-from ee_jax.losses.exit_losses import exit_losses
-from ee_jax.models.exit_model import ExitModel
-from ee_jax.models.parameters import Parameters, bind
-from ee_jax.training.strategies import Stage, is_head
+from ee_jax.losses.batch_losses import OfBatch
+from ee_jax.losses.exit_losses import NLL
+from ee_jax.models.exit_features import Forward
+from ee_jax.models.parameters import Parameters
+from ee_jax.training.optimizer import is_head
+from ee_jax.training.stage import Stage
 
 
 class TrainState(NamedTuple):
@@ -31,42 +33,8 @@ class Metrics(NamedTuple):
     gradient_norm: Float[Array, ""]
 
 
-# (trained, kept, steps taken, key, inputs) -> (loss, loss_E), differentiated by the first.
+# (trained, kept, steps taken, key, batch) -> (loss, loss_E), differentiated by the first.
 Objective = Callable[[Parameters, Parameters, Array, Array, Any], tuple[Array, Array]]
-
-
-def schedule(peak: float, warmup: int, steps: int) -> optax.Schedule:
-    """Linear from 0 to `peak` over `warmup` steps, then linear to 0 at `steps`."""
-    rise = optax.linear_schedule(0.0, peak, warmup)
-    fall = optax.linear_schedule(peak, 0.0, steps - warmup)
-    return optax.join_schedules([rise, fall], [warmup])
-
-
-def make_optimizer(fit: OptimizerConfig, steps: int) -> optax.GradientTransformation:
-    """AdamW (Loshchilov & Hutter 2019), clipped, at one rate for the backbone, one for heads.
-
-    Weights decay, biases and norms do not.
-    """
-    warmup = round(fit.warmup * steps)
-
-    def adamw(peak: float) -> optax.GradientTransformation:
-        rate = schedule(peak, warmup, steps)
-        return optax.adamw(rate, weight_decay=fit.weight_decay, mask=_are_matrices)
-
-    rates: dict[Hashable, Any] = {
-        "backbone": adamw(fit.learning_rate),
-        "exits": adamw(fit.head_learning_rate),
-    }
-    return optax.chain(optax.clip_by_global_norm(fit.clip), optax.partition(rates, _groups))
-
-
-def _groups(values: Parameters) -> dict[str, str]:
-    return {path: "exits" if is_head(path) else "backbone" for path in values}
-
-
-def _are_matrices(values: Parameters) -> Any:
-    # Partition masks the other group's leaves, which have no dimensions.
-    return jax.tree.map(lambda value: value.ndim > 1, values)
 
 
 def partition(
@@ -87,29 +55,50 @@ def start_training(values: Parameters, optimizer: optax.GradientTransformation) 
     return TrainState(values, optimizer.init(values), jnp.int32(0))
 
 
-def exit_objective(model: ExitModel, stage: Stage, dropout: float) -> Objective:
-    """The objective of a stage of a classifier.
+def make_objective(
+    of_batch: OfBatch, stage: Stage, steps: int, dropout: float = 0.0
+) -> Objective:
+    """What a stage minimizes: its losses, weighted over exits, and that of its scores.
 
-    The inputs are tokens and target_B where the backbone learns, and otherwise
-    feature_EBD, which the heads read, and target_B.
+    Args:
+      of_batch: the losses of a batch, for the kind of model that is trained.
+      stage: which losses, weighted how.
+      steps: how many steps the stage takes.
+      dropout: in the backbone, where any of it learns.
+
+    Returns:
+      The objective; beside its value it returns the plain loss from labels at every exit.
     """
+    losses = tuple(dict.fromkeys([NLL, *(term.loss for term in stage.losses)]))
 
-    def loss(
-        trained: Parameters, kept: Parameters, taken: Array, key: Array, inputs: Any
+    def objective(
+        trained: Parameters, kept: Parameters, taken: Array, key: Array, batch: Any
     ) -> tuple[Array, Array]:
-        bound = bind(model, {**kept, **trained})
-        if stage.backbone:
-            tokens, target_B = inputs
-            feature_EBD = bound.features(tokens, dropout, key, stage.equilibrium)
-        else:
-            feature_EBD, target_B = inputs
-        answer = bound.answers(feature_EBD)
-        value = stage.loss(answer, target_B, stage.weights(taken))
-        if stage.scores is not None:
-            value += stage.scores(answer, target_B)
-        return value, exit_losses(answer.logits, target_B)
+        rate = dropout if any(not is_head(path) for path in trained) else 0.0
+        forward = Forward(rate, key, equilibrium=stage.equilibrium)
+        if stage.drops is not None:
+            drop_key, key = jax.random.split(key)
+            kept_LB = kept_blocks(drop_key, stage.drops(taken, steps), examples_of(batch))
+            forward = forward._replace(key=key, kept_LB=kept_LB)
+        found = of_batch({**kept, **trained}, batch, losses, stage.scores, forward)
+        loss_E = dict(zip(losses, found.losses_E, strict=True))
+        value = sum(
+            jnp.vdot(term.weights(taken, steps), loss_E[term.loss]) for term in stage.losses
+        )
+        return value + found.scores, loss_E[NLL]
 
-    return loss
+    return objective
+
+
+def examples_of(batch: Any) -> int:
+    """Rows of a batch, whose last part is their labels."""
+    return len(batch[-1])
+
+
+def kept_blocks(key: Array, rate_L: Float[Array, " L"], batch: int) -> Bool[Array, "L B"]:
+    """Which rows run which block: each row drops each block by its own draw."""
+    chex.assert_rank(rate_L, 1)
+    return ~jax.random.bernoulli(key, rate_L[:, None], (len(rate_L), batch))
 
 
 def make_step(

@@ -14,12 +14,11 @@ Command:   ee-jax run experiments/layerskip/config.py --data.manual-dir DIR
            DIR holds .txt or .txt.gz files.
 """
 
-from ee_jax.config import Joint, OptimizerConfig
+from ee_jax.config import Joint, LayerSkip, OptimizerConfig
 from ee_jax.config.language import (
     LanguageEvaluation,
     LanguageExits,
     LanguageExperiment,
-    LayerSkip,
     Scratch,
     Speculation,
     Text,

@@ -12,7 +12,7 @@ Result:    at a mean depth of 4 of 5 blocks `copy` has 1.8 to 5.5 times the perp
 Command:   ee-jax run experiments/stories260k/config.py --model.weights PATH/stories260K.bin
 """
 
-from ee_jax.config import Joint, OptimizerConfig
+from ee_jax.config import DistillTrained, Joint, OptimizerConfig
 from ee_jax.config.language import (
     LanguageCalibration,
     LanguageEvaluation,
@@ -20,7 +20,6 @@ from ee_jax.config.language import (
     LanguageExperiment,
     Pretrained,
     SelfGenerated,
-    Towards,
 )
 
 
@@ -36,8 +35,8 @@ def get_config() -> LanguageExperiment:
             confidences=("max_prob", "margin", "entropy", "saturation", "learned"),
         ),
         strategies=(
-            Towards("frozen", fit=fit),
-            Towards("distill", backbone=True, fit=fit),
+            DistillTrained("frozen", fit=fit),
+            DistillTrained("distill", backbone=True, fit=fit),
             Joint("joint", weights="linear", fit=fit),
         ),
         calibration=LanguageCalibration(methods=("ltt",), levels=(0.05, 0.1)),

@@ -1,6 +1,7 @@
 """`--field value` pairs on top of an experiment."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -27,8 +28,9 @@ BASE = Experiment(
 def fit_of(number: int, **changes) -> dict:
     """The change of one strategy's fit."""
     strategies = list(BASE.strategies)
-    fit = dataclasses.replace(strategies[number].fit, **changes)
-    strategies[number] = dataclasses.replace(strategies[number], fit=fit)
+    strategy: Any = strategies[number]
+    fit = dataclasses.replace(strategy.fit, **changes)
+    strategies[number] = dataclasses.replace(strategy, fit=fit)
     return {"strategies": tuple(strategies)}
 
 

@@ -9,6 +9,7 @@ from ee_jax.config import (
     Calibration,
     Data,
     Distill,
+    DistillTrained,
     Evaluation,
     Exits,
     Experiment,
@@ -20,8 +21,9 @@ from ee_jax.config import (
     TwoStage,
     check_regression,
 )
-from ee_jax.config.language import LanguageEvaluation, LanguageExits, Towards
+from ee_jax.config.language import LanguageEvaluation, LanguageExits
 from ee_jax.errors import UserError
+from ee_jax.training.stage import ExitLayout
 
 
 @pytest.mark.parametrize(
@@ -66,14 +68,16 @@ from ee_jax.errors import UserError
         (lambda: Exits(min_depth=4).resolve(3),
          "exits.min_depth` must be at most the backbone's 3 blocks, not 4"),
         (lambda: Experiment("x", checkpoint_seconds=-1.0), "checkpoint_seconds` must be >= 0"),
-        (lambda: Experiment("x", exits=Exits(head="shared"),
-                            strategies=(Joint(), TwoStage("deebert"))),
+        (lambda: TwoStage("deebert").stages(ExitLayout((1, 2), shared=True)),
          "exits.head` `shared` has no last head of its own for strategy `deebert`"),
+        (lambda: Joint(loss="nl"), "joint.loss` names no loss 'nl': did you mean `nll`?"),
+        (lambda: OptimizerConfig(optimizer="adamm"),
+         "fit.optimizer` names no optimizer 'adamm': did you mean `adamw`?"),
         (lambda: Exits(tolerance=0.0), "exits.tolerance` must be positive and finite, not 0.0"),
         (lambda: Joint(stride=-1), "joint.stride` must be >= 0, not -1"),
         (lambda: Distill(temperature=0.0), "distill.temperature` must be positive and finite"),
         (lambda: SelfDistill(temperature=math.inf), "self_distill.temperature` must be"),
-        (lambda: Towards(temperature=math.inf), "distill.temperature` must be positive and"),
+        (lambda: DistillTrained(temperature=math.inf), "distill_trained.temperature` must be"),
         (lambda: LanguageExits(layers=(2, 1)), "exits.layers` must rise"),
         (lambda: LanguageEvaluation(rows=0), "evaluation.rows` must be >= 1, not 0"),
         (lambda: LanguageEvaluation(thresholds=()), "evaluation.thresholds` must lie"),

@@ -1,5 +1,7 @@
 """Losses against NumPy in float64, weights by hand."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,14 +12,9 @@ from scipy.special import log_softmax, rel_entr, softmax
 
 from ee_jax.errors import UserError
 from ee_jax.exits.output import ExitOutput
-from ee_jax.losses.exit_losses import (
-    distill_loss,
-    distillation_losses,
-    exit_losses,
-    exit_weights,
-    self_distill_loss,
-    weighted_loss,
-)
+from ee_jax.losses.distillation import kl_to_last, soft_cross_entropy
+from ee_jax.losses.exit_losses import LOSSES, NLL, exit_losses
+from ee_jax.training.strategies.strategy import exit_weights
 
 # fp32 keeps 24 bits; the sums here are over a few numbers of size 1.
 RTOL = 1e-6
@@ -61,6 +58,10 @@ def test_weights_that_are_no_weights_are_refused(weights):
     assert "\n" not in str(error.value)
 
 
+def nll(logits_EBC: jax.Array, target_B: jax.Array) -> jax.Array:
+    return exit_losses([NLL], logits_EBC, target_B)[0]
+
+
 def random_answer(classes: int = 3) -> tuple[ExitOutput, jax.Array]:
     draw = np.random.default_rng(0)
     logits_EBC = jnp.asarray(draw.normal(size=(2, 5, classes)), jnp.float32)
@@ -77,22 +78,36 @@ def numpy_losses(logits_EBC: jax.Array, label_B: jax.Array) -> np.ndarray:
 def test_exit_losses_are_mean_cross_entropies():
     answer, label_B = random_answer()
     expected_E = numpy_losses(answer.logits, label_B)
-    np.testing.assert_allclose(exit_losses(answer.logits, label_B), expected_E, rtol=RTOL)
+    np.testing.assert_allclose(nll(answer.logits, label_B), expected_E, rtol=RTOL)
 
 
 def test_exit_losses_of_a_regression_are_mean_squared_errors():
     answer, label_B = random_answer(classes=1)
     expected_E = ((np.asarray(answer.logits)[..., 0] - np.asarray(label_B)) ** 2).mean(1)
-    np.testing.assert_allclose(exit_losses(answer.logits, label_B), expected_E, rtol=RTOL)
-    by_hand = exit_losses(jnp.array([[[1.0], [4.0]]]), jnp.array([3.0, 3.5]))
+    np.testing.assert_allclose(nll(answer.logits, label_B), expected_E, rtol=RTOL)
+    by_hand = nll(jnp.array([[[1.0], [4.0]]]), jnp.array([3.0, 3.5]))
     assert by_hand.tolist() == [(4 + 0.25) / 2]
 
 
-def test_the_weighted_loss_is_their_weighted_sum():
+def test_a_loss_that_is_weighted_by_confidence():
+    """The largest probability scales the loss, and takes no part in its gradient."""
     answer, label_B = random_answer()
-    expected_E = numpy_losses(answer.logits, label_B)
-    loss = weighted_loss(answer, label_B, jnp.array([0.25, 0.75]))
-    np.testing.assert_allclose(loss, expected_E @ [0.25, 0.75], rtol=RTOL)
+    weighted = LOSSES["confidence_weighted"]
+    p_EBC = softmax(np.asarray(answer.logits, np.float64), -1)
+    picked_EB = np.take_along_axis(p_EBC, np.asarray(label_B)[None, :, None], -1)[..., 0]
+    expected_E = (p_EBC.max(-1) * -np.log(picked_EB)).mean(1)
+    (found_E,) = exit_losses([weighted], answer.logits, label_B)
+    np.testing.assert_allclose(found_E, expected_E, rtol=RTOL)
+    logits_C, label = answer.logits[0, 0], label_B[0]
+    gradient, plain = (
+        jax.grad(lambda x, of=loss.of: of(x, x, label))(logits_C) for loss in (weighted, NLL)
+    )
+    np.testing.assert_allclose(gradient, p_EBC[0, 0].max() * plain, rtol=1e-5)
+
+
+def distillation(logits_EBC: jax.Array, temperature: float, direction: Any) -> jax.Array:
+    none_B = jnp.zeros(logits_EBC.shape[1], int)  # no label has a part in it
+    return exit_losses([kl_to_last(temperature, direction)], logits_EBC, none_B)[0]
 
 
 # Teacher (the last exit) 3/4 and 1/4, student 1/2 and 1/2.
@@ -109,7 +124,7 @@ PAIR = jnp.log(jnp.array([[[0.5, 0.5]], [[0.75, 0.25]]]))
     ],
 )
 def test_distillation_by_hand_in_both_directions(direction, by_hand):
-    lower, last = distillation_losses(PAIR, 1.0, direction)
+    lower, last = distillation(PAIR, 1.0, direction)
     np.testing.assert_allclose(lower, by_hand, rtol=RTOL)
     assert last == 0
 
@@ -120,27 +135,32 @@ def test_distillation_at_a_temperature_against_scipy(direction):
     student_BC, teacher_BC = softmax(np.asarray(answer.logits, np.float64) / 4.0, axis=-1)
     pair = (student_BC, teacher_BC) if direction == "paper" else (teacher_BC, student_BC)
     expected = 16 * rel_entr(*pair).sum(-1).mean()
-    lower, _ = distillation_losses(answer.logits, 4.0, direction)
+    lower, _ = distillation(answer.logits, 4.0, direction)
     np.testing.assert_allclose(lower, expected, rtol=1e-5)  # a difference of near numbers
 
 
 @pytest.mark.parametrize("direction", ["paper", "code"])
 def test_the_teacher_learns_nothing_from_distillation(direction):
-    answer, label_B = random_answer()
-    loss = distill_loss(1.0, direction)
-    gradient = jax.grad(lambda a: loss(a, label_B, jnp.ones(2)))(answer)
-    assert np.all(gradient.logits[-1] == 0)
-    assert np.all(gradient.logits[0] != 0)
+    answer, _ = random_answer()
+    gradient = jax.grad(lambda x: distillation(x, 1.0, direction).sum())(answer.logits)
+    assert np.all(gradient[-1] == 0)
+    assert np.all(gradient[0] != 0)
 
 
 @pytest.mark.parametrize("direction", ["paper", "code"])
 def test_a_probability_that_underflows_does_not_break_distillation(direction):
     logits_EBC = jnp.array([[[0.0, -1000.0]], [[0.0, -2000.0]]])
     value, gradient = jax.value_and_grad(
-        lambda logits: distillation_losses(logits, 1.0, direction).sum()
+        lambda logits: distillation(logits, 1.0, direction).sum()
     )(logits_EBC)
     assert np.isfinite(value)
     assert np.isfinite(gradient).all()
+
+
+def self_distillation(answer: ExitOutput, label_B: jax.Array, t: float, variant: Any):
+    """The sum of all exits' losses, hard and soft."""
+    losses = [NLL, soft_cross_entropy(t, variant)]
+    return sum(loss_E.sum() for loss_E in exit_losses(losses, answer.logits, label_B))
 
 
 def test_self_distillation_adds_the_cross_entropy_against_the_last_exit():
@@ -148,7 +168,7 @@ def test_self_distillation_adds_the_cross_entropy_against_the_last_exit():
     logits_EBC = np.asarray(answer.logits, np.float64)
     hard = numpy_losses(answer.logits, label_B).sum()
     soft = -(softmax(logits_EBC[1] / 2, -1) * log_softmax(logits_EBC[0] / 2, -1)).sum(-1)
-    loss = self_distill_loss(2.0, "paper")(answer, label_B, jnp.ones(2))
+    loss = self_distillation(answer, label_B, 2.0, "paper")
     np.testing.assert_allclose(loss, hard + 4 * soft.mean(), rtol=RTOL)
 
 
@@ -156,7 +176,7 @@ def test_self_distillation_as_released_divides_probabilities_and_sums_over_the_b
     answer, label_B = random_answer()
     teacher_BC, student_BC = (softmax(np.asarray(answer.logits[e], float), -1) for e in (1, 0))
     soft = -4 * np.sum(teacher_BC / 2 * np.log(student_BC / 2))
-    loss = self_distill_loss(2.0, "code")(answer, label_B, jnp.ones(2))
+    loss = self_distillation(answer, label_B, 2.0, "code")
     hard = numpy_losses(answer.logits, label_B).sum()
     np.testing.assert_allclose(loss, hard + soft, rtol=RTOL)
 
@@ -164,10 +184,7 @@ def test_self_distillation_as_released_divides_probabilities_and_sums_over_the_b
 @pytest.mark.parametrize("variant", ["paper", "code"])
 def test_the_last_exit_learns_from_the_labels_alone(variant):
     answer, label_B = random_answer()
-    loss, plain = self_distill_loss(3.0, variant), weighted_loss
-    with_teacher, without = (
-        jax.grad(lambda a, of=of: of(a, label_B, jnp.ones(2)))(answer).logits
-        for of in (loss, plain)
-    )
-    np.testing.assert_allclose(with_teacher[-1], without[-1], rtol=RTOL)
-    assert np.any(with_teacher[0] != without[0])
+    with_teacher = jax.grad(lambda a: self_distillation(a, label_B, 3.0, variant))(answer)
+    without = jax.grad(lambda a: nll(a.logits, label_B).sum())(answer)
+    np.testing.assert_allclose(with_teacher.logits[-1], without.logits[-1], rtol=RTOL)
+    assert np.any(with_teacher.logits[0] != without.logits[0])

@@ -6,7 +6,9 @@ import numpy as np
 import optax
 import pytest
 
-from ee_jax.losses.next_token import distillation_kl, exit_token_losses, mean_over_tokens
+from ee_jax.losses.distillation import distillation_kl, kl_to_last
+from ee_jax.losses.exit_losses import NLL
+from ee_jax.losses.next_token import exit_token_losses, mean_over_tokens
 
 E, B, T, D, V = 3, 2, 7, 5, 11
 FEATURE_EBTD = jax.random.normal(jax.random.key(0), (E, B, T, D))
@@ -30,13 +32,9 @@ def brute_force(feature_EBTD, weight_DV):
 
 
 def in_chunks(feature_EBTD, weight_DV, chunk):
-    losses = exit_token_losses(
-        lambda x: x @ weight_DV, feature_EBTD, NEXT_BT, TEMPERATURE, chunk
-    )
-    assert losses.distillation_kl_EBT is not None
-    return jnp.vdot(
-        WEIGHT_E, mean_over_tokens(losses.loss_EBT + losses.distillation_kl_EBT, MASK_BT)
-    )
+    losses = (NLL, kl_to_last(TEMPERATURE, "code"))
+    found = exit_token_losses(lambda x: x @ weight_DV, feature_EBTD, NEXT_BT, losses, chunk)
+    return jnp.vdot(WEIGHT_E, mean_over_tokens(jnp.stack(found.losses_EBT).sum(0), MASK_BT))
 
 
 @pytest.mark.parametrize("positions", [1, 3, 7, 100])
@@ -51,12 +49,11 @@ def test_loss_and_gradient_are_those_of_all_logits_at_once(positions):
     assert not np.asarray(found_gradient[0])[:, 1, 4:].any()  # padding
 
 
-def test_predictions_and_their_probabilities():
-    losses = exit_token_losses(lambda x: x @ WEIGHT_DV, FEATURE_EBTD, NEXT_BT, chunk=2 * B * V)
-    probability_EBTV = jax.nn.softmax(FEATURE_EBTD @ WEIGHT_DV)
-    np.testing.assert_array_equal(losses.prediction_EBT, probability_EBTV.argmax(-1))
-    np.testing.assert_allclose(losses.max_prob_EBT, probability_EBTV.max(-1), rtol=1e-5)
-    assert losses.distillation_kl_EBT is None
+def test_predictions_are_the_likeliest_tokens():
+    found = exit_token_losses(lambda x: x @ WEIGHT_DV, FEATURE_EBTD, NEXT_BT, chunk=2 * B * V)
+    logits_EBTV = FEATURE_EBTD @ WEIGHT_DV
+    np.testing.assert_array_equal(found.prediction_EBT, logits_EBTV.argmax(-1))
+    assert len(found.losses_EBT) == 1
 
 
 def test_the_gap_is_0_between_equals_and_the_teacher_learns_nothing():
@@ -78,9 +75,9 @@ def test_no_program_holds_the_logits_of_all_exits():
     next_BT = jnp.zeros((batch, time), jnp.int32)
 
     def loss(feature, weight):
-        losses = exit_token_losses(lambda x: x @ weight, feature, next_BT, 1.0, chunk=2**15)
-        assert losses.distillation_kl_EBT is not None
-        return (losses.loss_EBT + losses.distillation_kl_EBT).mean()
+        both = (NLL, kl_to_last(1.0, "code"))
+        found = exit_token_losses(lambda x: x @ weight, feature, next_BT, both, chunk=2**15)
+        return jnp.stack(found.losses_EBT).sum(0).mean()
 
     compiled = jax.jit(jax.grad(loss, (0, 1))).lower(feature, weight).compile()
     analysis = compiled.memory_analysis()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from ee_jax.models.exit_features import Forward
 from ee_jax.models.exit_model import ExitModel, static_logits
 from ee_jax.models.heads import HEADS, ExitDesign, ExitHeads, pool
 from ee_jax.models.parameters import bind, parameters
@@ -157,8 +158,8 @@ def test_the_heads_of_a_causal_backbone_read_normed_states():
 def test_dropout_reaches_the_features_only_with_a_key():
     model, inputs = make_model("bert"), golden_inputs("bert")
     plain = model.features(inputs)
-    np.testing.assert_array_equal(model.features(inputs, 0.3), plain)
-    one, two = (model.features(inputs, 0.3, jax.random.key(seed)) for seed in (0, 1))
+    np.testing.assert_array_equal(model.features(inputs, Forward(0.3)), plain)
+    one, two = (model.features(inputs, Forward(0.3, jax.random.key(seed))) for seed in (0, 1))
     assert not np.array_equal(one, plain)
     assert not np.array_equal(one, two)
 

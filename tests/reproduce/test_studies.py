@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ee_jax.config import Experiment, check_regression
+from ee_jax.config import Experiment, TwoStage, check_regression
 from ee_jax.config.load import read
 from ee_jax.errors import UserError
 from ee_jax.reproduce import deebert, fastbert, joint_vs_frozen, pabee
@@ -51,6 +51,7 @@ def test_deeberts_epochs_are_the_backbones():
     """3 a stage, and 10 of RoBERTa's."""
     for weights, epochs in (("bert-base-uncased", 3), ("roberta-base", 10)):
         (strategy,) = deebert.experiment("sst2", weights).strategies
+        assert isinstance(strategy, TwoStage)
         assert strategy.fit.epochs == epochs
         assert (strategy.fit.batch, strategy.fit.learning_rate) == (8, 2e-5)
 

@@ -11,19 +11,17 @@ import pytest
 
 from ee_jax.calibration.sequences import SequenceTrace, load_trace
 from ee_jax.cli import main
-from ee_jax.config import OptimizerConfig
+from ee_jax.config import DistillTrained, LayerSkip, OptimizerConfig
 from ee_jax.config.language import (
     LanguageCalibration,
     LanguageEvaluation,
     LanguageExits,
     LanguageExperiment,
-    LayerSkip,
     Pretrained,
     Scratch,
     SelfGenerated,
     Speculation,
     Text,
-    Towards,
 )
 from ee_jax.config.load import load
 from ee_jax.data.batches import evaluation_batches
@@ -201,7 +199,7 @@ def test_exits_are_added_to_a_trained_model_on_its_own_text(experiment, finished
         data=SelfGenerated(train=8, calibration=4, test=4, length=8, batch=4),
         model=Pretrained(str(trained)),
         exits=LanguageExits(own_norms=True),
-        strategies=(Towards(fit=FIT),),
+        strategies=(DistillTrained(fit=FIT),),
         evaluation=LanguageEvaluation(thresholds=(1.0,), batch=4),
     )
     results = run(added, tmp_path / "run")
@@ -237,7 +235,7 @@ def speculating(depths, prompt=4) -> LanguageEvaluation:
     ("changes", "message"),
     [
         ({"exits": LanguageExits(layers=(1, 3))}, "must end at the model's last block, 2"),
-        ({"strategies": (Towards(),)}, r"have nothing: set exits\.own_norms"),
+        ({"strategies": (DistillTrained(),)}, "set exits.own_norms"),
         ({"model": Pretrained("nothing")}, "no weights in 'nothing'"),
         ({"evaluation": speculating((2,))}, "the exit after all 2 blocks cannot draft"),
         ({"evaluation": speculating((1,), prompt=64)}, "needs 68 tokens for a prompt"),

@@ -12,10 +12,11 @@ import pytest
 
 from ee_jax.config import Frozen, Joint, OptimizerConfig
 from ee_jax.errors import UserError
+from ee_jax.losses.batch_losses import classifier_losses
 from ee_jax.training.checkpoints import Checkpoints
-from ee_jax.training.fit import StageFit, StageObjective
+from ee_jax.training.fit import StageFit
 from ee_jax.training.strategies import stages
-from ee_jax.training.train_step import exit_objective
+from tests.training.layouts import exits
 
 TREE = {"a": jnp.arange(6.0).reshape(2, 3), "b": (jnp.array([-0.0, jnp.nan]), jnp.int32(3))}
 
@@ -121,9 +122,9 @@ def test_a_resumed_stage_ends_with_the_same_bits(
     model, values, examples, features, mesh, tmp_path, strategy
 ):
     """Dropout, the order of the examples and Adam's moments all go on where they were."""
-    (stage,) = stages(strategy, exits=2)
-    read = examples if stage.backbone else features
-    fit = StageFit(StageObjective(stage, exit_objective(model, stage, 0.1)), 32, mesh)
+    (stage,) = stages(strategy, exits(2))
+    read = examples if strategy.name == "joint" else features
+    fit = StageFit(stage, classifier_losses(model), 32, mesh, 0.1)
     state, kept = fit.start(values)
     losses = []
     for point in fit.run(state, kept, read, seed=0):

@@ -10,27 +10,28 @@ import pytest
 from ee_jax.calibration.scores import auroc
 from ee_jax.config import Frozen, Joint, Learned, OptimizerConfig
 from ee_jax.errors import UserError
+from ee_jax.losses.batch_losses import classifier_losses
 from ee_jax.models.parameters import bind
-from ee_jax.training.fit import Examples, StageFit, StageObjective, steps_of
+from ee_jax.training.fit import Examples, StageFit, steps_of
 from ee_jax.training.strategies import stages
-from ee_jax.training.train_step import exit_objective
+from tests.training.layouts import exits
 
 FIT = OptimizerConfig(epochs=3.0, batch=8, learning_rate=1e-3, head_learning_rate=1e-2)
 
 
 def joint(**changes):
-    return stages(Joint(fit=replace(FIT, **changes)), exits=2)[0]
+    return stages(Joint(fit=replace(FIT, **changes)), exits(2))[0]
 
 
 def heads(**changes):
-    return stages(Frozen(fit=replace(FIT, **changes)), exits=2)[0]
+    return stages(Frozen(fit=replace(FIT, **changes)), exits(2))[0]
 
 
 @pytest.fixture
 def make_fit(model, mesh):
     """A stage on 32 examples."""
     return lambda stage, dropout=0.0: StageFit(
-        StageObjective(stage, exit_objective(model, stage, dropout)), 32, mesh
+        stage, classifier_losses(model), 32, mesh, dropout
     )
 
 
@@ -66,7 +67,7 @@ def test_features_made_once_give_the_losses_of_the_full_forward_pass(
     make_fit, values, examples, features
 ):
     once = make_fit(heads())
-    again = make_fit(replace(heads(), backbone=True))  # the same stage, told to run it all
+    again = make_fit(heads())  # the same stage, on tokens
     runs = [fit.run(*fit.start(values), read, seed=0)
             for fit, read in ((once, features), (again, examples))]  # fmt: skip
     for quick, slow in zip(*runs, strict=True):
@@ -83,7 +84,7 @@ def test_a_learned_confidence_finds_out_which_answers_are_right(make_fit, model,
     feature_END[:, :, 4] = tells_N
     examples = Examples([np.zeros(1, np.int32)] * 32, label_N, (8,), feature_END)
     fit_of = replace(FIT, epochs=40.0, head_learning_rate=0.1)
-    (stage,) = stages(Frozen(fit=fit_of), exits=2, learned=Learned())
+    (stage,) = stages(Frozen(fit=fit_of), exits(2), Learned())
     fit = make_fit(stage)
     *_, last = fit.run(*fit.start(values), examples, seed=0)
     answer = bind(model, values | last.state.values).answers(jnp.asarray(feature_END))
@@ -99,7 +100,9 @@ def test_a_learned_confidence_finds_out_which_answers_are_right(make_fit, model,
 def test_a_broken_step_is_named(make_fit, values, examples, features, stage):
     fit = make_fit(stage)
     with pytest.raises(UserError) as error:
-        list(fit.run(*fit.start(values), examples if stage.backbone else features, seed=0))
+        list(
+            fit.run(*fit.start(values), examples if stage.name == "joint" else features, seed=0)
+        )
     assert re.fullmatch(
         rf"training broke in stage `{stage.name}` at step \d: loss \S+, gradient norm \S+; the "
         r"last checkpoint is kept: lower .*",

@@ -8,17 +8,26 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from ee_jax.config import Frozen, Joint, OptimizerConfig
-from ee_jax.config.language import LayerSkip, Towards, WarmedUp
+from ee_jax.config import (
+    EELLM,
+    DistillTrained,
+    Frozen,
+    Joint,
+    LayerSkip,
+    Learned,
+    OptimizerConfig,
+)
 from ee_jax.errors import UserError
+from ee_jax.losses.batch_losses import language_losses
 from ee_jax.models.families.llama import llama
 from ee_jax.models.language import LanguageDesign, LanguageModel
 from ee_jax.models.parameters import bind, parameters
 from ee_jax.models.transformer import Transformer
 from ee_jax.tokens import Tokens
-from ee_jax.training.ee_llm import warmed_up
-from ee_jax.training.language import language_objective
-from ee_jax.training.language_strategies import language_stage
+from ee_jax.training.stage import ExitLayout, trains_backbone
+from ee_jax.training.strategies import stages
+from ee_jax.training.strategies.ee_llm import warmed_up
+from ee_jax.training.train_step import make_objective, partition
 
 DESIGN = LanguageDesign((1, 2, 3), own_norms=True, learned=True)
 ROWS = Tokens(
@@ -27,28 +36,45 @@ ROWS = Tokens(
 )
 INPUTS = (ROWS, jnp.zeros(4))
 FIT = OptimizerConfig(batch=4)
+CALM = Learned("consistent")
+
+
+def stage_of(strategy, design=DESIGN):
+    """The one stage of a strategy on a language model."""
+    paths = parameters(make_model(design)).keys()
+    layout = ExitLayout(design.layers, own_last=False)
+    (stage,) = stages(strategy, layout, CALM if design.learned else None, paths)
+    return stage
+
+
+def make_model(design=DESIGN) -> LanguageModel:
+    rngs = nnx.Rngs(0)
+    blocks = design.layers[-1]
+    config = replace(llama(13, 8, blocks, 2, 1, 16, 8), tied_output=True)
+    return LanguageModel(Transformer(config, rngs=rngs), design, rngs=rngs)
 
 
 @pytest.fixture(scope="module")
 def model() -> LanguageModel:
-    rngs = nnx.Rngs(0)
-    config = replace(llama(13, 8, 3, 2, 1, 16, 8), tied_output=True)
-    return LanguageModel(Transformer(config, rngs=rngs), DESIGN, rngs=rngs)
+    return make_model()
 
 
 def loss_of(model, stage, dropout=0.0):
     """(step, key) -> the loss and those of the exits."""
-    loss, values = jax.jit(language_objective(model, stage, dropout)), parameters(model)
+    loss = jax.jit(make_objective(language_losses(model), stage, 10, dropout))
+    trained, kept = partition(parameters(model), stage.trains)
 
     def at(step=0, key=0):
-        value, loss_E = loss(values, {}, jnp.int32(step), jax.random.key(key), INPUTS)
+        value, loss_E = loss(trained, kept, jnp.int32(step), jax.random.key(key), INPUTS)
         return float(value), np.asarray(loss_E)
 
     return at
 
 
 def gradient_of(model, stage):
-    loss = jax.jit(jax.grad(language_objective(model, stage, 0.0), has_aux=True))
+    loss = jax.jit(
+        jax.grad(make_objective(language_losses(model), stage, 10, 0.0), has_aux=True)
+    )
     return loss(parameters(model), {}, jnp.int32(0), jax.random.key(0), INPUTS)[0]
 
 
@@ -65,7 +91,7 @@ def means(token_EBT):
 
 
 def test_joint_is_the_weighted_sum_of_next_token_losses_and_the_scores(model):
-    stage = language_stage(Joint(weights=(1.0, 2.0, 5.0), fit=FIT), DESIGN, 10)
+    stage = stage_of(Joint(weights=(1.0, 2.0, 5.0), fit=FIT))
     value, loss_E = loss_of(model, stage)()
     logits, feature = logits_of(model, parameters(model))
     log_p = jax.nn.log_softmax(logits)
@@ -88,7 +114,7 @@ def test_a_score_shapes_nothing_but_itself(model):
         picked = jnp.take_along_axis(log_p, next_BT1, -1)[..., 0]
         return -(picked * counts_BT).sum() / counts_BT.sum()
 
-    stage = language_stage(Joint(weights=(0.0, 0.0, 1.0), fit=FIT), DESIGN, 10)
+    stage = stage_of(Joint(weights=(0.0, 0.0, 1.0), fit=FIT))
     gradient = gradient_of(model, stage)
     expected = jax.jit(jax.grad(without_scores))(parameters(model))
     for path, value in gradient.items():
@@ -99,12 +125,12 @@ def test_a_score_shapes_nothing_but_itself(model):
 
 
 def test_towards_the_last_exit_the_last_learns_nothing(model):
-    stage = language_stage(Towards(temperature=2.0, fit=FIT), DESIGN, 10)
+    stage = stage_of(DistillTrained(temperature=2.0, fit=FIT))
     value, _ = loss_of(model, stage)()
     logits, _ = logits_of(model, parameters(model))
     log_p = np.asarray(jax.nn.log_softmax(logits / 2.0))
     gap_E = means(4 * (np.exp(log_p[-1]) * (log_p[-1] - log_p)).sum(-1))
-    plain = language_stage(Joint(weights=(0.0, 0.0, 1.0), fit=FIT), DESIGN, 10)
+    plain = stage_of(Joint(weights=(0.0, 0.0, 1.0), fit=FIT))
     at_last, loss_E = loss_of(model, plain)()
     # Both hold the scores' loss too.
     np.testing.assert_allclose(value, gap_E[:2].mean() + at_last - loss_E[-1], rtol=1e-4)
@@ -116,33 +142,31 @@ def test_towards_the_last_exit_the_last_learns_nothing(model):
 
 
 def test_what_learns():
-    everything = [Joint(), LayerSkip(), WarmedUp(first=(0.0, 0.0), last=(0.5, 0.5))]
+    everything = [Joint(), LayerSkip(), EELLM(first=(0.0, 0.0), last=(0.5, 0.5))]
     for strategy in everything:
-        stage = language_stage(strategy, DESIGN, 10)
+        stage = stage_of(strategy)
         assert stage.trains("backbone.blocks.0.mlp.up.kernel")
         assert stage.trains("norms.0.scale")
-    for strategy in (Frozen(), Towards()):
-        stage = language_stage(strategy, DESIGN, 10)
+    for strategy in (Frozen(), DistillTrained()):
+        stage = stage_of(strategy)
         assert not stage.trains("backbone.final_norm.scale")
         assert not stage.trains("output.kernel")
         assert stage.trains("scores.1.kernel")
 
 
-@pytest.mark.parametrize("strategy", [Frozen(fit=FIT), Towards(fit=FIT), Joint(fit=FIT)])
+@pytest.mark.parametrize("strategy", [Frozen(fit=FIT), DistillTrained(fit=FIT), Joint(fit=FIT)])
 def test_dropout_is_for_a_backbone_that_learns(model, strategy):
-    stage = language_stage(strategy, DESIGN, 10)
+    stage = stage_of(strategy)
+    learns = trains_backbone(stage, [*parameters(model)])
     (plain, plain_E), (dropped, dropped_E) = (loss_of(model, stage, p)() for p in (0.0, 0.5))
-    assert (dropped == plain) == (not stage.backbone)
-    assert np.array_equal(dropped_E, plain_E) == (not stage.backbone)
-    assert stage.backbone == isinstance(strategy, Joint)
+    assert (dropped == plain) == (not learns)
+    assert np.array_equal(dropped_E, plain_E) == (not learns)
+    assert learns == isinstance(strategy, Joint)
 
 
 def test_a_score_that_is_alone_has_nothing_to_foretell():
-    rngs, design = nnx.Rngs(0), LanguageDesign((1,), learned=True)
-    alone = LanguageModel(
-        Transformer(llama(13, 8, 1, 2, 1, 16, 8), rngs=rngs), design, rngs=rngs
-    )
-    stage = language_stage(Joint(fit=FIT), design, 10)
+    design = LanguageDesign((1,), learned=True)
+    alone, stage = make_model(design), stage_of(Joint(fit=FIT), design)
     value, loss_E = loss_of(alone, stage)()
     assert value == loss_E[0] > 0
     assert all(np.isfinite(part).all() for part in gradient_of(alone, stage).values())
@@ -150,14 +174,16 @@ def test_a_score_that_is_alone_has_nothing_to_foretell():
 
 def test_layerskip_follows_the_step_alone(model):
     strategy = LayerSkip(p_max=0.5, ramp="exponential", interval=2, fit=FIT)
-    stage = language_stage(strategy, DESIGN, 9)
-    again = language_stage(strategy, DESIGN, 9)
+    stage = stage_of(strategy)
+    again = stage_of(strategy)
     # The last exit has 2 + 0.2, the second 0.2, the first nothing.
-    np.testing.assert_allclose(stage.weights(0), [0, 0, 1], atol=1e-6)
-    np.testing.assert_allclose(stage.weights(1), [0, 0.2 / 2.4, 2.2 / 2.4], rtol=1e-5)
+    np.testing.assert_allclose(stage.losses[0].weights(0, 9), [0, 0, 1], atol=1e-6)
+    np.testing.assert_allclose(
+        stage.losses[0].weights(1, 9), [0, 0.2 / 2.4, 2.2 / 2.4], rtol=1e-5
+    )
     assert stage.drops is not None
-    np.testing.assert_allclose(stage.drops(8), 0.5 * np.array([0, 0.414214, 1]), rtol=1e-5)
-    assert not stage.drops(0).any()
+    np.testing.assert_allclose(stage.drops(8, 9), 0.5 * np.array([0, 0.414214, 1]), rtol=1e-5)
+    assert not stage.drops(0, 9).any()
     one, other = loss_of(model, stage), loss_of(model, again)
     assert one(7, 3)[0] == other(7, 3)[0]
     assert one(7, 4)[0] != one(7, 3)[0]
@@ -175,10 +201,10 @@ def test_ee_llm_warms_up():
 
 
 def test_ee_llm_scales_a_token_by_its_probability(model):
-    strategy = WarmedUp(first=(1.0, 1.0), last=(1.0, 1.0), by_confidence=True, fit=FIT)
-    value, _ = loss_of(model, language_stage(strategy, DESIGN, 10))()
-    plain = replace(strategy, by_confidence=False)
-    plain, _ = loss_of(model, language_stage(plain, DESIGN, 10))()
+    strategy = EELLM(loss="confidence_weighted", first=(1.0, 1.0), last=(1.0, 1.0), fit=FIT)
+    value, _ = loss_of(model, stage_of(strategy))()
+    plain = replace(strategy, loss="nll")
+    plain, _ = loss_of(model, stage_of(plain))()
     logits, _ = logits_of(model, parameters(model))
     log_p = np.asarray(jax.nn.log_softmax(logits))
     index = np.broadcast_to(ROWS.ids_BT[None, :, 1:, None], (3, 4, 4, 1))
@@ -189,9 +215,9 @@ def test_ee_llm_scales_a_token_by_its_probability(model):
 
 def test_strategies_that_do_not_fit_the_exits():
     nothing = LanguageDesign((1, 2, 3))
-    with pytest.raises(UserError, match=r"have nothing: set exits\.own_norms"):
-        language_stage(Towards(), nothing, 10)
+    with pytest.raises(UserError, match=r"these have nothing: name more exits\.layers, or"):
+        stage_of(DistillTrained(), nothing)
     with pytest.raises(UserError, match="each of the 2 early exits"):
-        language_stage(WarmedUp(), nothing, 10)
+        stage_of(EELLM(), nothing)
     with pytest.raises(UserError, match="needs an early exit"):
-        language_stage(LayerSkip(), LanguageDesign((3,)), 10)
+        stage_of(LayerSkip(), LanguageDesign((3,)))

@@ -5,16 +5,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ee_jax.training.layerskip import (
+from ee_jax.training.strategies.layerskip import (
     SCALES,
     curriculum_weights,
     drop_rates,
     early_exit_scale,
     exponential_ramp,
     gradual,
-    kept_blocks,
     rotational,
 )
+from ee_jax.training.train_step import kept_blocks
 
 EVERY = tuple(range(1, 33))
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ee_jax.config import OptimizerConfig
-from ee_jax.training.train_step import make_optimizer, schedule
+from ee_jax.training.optimizer import make_optimizer, schedule
 
 KERNEL, BIAS = "backbone.blocks.0.mlp.up.kernel", "backbone.blocks.0.mlp.up.bias"
 HEAD, HEAD_BIAS = "exits.heads.0.out.kernel", "exits.heads.0.out.bias"

@@ -19,22 +19,20 @@ from ee_jax.config import (
     OptimizerConfig,
     TwoStage,
 )
-from ee_jax.losses.exit_losses import exit_losses
+from ee_jax.losses.batch_losses import classifier_losses
+from ee_jax.losses.exit_losses import NLL, exit_losses
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.families.bert import bert
 from ee_jax.models.heads import ExitDesign
 from ee_jax.models.parameters import bind, parameters
 from ee_jax.models.transformer import Transformer
 from ee_jax.tokens import Tokens
-from ee_jax.training.fit import StageFit, StageObjective
-from ee_jax.training.strategies import is_head, is_score, stages
-from ee_jax.training.train_step import (
-    exit_objective,
-    make_optimizer,
-    make_step,
-    partition,
-    start_training,
-)
+from ee_jax.training.fit import StageFit
+from ee_jax.training.optimizer import is_head, make_optimizer
+from ee_jax.training.stage import Term, always, is_score
+from ee_jax.training.strategies import stages
+from ee_jax.training.train_step import make_objective, make_step, partition, start_training
+from tests.training.layouts import exits
 
 FIT = OptimizerConfig(epochs=3.0, batch=8, learning_rate=1e-3, head_learning_rate=1e-2)
 TOKENS_BT = np.arange(24, dtype=np.int32).reshape(3, 8) % 20
@@ -52,9 +50,7 @@ def changed(before, after) -> set[str]:
 
 def run_stage(model, stage, values, read, mesh):
     """The whole model's parameters after a stage."""
-    fit = StageFit(
-        StageObjective(stage, exit_objective(model, stage, 0.1)), len(read.rows), mesh
-    )
+    fit = StageFit(stage, classifier_losses(model), len(read.rows), mesh, 0.1)
     state, kept = fit.start(values)
     *_, last = fit.run(state, kept, read, seed=0)
     return kept | last.state.values
@@ -62,7 +58,7 @@ def run_stage(model, stage, values, read, mesh):
 
 def test_a_frozen_backbone_keeps_every_bit(model, values, features, mesh):
     assert any(np.signbit(v[v == 0]).any() for v in map(np.asarray, values.values()))
-    (stage,) = stages(Frozen(fit=FIT), exits=2, learned=Learned())
+    (stage,) = stages(Frozen(fit=FIT), exits(2), Learned())
     after = run_stage(model, stage, values, features, mesh)
     assert changed(values, after) == {path for path in values if is_head(path)}
 
@@ -71,7 +67,7 @@ def test_deebert_changes_backbone_and_last_head_then_the_lower_heads_and_then_th
     model, values, examples, features, mesh
 ):
     learned = Learned("consistent", "balanced", fit=FIT)
-    first, second, third = stages(TwoStage(first=FIT, fit=FIT), exits=2, learned=learned)
+    first, second, third = stages(TwoStage(first=FIT, fit=FIT), exits(2), learned)
     backbone = {path for path in values if not is_head(path)}
     last, scores = (
         {path for path in values if path.startswith(start)}
@@ -87,7 +83,7 @@ def test_deebert_changes_backbone_and_last_head_then_the_lower_heads_and_then_th
 
 @pytest.mark.parametrize("strategy", [Joint(fit=FIT), Frozen(fit=FIT)])
 def test_the_optimizer_keeps_two_moments_of_what_learns_and_nothing_else(values, strategy):
-    (stage,) = stages(strategy, exits=2, learned=Learned())
+    (stage,) = stages(strategy, exits(2), Learned())
     trained, kept = partition(values, stage.trains)
     state = start_training(trained, make_optimizer(FIT, 9)).optimizer
     moments = sum(leaf.size for leaf in jax.tree.leaves(state) if leaf.dtype == jnp.float32)
@@ -100,7 +96,9 @@ def test_the_optimizer_keeps_two_moments_of_what_learns_and_nothing_else(values,
 def one_step(model, stage, values, dropout):
     """A compiled step of plain descent at rate 1, from the untrained parameters."""
     optimizer = optax.sgd(1.0)
-    step = jax.jit(make_step(exit_objective(model, stage, dropout), optimizer))
+    step = jax.jit(
+        make_step(make_objective(classifier_losses(model), stage, 9, dropout), optimizer)
+    )
     trained, kept = partition(values, stage.trains)
     state = start_training(trained, optimizer)
     return lambda seed, number=0: step(
@@ -112,10 +110,10 @@ def test_weights_on_the_last_exit_give_the_gradient_of_its_plain_loss(model, val
     @jax.jit
     def plain(values):
         bound = bind(model, values)
-        loss_E = exit_losses(bound.answers(bound.features(BATCH[0])).logits, BATCH[1])
+        loss_E = exit_losses([NLL], bound.answers(bound.features(BATCH[0])).logits, BATCH[1])[0]
         return loss_E[-1], loss_E
 
-    (stage,) = stages(Joint(weights=(0.0, 1.0)), exits=2)
+    (stage,) = stages(Joint(weights=(0.0, 1.0)), exits(2))
     state, metrics = one_step(model, stage, values, dropout=0.0)(seed=0)
     gradient = {path: values[path] - state.values[path] for path in values}
     expected, loss_E = jax.grad(plain, has_aux=True)(values)
@@ -150,10 +148,12 @@ def test_equilibrium_makes_a_segments_gradient_the_mean_over_the_exits_after_it(
     @jax.grad
     def of_exit(values, exit):
         bound = bind(model, values)
-        return exit_losses(bound.answers(bound.features(BATCH[0])).logits, BATCH[1])[exit]
+        return exit_losses([NLL], bound.answers(bound.features(BATCH[0])).logits, BATCH[1])[0][
+            exit
+        ]
 
     each = [of_exit(values, exit) for exit in range(3)]
-    (stage,) = stages(GradientEquilibrium(), exits=3)
+    (stage,) = stages(GradientEquilibrium(), exits(3))
     state, metrics = one_step(model, stage, values, dropout=0.0)(seed=0)
     # The sum of all losses, as without.
     assert metrics.loss == pytest.approx(float(metrics.loss_E.sum()), rel=1e-6)
@@ -165,7 +165,7 @@ def test_equilibrium_makes_a_segments_gradient_the_mean_over_the_exits_after_it(
 
 
 def test_alternation_trains_the_last_head_alone_and_then_all(model, values):
-    (stage,) = stages(Alternating(), exits=2)
+    (stage,) = stages(Alternating(), exits(2))
     step = one_step(model, stage, values, dropout=0.0)
     kernel = "exits.heads.0.out.kernel"
     for taken, lower_learns in enumerate([False, True, False]):
@@ -179,8 +179,8 @@ def test_alternation_trains_the_last_head_alone_and_then_all(model, values):
     "learned", [Learned(), Learned("correct", "squared"), Learned("consistent", "geometric")]
 )
 def test_no_gradient_of_a_learned_confidence_reaches_what_it_judges(model, values, learned):
-    (joint,) = stages(Joint(), exits=2, learned=learned)
-    alone = replace(joint, weights=lambda step: jnp.zeros(2))
+    (joint,) = stages(Joint(), exits(2), learned)
+    alone = replace(joint, losses=(Term(NLL, always(np.zeros(2))),))
     state, metrics = one_step(model, alone, values, dropout=0.0)(seed=0)
     assert metrics.loss > 0
     touched = changed(values, state.values)
@@ -196,9 +196,11 @@ def test_a_regression_learns_numbers_and_how_far_off_they_are():
     design = ExitDesign((1, 2), classes=1, learned=True, shared_score=True)
     model = ExitModel(Transformer(bert(20, 8, 2, 2, 16, 8), rngs=rngs), design, rngs=rngs)
     lte = Learned("correct", "squared", shared=True)
-    (stage,) = stages(Joint(weights="uniform", fit=FIT), exits=2, learned=lte)
+    (stage,) = stages(Joint(weights="uniform", fit=FIT), exits(2), lte)
     inputs = BATCH[0], jnp.array([0.0, 2.5, 5.0])
-    step = jax.jit(make_step(exit_objective(model, stage, 0.0), optax.sgd(0.01)))
+    step = jax.jit(
+        make_step(make_objective(classifier_losses(model), stage, 9, 0.0), optax.sgd(0.01))
+    )
     first = start_training(parameters(model), optax.sgd(0.01))
     state, metrics = step(first, {}, jax.random.key(0), inputs)
     answer = jax.jit(lambda tokens: model.answers(model.features(tokens)))(inputs[0])
@@ -211,7 +213,7 @@ def test_a_regression_learns_numbers_and_how_far_off_they_are():
 
 
 def test_dropout_follows_the_key_and_the_step(model, values):
-    step = one_step(model, stages(Joint(), exits=2)[0], values, dropout=0.5)
+    step = one_step(model, stages(Joint(), exits(2))[0], values, dropout=0.5)
     loss = {at: float(step(*at)[1].loss) for at in ((0, 0), (1, 0), (0, 1))}
     assert len(set(loss.values())) == 3
     assert float(step(0, 0)[1].loss) == loss[0, 0]

@@ -8,20 +8,15 @@ from ee_jax.config.language.evaluation import (
 from ee_jax.config.language.exits import LanguageExits
 from ee_jax.config.language.experiment import LanguageExperiment
 from ee_jax.config.language.sources import Pretrained, Scratch, SelfGenerated, Text
-from ee_jax.config.language.strategies import LanguageStrategy, LayerSkip, Towards, WarmedUp
 
 __all__ = [
     "LanguageCalibration",
     "LanguageEvaluation",
     "LanguageExits",
     "LanguageExperiment",
-    "LanguageStrategy",
-    "LayerSkip",
     "Pretrained",
     "Scratch",
     "SelfGenerated",
     "Speculation",
     "Text",
-    "Towards",
-    "WarmedUp",
 ]

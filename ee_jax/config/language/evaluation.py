@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ee_jax.config.checks import check, check_counts, check_shares, check_types
+from ee_jax.checks import check, check_counts, check_shares, check_types
 
 RowMethod = Literal["empirical", "ltt", "ltt_hoeffding", "ucb", "crc"]
 

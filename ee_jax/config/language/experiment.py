@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from ee_jax.config.checks import check, check_experiment
+from ee_jax.checks import check, check_experiment
 from ee_jax.config.language.evaluation import LanguageCalibration, LanguageEvaluation
 from ee_jax.config.language.exits import LanguageExits
 from ee_jax.config.language.sources import Pretrained, Scratch, SelfGenerated, Text
-from ee_jax.config.language.strategies import LanguageStrategy
-from ee_jax.config.strategies import Joint
+from ee_jax.training.strategies import Joint, Strategy
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class LanguageExperiment:
     model: Pretrained | Scratch
     seed: int = 0
     exits: LanguageExits = LanguageExits()
-    strategies: tuple[LanguageStrategy, ...] = (Joint(),)
+    strategies: tuple[Strategy, ...] = (Joint(),)
     calibration: LanguageCalibration = LanguageCalibration()
     evaluation: LanguageEvaluation = LanguageEvaluation()
     checkpoint_seconds: float = 30.0  # between two checkpoints of training

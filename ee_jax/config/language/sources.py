@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ee_jax.config.checks import check, check_counts, check_rate, check_types
+from ee_jax.checks import check, check_counts, check_rate, check_types
 
 
 @dataclass(frozen=True)

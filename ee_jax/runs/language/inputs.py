@@ -11,7 +11,7 @@ import numpy as np
 from flax import nnx
 from tokenizers import Tokenizer
 
-from ee_jax.config.checks import check_name
+from ee_jax.checks import check_name
 from ee_jax.config.language import LanguageExperiment, Pretrained, Scratch, SelfGenerated, Text
 from ee_jax.data.bpe import encode_documents
 from ee_jax.data.packing import pack
@@ -31,6 +31,7 @@ from ee_jax.models.language_files import add_exits, read_language, shapes_of, wi
 from ee_jax.models.parameters import Parameters, parameters
 from ee_jax.models.transformer import Transformer
 from ee_jax.runs.inputs import Split
+from ee_jax.runs.language.language_task import language_stages
 from ee_jax.runs.language.sample import Writer
 from ee_jax.runs.language.tokenizer import (
     keep_pretrained,
@@ -38,7 +39,6 @@ from ee_jax.runs.language.tokenizer import (
     start_of,
     tokenizer_of,
 )
-from ee_jax.training.language_strategies import language_stage
 
 # The splits of a run, and what they are called in a data set of text.
 SPLITS = {"train": "train", "calibration": "validation", "test": "test"}
@@ -102,7 +102,7 @@ def check(experiment: LanguageExperiment) -> Weights:
             f"follows, more than `data.length`, {data.length}"
         )
     for strategy in experiment.strategies:
-        language_stage(strategy, design, steps=1)
+        language_stages(strategy, shapes_of(weights.config, design), experiment.exits.scores)
     if isinstance(data, Text):
         prepare_at(Place.of(data.name, data.folder), data.manual_dir)
     return weights

@@ -4,7 +4,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from ee_jax.config.language import LanguageExperiment, LanguageStrategy
+from ee_jax.config.language import LanguageExperiment
+from ee_jax.losses.batch_losses import OfBatch, language_losses
 from ee_jax.models.export import export_model, read_exits
 from ee_jax.models.language import LanguageDesign, LanguageModel
 from ee_jax.models.language_files import import_language
@@ -12,9 +13,17 @@ from ee_jax.models.parameters import Parameters, bind, parameters
 from ee_jax.runs.inputs import Split
 from ee_jax.runs.language.tokenizer import TOKENIZER
 from ee_jax.runs.train import Trained
-from ee_jax.training.fit import Examples, StageObjective, steps_of
-from ee_jax.training.language import language_objective
-from ee_jax.training.language_strategies import language_stage
+from ee_jax.training.fit import Examples
+from ee_jax.training.stage import ExitLayout, Stage
+from ee_jax.training.strategies import Learned, Strategy, stages
+
+
+def language_stages(
+    strategy: Strategy, model: LanguageModel, learned: Learned | None
+) -> list[Stage]:
+    """The stages of a strategy on a language model, whose last exit is the model itself."""
+    layout = ExitLayout(model.design.layers, own_last=False)
+    return stages(strategy, layout, learned, parameters(model).keys())
 
 
 @dataclass(frozen=True)
@@ -32,12 +41,19 @@ class LanguageModelingTask:
         """Rows of an epoch."""
         return len(self.train.rows)
 
-    def tasks(self, strategy: LanguageStrategy) -> list[StageObjective]:
-        """The one stage of a strategy."""
-        steps = steps_of(strategy.fit, self.rows)
-        stage = language_stage(strategy, self.model.design, steps)
-        dropout = self.experiment.model.dropout
-        return [StageObjective(stage, language_objective(self.model, stage, dropout))]
+    @property
+    def of_batch(self) -> OfBatch:
+        """The losses of a batch."""
+        return language_losses(self.model)
+
+    @property
+    def dropout(self) -> float:
+        """In the backbone, where any of it learns."""
+        return self.experiment.model.dropout
+
+    def stages(self, strategy: Strategy) -> list[Stage]:
+        """The stages of a strategy, in turn."""
+        return language_stages(strategy, self.model, self.experiment.exits.scores)
 
     def examples(self, strategy: str, stage: object, values: Parameters) -> Examples:
         """Rows of tokens in every stage: features of all of them would not fit."""

@@ -5,15 +5,66 @@ step and the number of steps, so the step in a checkpoint is all the state there
 that was cut short goes on as if it had not been.
 """
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import chex
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float
 
+from ee_jax.checks import check, check_counts, check_rate
+from ee_jax.training.optimizer import OptimizerConfig
+from ee_jax.training.stage import ExitLayout, Stage, Term
+from ee_jax.training.strategies.strategy import Strategy, need_early_exit
+
 Step = ArrayLike  # a number, or a traced one
+
+
+@dataclass(frozen=True)
+class LayerSkip(Strategy):
+    """Layer dropout and early-exit losses that grow with depth (Elhoushi et al. 2024)."""
+
+    name: str = "layerskip"
+    p_max: float = 0.1  # how often the last block is dropped
+    ramp: Literal["none", "exponential"] = "none"  # of the drop rates over training
+    e_scale: float = 0.2  # of the early exits' losses
+    weights: Literal["layerskip", "torchtune_sum_l", "torchtune_linear_l"] = "layerskip"
+    curriculum: Literal["none", "rotational", "gradual"] = "rotational"
+    interval: int = 8  # R of the rotational curriculum: every R-th exit counts
+    fit: OptimizerConfig = OptimizerConfig()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_rate(self.p_max, "layerskip.p_max")
+        ok = 0 <= self.e_scale < math.inf
+        check(ok, "layerskip.e_scale", f"must be >= 0 and finite, not {self.e_scale}")
+        check_counts(self, "layerskip.", "interval")
+
+    def stages(self, exits: ExitLayout) -> list[Stage]:
+        """Everything learns, with blocks dropped and exits weighted by the curriculum."""
+        need_early_exit(self, exits)
+        blocks = exits.layers[-1]
+        scale_E = SCALES[self.weights](exits.layers, blocks, self.e_scale)
+
+        def weights(step: Step, steps: int) -> Float[Array, " E"]:
+            return curriculum_weights(scale_E, self._counts(exits.count, step, steps))
+
+        def drops(step: Step, steps: int) -> Float[Array, " L"]:
+            ramp = exponential_ramp(step, steps) if self.ramp == "exponential" else 1.0
+            return drop_rates(blocks, self.p_max, ramp)
+
+        return [Stage("layerskip", self.fit, (Term(self.labels, weights),), drops=drops)]
+
+    def _counts(self, exits: int, step: Step, steps: int) -> Bool[Array, " E"]:
+        """Which exits count at a step."""
+        if self.curriculum == "rotational":
+            return rotational(exits, self.interval, step)
+        if self.curriculum == "gradual":
+            return gradual(exits, step, steps)
+        return jnp.ones(exits, bool)
 
 
 def exponential_ramp(step: Step, steps: int) -> Float[Array, ""]:
@@ -29,12 +80,6 @@ def drop_rates(blocks: int, peak: float, ramp: ArrayLike = 1.0) -> Float[Array, 
     """
     growth_L = jnp.exp2(jnp.arange(blocks) / max(blocks - 1, 1)) - 1
     return peak * jnp.asarray(ramp) * growth_L
-
-
-def kept_blocks(key: Array, rate_L: Float[Array, " L"], batch: int) -> Bool[Array, "L B"]:
-    """Which rows run which block: each row drops each block by its own draw."""
-    chex.assert_rank(rate_L, 1)
-    return ~jax.random.bernoulli(key, rate_L[:, None], (len(rate_L), batch))
 
 
 def early_exit_scale(

@@ -28,7 +28,7 @@ def check_types(part: Any, prefix: str = "") -> None:
             check_type(value, field.type, collection_check_strategy=EVERY)
         except TypeCheckError:
             plain = field.type.__name__ if isinstance(field.type, type) else str(field.type)
-            wanted = re.sub(r"typing\.|ee_jax\.config\.\w+\.", "", plain)
+            wanted = re.sub(r"\b(?:[a-z_]\w*\.)+(?=[A-Z])", "", plain)
             given = " ".join(repr(value).split())
             check(False, f"{prefix}{field.name}", f"must be {wanted}, not {given:.60}")
 
