@@ -33,15 +33,6 @@ def check_types(part: Any, prefix: str = "") -> None:
             check(False, f"{prefix}{field.name}", f"must be {wanted}, not {given:.60}")
 
 
-def check_names(strategies: Sequence[Any]) -> None:
-    """Raises the one-line error of strategies whose names cannot name their folders."""
-    names = [strategy.name for strategy in strategies]
-    once = bool(names) and len(set(names)) == len(names)
-    check(once, "strategies", f"must have different names, not {names}")
-    plain = all(name.replace("-", "_").isidentifier() for name in names)
-    check(plain, "strategies", f"must have names that can name a folder, not {names}")
-
-
 def check_name(name: str, known: Registry, field: str) -> None:
     """Raises the one-line error of a name that is not registered; says the nearest one."""
     if name not in known:
@@ -83,15 +74,6 @@ def resolve_layers(layers: tuple[int, ...] | None, blocks: int, whose: str) -> t
     last = f"must end at the {whose}'s last block, {blocks}, not at {layers[-1]}"
     check(layers[-1] == blocks, "exits.layers", last)
     return layers
-
-
-def check_experiment(experiment: Any) -> None:
-    """Raises the one-line error of a field that experiments of every kind have."""
-    check_types(experiment)
-    check_names(experiment.strategies)
-    seed, pause = experiment.seed, experiment.checkpoint_seconds
-    check(0 <= seed < 2**32, "seed", f"must be from 0 to 2^32 - 1, not {seed}")
-    check(0 <= pause < math.inf, "checkpoint_seconds", f"must be >= 0, not {pause}")
 
 
 def is_rising(values: tuple[int, ...]) -> bool:

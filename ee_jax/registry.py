@@ -1,7 +1,8 @@
 """Tables of named things, open to everyone's own: a config names what was registered."""
 
+import dataclasses
 import difflib
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ee_jax.errors import UserError
 
@@ -36,7 +37,7 @@ class Registry(dict[str, T], Generic[T]):
           UserError: the name is taken by another thing, or is no name. The same lines of the
             same file may register again, as they do when a config is loaded twice.
         """
-        if not name.isidentifier():
+        if not name.replace("-", "_").isidentifier():
             raise UserError(f"a {self.kind} cannot be named {name!r}: use letters and digits")
         if name in self and _written_at(self[name]) != _written_at(thing):
             raise UserError(f"there is a {self.kind} `{name}` already: register another name")
@@ -54,11 +55,13 @@ class Registry(dict[str, T], Generic[T]):
 
 
 def _written_at(thing: object) -> object:
-    """Where a function or class is written, the same whenever its file is run again."""
-    code = getattr(
-        thing, "__code__", getattr(getattr(thing, "__init__", None), "__code__", None)
-    )
-    if code is None:  # plain data of functions, or built in
-        parts = thing if isinstance(thing, tuple) else ()
-        return tuple(map(_written_at, parts)) or id(thing)
-    return code.co_filename, code.co_firstlineno, getattr(thing, "__qualname__", "")
+    """Where functions and classes are written, the same whenever their file is run again."""
+    if isinstance(thing, tuple):
+        return tuple(map(_written_at, thing))
+    if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
+        return tuple(_written_at(getattr(thing, f.name)) for f in dataclasses.fields(thing))
+    parts = vars(thing).values() if isinstance(thing, type) else [thing]
+    codes: list[Any] = [code for part in parts if (code := getattr(part, "__code__", None))]
+    if not codes:
+        return thing if isinstance(thing, str | int | float | None) else id(thing)
+    return codes[0].co_filename, codes[0].co_firstlineno, getattr(thing, "__qualname__", "")

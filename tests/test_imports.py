@@ -8,16 +8,16 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "ee_jax"
 # From the bottom up; rooms on one line know nothing of each other, save where named below.
 FLOORS = (
-    {"errors", "tokens", "display", "atomic_io"},
+    {"errors", "tokens", "display", "atomic_io", "versions"},
     {"registry", "sharding", "compilation"},
     {"checks"},
     {"exits", "data"},
     {"models"},
     {"losses", "calibration"},
     {"inference", "training"},
-    {"config"},
-    {"evaluation"},
-    {"benchmarks", "report"},
+    {"config", "evaluation"},
+    {"run_folder", "benchmarks", "report"},
+    {"tasks"},
     {"runs"},
     {"reproduce"},
     {"cli"},

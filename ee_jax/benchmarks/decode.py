@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from ee_jax.benchmarks.decode_load import Load, Row, Timed, load_of, make_decoder
 from ee_jax.display import SILENT, Display
-from ee_jax.evaluation.speculation import acceptance
+from ee_jax.evaluation.decoding import acceptance
 from ee_jax.evaluation.timing import interleave, milliseconds, speedup
 from ee_jax.inference.generator import draft_exit_at, exit_at
 from ee_jax.inference.methods import EarlyExitDecoding, SelfSpeculation, StaticDecoding

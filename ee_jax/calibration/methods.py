@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from ee_jax.calibration import crc, ltt, ucb
 from ee_jax.calibration.empirical import SLACK
 from ee_jax.errors import UserError
+from ee_jax.registry import Registry
 
 HIGH_PROBABILITY = "P(risk > level) <= delta, over calibration sets"
 IN_THE_MEAN = "mean risk <= level, over calibration sets and the next example"
@@ -71,13 +72,14 @@ def _test(p_value: Callable[..., Float[np.ndarray, "..."]]) -> OfMeans:
     return lambda mean, n, level, delta: p_value(mean, n, level) <= delta
 
 
-METHODS = {
-    "empirical": Method("nothing", lambda mean, n, level, delta: mean <= level + SLACK),
-    "ltt": Method(HIGH_PROBABILITY, _test(ltt.hoeffding_bentkus)),
-    "ltt_hoeffding": Method(HIGH_PROBABILITY, _test(ltt.hoeffding)),
-    "clopper_pearson": Method(HIGH_PROBABILITY, _test(ltt.binomial), binary=True),
-    "ucb": Method(HIGH_PROBABILITY, of_losses=ucb.accepts),
-    "crc": Method(
+METHODS: Registry[Method] = Registry(
+    "method",
+    empirical=Method("nothing", lambda mean, n, level, delta: mean <= level + SLACK),
+    ltt=Method(HIGH_PROBABILITY, _test(ltt.hoeffding_bentkus)),
+    ltt_hoeffding=Method(HIGH_PROBABILITY, _test(ltt.hoeffding)),
+    clopper_pearson=Method(HIGH_PROBABILITY, _test(ltt.binomial), binary=True),
+    ucb=Method(HIGH_PROBABILITY, of_losses=ucb.accepts),
+    crc=Method(
         IN_THE_MEAN, lambda mean, n, level, delta: crc.accepts(mean, n, level), rising=True
     ),
-}
+)

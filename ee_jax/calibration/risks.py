@@ -12,6 +12,7 @@ from jaxtyping import Float, Int, Real
 
 from ee_jax.calibration.trace import Range, Trace
 from ee_jax.errors import UserError
+from ee_jax.registry import Registry
 
 
 def performance_gap(loss_NE: Float[np.ndarray, "N E"]) -> Float[np.ndarray, "N E"]:
@@ -88,7 +89,6 @@ def _consistency(trace: Trace) -> Float[np.ndarray, "N E"]:
 
 
 # Risks of a trace, by the names that the command line knows.
-RISKS: dict[str, Callable[[Trace], Float[np.ndarray, "N E"]]] = {
-    "gap": lambda trace: performance_gap(trace.loss_NE),
-    "consistency": _consistency,
-}
+RISKS: Registry[Callable[[Trace], Float[np.ndarray, "N E"]]] = Registry(
+    "risk", gap=lambda trace: performance_gap(trace.loss_NE), consistency=_consistency
+)

@@ -2,7 +2,6 @@
 
 import json
 from argparse import Namespace
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,27 +38,13 @@ def run(arguments: Namespace) -> None:
     experiment = load(Path(arguments.config), arguments.overrides)
     from ee_jax.display import Display, print_result
     from ee_jax.report.render import to_terminal
+    from ee_jax.runs.run import run as run_experiment
+    from ee_jax.tasks.registry import find_task
 
-    run_experiment, table = _story(experiment)
     output = Path(arguments.output or Path("runs") / experiment.name)
     results = run_experiment(experiment, output, Display())
     if arguments.json:
         print(json.dumps(results))
     else:
-        print_result(to_terminal(table(results)))
+        print_result(to_terminal(find_task(experiment.task).report(results).tables["table"]))
         print(f"{output / 'report.html'} shows the whole run.")
-
-
-def _story(experiment: Any) -> tuple[Callable, Callable]:
-    """What runs an experiment of this kind, and what shows its results as a table."""
-    from ee_jax.config import Experiment
-
-    if isinstance(experiment, Experiment):
-        from ee_jax.report.tables import speed_table
-        from ee_jax.runs.run import run
-
-        return run, speed_table
-    from ee_jax.report.language_tables import depth_table
-    from ee_jax.runs.language.run import run as run_language
-
-    return run_language, depth_table

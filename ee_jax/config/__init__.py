@@ -1,14 +1,16 @@
 """Experiments as frozen dataclasses: validation, loading, overrides, hash."""
 
-from ee_jax.config.experiment import (
-    AnyExperiment,
-    Experiment,
-    check_regression,
-    config_hash,
-    identity,
-    to_dict,
+from ee_jax.config.experiment import Experiment, config_hash, identity, to_dict
+from ee_jax.config.parts import Calibration, Decoding, Evaluation, Exits, Speculation
+from ee_jax.config.sources import (
+    Data,
+    DataConfig,
+    Model,
+    ModelConfig,
+    Scratch,
+    SelfGenerated,
+    Text,
 )
-from ee_jax.config.parts import Calibration, Data, Evaluation, Exits, Model
 from ee_jax.training.optimizer import OptimizerConfig
 from ee_jax.training.strategies import (
     EELLM,
@@ -29,9 +31,10 @@ from ee_jax.training.strategies import (
 __all__ = [
     "EELLM",
     "Alternating",
-    "AnyExperiment",
     "Calibration",
     "Data",
+    "DataConfig",
+    "Decoding",
     "Distill",
     "DistillTrained",
     "Evaluation",
@@ -44,11 +47,15 @@ __all__ = [
     "Learned",
     "Mixed",
     "Model",
+    "ModelConfig",
     "OptimizerConfig",
+    "Scratch",
     "SelfDistill",
+    "SelfGenerated",
+    "Speculation",
     "Strategy",
+    "Text",
     "TwoStage",
-    "check_regression",
     "config_hash",
     "identity",
     "to_dict",

@@ -3,26 +3,27 @@
 import dataclasses
 import hashlib
 import json
+import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ee_jax.checks import check, check_experiment
-from ee_jax.config.language import LanguageExperiment
-from ee_jax.config.parts import Calibration, Data, Evaluation, Exits, Model
-from ee_jax.exits.confidence import traits
-from ee_jax.training.stage import ExitLayout
-from ee_jax.training.strategies import Frozen, Joint, Strategy
+from ee_jax.checks import check, check_types
+from ee_jax.config.parts import Calibration, Evaluation, Exits
+from ee_jax.config.sources import Data, DataConfig, Model, ModelConfig
+from ee_jax.training.strategies import Frozen, Joint, Learned, Strategy
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """Everything that decides the numbers of one run of a classifier."""
+    """Everything that decides the numbers of one run, of any task."""
 
     name: str
     seed: int = 0
-    data: Data = Data()
-    model: Model = Model()
+    task: str = "classification"  # a name in `tasks.TASKS`
+    data: DataConfig = Data()
+    model: ModelConfig = Model()
     exits: Exits = Exits()
     strategies: tuple[Strategy, ...] = (Joint(), Frozen())
     calibration: Calibration = Calibration()
@@ -30,41 +31,48 @@ class Experiment:
     checkpoint_seconds: float = 30.0  # between two checkpoints of training
 
     def __post_init__(self) -> None:
-        check_experiment(self)
+        check_types(self)
+        check_names(self.strategies)
+        check(0 <= self.seed < 2**32, "seed", f"must be from 0 to 2^32 - 1, not {self.seed}")
+        pause = self.checkpoint_seconds
+        check(0 <= pause < math.inf, "checkpoint_seconds", f"must be >= 0, not {pause}")
+
+    @property
+    def confidences(self) -> tuple[str, ...]:
+        """All that are evaluated."""
+        return self.evaluation.confidences or (self.exits.confidence,)
+
+    @property
+    def learned(self) -> Learned | None:
+        """How the scores of a learned confidence learn; None where nothing reads them."""
+        return self.exits.learned if "learned" in self.confidences else None
 
 
-def check_regression(experiment: Experiment) -> None:
-    """Raises the one-line error of the first part that needs classes; a regression has none."""
-    exits, data = experiment.exits, f"and `{experiment.data.name}` has none"
-    serves = not traits(exits.confidence).needs_classes
-    mend = "take `patience`, `learned` or `saturation`"
-    check(serves, "exits.confidence", f"`{exits.confidence}` needs classes, {data}: {mend}")
-    lte = exits.scores is None or exits.learned.is_of_errors
-    mend = "set learned.target to `correct` and learned.loss to `squared`"
-    check(lte, "exits.learned", f"asks which answers are right, {data}: {mend}")
-    # Traces do not know `exits.tolerance`, without which calibration cannot count.
-    mend = "set it to 0 and exits.confidence to `patience`"
-    check(not exits.patience, "exits.patience", f"is calibrated on classes, {data}: {mend}")
-    layout = ExitLayout(exits.layers or (1, 2))
-    for strategy in experiment.strategies:
-        terms = [term for stage in strategy.stages(layout) for term in stage.losses]
-        needs = any(term.loss.needs_classes for term in terms)
-        what = f"`{strategy.name}` learns a distribution over classes, {data}: leave it out"
-        check(not needs, "strategies", what)
+def check_names(strategies: Sequence[Strategy]) -> None:
+    """Raises the one-line error of strategies whose names cannot name their folders."""
+    names = [strategy.name for strategy in strategies]
+    once = bool(names) and len(set(names)) == len(names)
+    check(once, "strategies", f"must have different names, not {names}")
+    plain = all(name.replace("-", "_").isidentifier() for name in names)
+    check(plain, "strategies", f"must have names that can name a folder, not {names}")
 
 
-AnyExperiment = Experiment | LanguageExperiment
-
-
-def to_dict(experiment: AnyExperiment) -> dict[str, Any]:
-    """The experiment as JSON types; a strategy carries its `kind`."""
+def to_dict(experiment: Experiment) -> dict[str, Any]:
+    """The experiment as JSON types; data, model and strategies carry their `kind`."""
     plain = dataclasses.asdict(experiment)
+    for name in ("data", "model"):
+        plain[name]["kind"] = _kind(getattr(experiment, name))
     for entry, strategy in zip(plain["strategies"], experiment.strategies, strict=True):
-        entry["kind"] = re.sub(r"\B([A-Z])", r"_\1", type(strategy).__name__).lower()
+        entry["kind"] = _kind(strategy)
     return json.loads(json.dumps(plain))
 
 
-def identity(experiment: AnyExperiment) -> dict[str, Any]:
+def _kind(part: Any) -> str:
+    """The name of its class in small letters: `TwoStage` is `two_stage`."""
+    return re.sub(r"(?<=[a-z])([A-Z])", r"_\1", type(part).__name__).lower()
+
+
+def identity(experiment: Experiment) -> dict[str, Any]:
     """What is computed, as JSON types, wherever and however it is kept."""
     plain = to_dict(experiment)
     for where in ("folder", "manual_dir"):
@@ -73,7 +81,7 @@ def identity(experiment: AnyExperiment) -> dict[str, Any]:
     return plain
 
 
-def config_hash(experiment: AnyExperiment) -> str:
+def config_hash(experiment: Experiment) -> str:
     """12 hex digits that name the `identity`."""
     text = json.dumps(identity(experiment), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

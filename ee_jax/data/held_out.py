@@ -26,7 +26,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ee_jax.data.builder import Row
-from ee_jax.data.shares import hash_value, sha256, split_at
+from ee_jax.data.hash_split import hash_value, sha256, split_at
 
 # Of 1,000 hash values, how many go to each split. A phrase of several sentences follows the
 # one that stands last here: what is in a training sentence is trained on.

@@ -14,7 +14,7 @@ from jaxtyping import Num
 from tensorflow_datasets.core.utils import tqdm_utils
 
 from ee_jax.data.builder import Row, RowsBuilder, tally_of
-from ee_jax.data.place import Place, Prepared, write_down
+from ee_jax.data.dataset_dir import DatasetDir, Prepared, write_down
 from ee_jax.data.registry import manual_folder, nearest
 from ee_jax.data.text import Text
 from ee_jax.errors import UserError
@@ -48,23 +48,25 @@ def prepare(
       UserError: no such data set, a folder that cannot be written, a broken data set, or files
         that are missing or are not those it is made from.
     """
-    return prepare_at(Place.of(name, folder), manual_dir)
+    return prepare_at(DatasetDir.of(name, folder), manual_dir)
 
 
-def prepare_at(place: Place, manual_dir: str | Path | None = None) -> Prepared:
-    """`prepare` at a place, for data sets that are in no registry."""
-    name = place.name
-    files = manual_folder(manual_dir) if place.kind.MANUAL else None
+def prepare_at(directory: DatasetDir, manual_dir: str | Path | None = None) -> Prepared:
+    """`prepare` at a directory, for data sets that are in no registry."""
+    name = directory.name
+    files = manual_folder(manual_dir) if directory.kind.MANUAL else None
     try:
-        if not place.folder.exists():
-            place.folder.parent.mkdir(parents=True, exist_ok=True)
-            _build(place, files)
+        if not directory.folder.exists():
+            directory.folder.parent.mkdir(parents=True, exist_ok=True)
+            _build(directory, files)
     except OSError as error:
         mend = "make room or set EE_JAX_DATA to another folder"
-        raise UserError(f"cannot build `{name}` in {place.folder} ({error}): {mend}") from error
-    prepared = place.load()
-    if manual_dir and prepared.source != place.kind.source_of(files):
-        raise place.broken(f"it was made from other files than those in {files}")
+        raise UserError(
+            f"cannot build `{name}` in {directory.folder} ({error}): {mend}"
+        ) from error
+    prepared = directory.load()
+    if manual_dir and prepared.source != directory.kind.source_of(files):
+        raise directory.broken(f"it was made from other files than those in {files}")
     return prepared
 
 
@@ -74,33 +76,35 @@ def open_split(name: str, split: str, folder: str | Path | None = None) -> Examp
     Raises:
       UserError: no such data set or split; not prepared; files missing, broken or changed.
     """
-    return open_at(Place.of(name, folder), split)
+    return open_at(DatasetDir.of(name, folder), split)
 
 
-def open_at(place: Place, split: str) -> Examples:
-    """`open_split` at a place, for data sets that are in no registry."""
-    name, prepared = place.name, place.load()
+def open_at(directory: DatasetDir, split: str) -> Examples:
+    """`open_split` at a directory, for data sets that are in no registry."""
+    name, prepared = directory.name, directory.load()
     if split not in prepared.splits:
         raise UserError(f"no split `{split}` in `{name}`: {nearest(split, [*prepared.splits])}")
     try:
         rows = _read(prepared.folder, split)
     except Exception as error:  # whatever the readers make of a broken file
-        raise place.broken(f"split {split} cannot be read") from error
+        raise directory.broken(f"split {split} cannot be read") from error
     found, written = tally_of(rows), prepared.splits[split]
     if found.rows != written.rows:
-        raise place.broken(f"split {split} has {found.rows} rows, not {written.rows}")
+        raise directory.broken(f"split {split} has {found.rows} rows, not {written.rows}")
     if found.sha256 != written.sha256:
-        raise place.broken(f"the rows of split {split} are not those that were written")
+        raise directory.broken(f"the rows of split {split} are not those that were written")
     kind = np.int32 if prepared.classes else np.float32
     label_N = np.array([label for _, label in rows], kind)
     return Examples([text for text, _ in rows], label_N, prepared.classes)
 
 
-def _build(place: Place, files: Path | None) -> None:
-    """Builds in a folder of its own; only what is complete and checked moves into place."""
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=place.folder.parent) as scratch:
-        builder = place.kind(data_dir=scratch, file_format="array_record", manual_dir=files)
-        with _quiet():
+def _build(directory: DatasetDir, files: Path | None) -> None:
+    """Builds in a folder of its own; only what is complete and checked moves to its place."""
+    with tempfile.TemporaryDirectory(
+        prefix=".building-", dir=directory.folder.parent
+    ) as scratch:
+        builder = directory.kind(data_dir=scratch, file_format="array_record", manual_dir=files)
+        with quiet():
             offline = tfds.download.DownloadConfig(try_download_gcs=False)
             builder.download_and_prepare(download_config=offline)
         built = Path(builder.data_dir)
@@ -109,9 +113,11 @@ def _build(place: Place, files: Path | None) -> None:
         source = builder.source_of(files)
         write_down(Prepared(built, source, classes, builder.written), built)
         try:
-            built.rename(place.folder)
+            built.rename(directory.folder)
         except OSError:
-            if not place.folder.exists():  # else another process was first, with the same rows
+            if (
+                not directory.folder.exists()
+            ):  # else another process was first, with the same rows
                 raise
 
 
@@ -140,7 +146,7 @@ def _text(row: dict[str, Any]) -> Text:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the lines and progress bars that TFDS writes to the terminal."""
     active = tqdm_utils._active
     tqdm_utils.display_progress_bar(False)

@@ -10,6 +10,7 @@ from ee_jax.errors import UserError
 
 if TYPE_CHECKING:
     from ee_jax.data.builder import RowsBuilder
+    from ee_jax.data.columns import Columns
 
 # Name -> "module:class" of its builder.
 DATASETS = {
@@ -26,19 +27,31 @@ DATASETS = {
 
 # Data sets of the user's own text, `text/NAME`: a function from NAME to a builder.
 TEXT = "text/"
+# Labelled rows of the user's own, wherever they are.
+OWN_ROWS = "ee_jax.data.own_sources"
 OWN_TEXT = "ee_jax.data.text_files:builder_of_text"
 
 
-def builder_of(name: str) -> "type[RowsBuilder]":
-    """The builder class of data set `name`.
+def builder_of(name: str, columns: "Columns | None" = None) -> "type[RowsBuilder]":
+    """The builder class of data set `name`, or of the user's rows that it says where to find.
+
+    Args:
+      name: of a data set, or a user's own, as `own_sources.builder_of_own` reads it.
+      columns: of a user's table, where their names do not tell which is which.
 
     Raises:
       UserError: no such data set; says the nearest name.
     """
     if name.startswith(TEXT):
         return pkgutil.resolve_name(OWN_TEXT)(name.removeprefix(TEXT))
+    if name not in DATASETS and pkgutil.resolve_name(f"{OWN_ROWS}:is_own")(name):
+        from ee_jax.data.columns import Columns
+
+        own = pkgutil.resolve_name(f"{OWN_ROWS}:builder_of_own")
+        return own(name, columns or Columns())
     if name not in DATASETS:
-        raise UserError(f"no data set `{name}`: {nearest(name, [*DATASETS, TEXT + 'NAME'])}")
+        near = nearest(name, [*DATASETS, TEXT + "NAME"])
+        raise UserError(f"no data set `{name}`: {near}")
     return pkgutil.resolve_name(DATASETS[name])
 
 

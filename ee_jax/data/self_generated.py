@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from ee_jax.data.builder import Row, RowsBuilder
-from ee_jax.data.place import Place
+from ee_jax.data.dataset_dir import DatasetDir
 from ee_jax.data.text import TokenRow
 
 Sample = Callable[[], Iterator[TokenRow]]
@@ -44,7 +44,7 @@ def read_ids(texts: Sequence[str]) -> list[TokenRow]:
     return [np.array(text.split(), np.int32) for text in texts]
 
 
-def self_generated(root: Path, samples: dict[str, Sample]) -> Place:
+def self_generated(root: Path, samples: dict[str, Sample]) -> DatasetDir:
     """The place of such a data set under `root`."""
     kind = type("Sampled", (SelfGenerated,), {"samples": samples}, skip_registration=True)
-    return Place(SelfGenerated.name, kind, root)
+    return DatasetDir(SelfGenerated.name, kind, root)

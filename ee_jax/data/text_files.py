@@ -1,6 +1,8 @@
-"""`text/NAME`: the documents of a folder of text files, for language models.
+"""Documents of a user's text files, for language models.
 
-NAME is the user's, and so are the files: data sets of several folders lie side by side.
+`text/NAME` is the folder that the config names, under a name of the user's; or the name is the
+path itself: a file, or a folder whose files may lie nested. Text, plain or gzipped, or JSON
+lines with a `text`, each of which is a document of its own.
 """
 
 import gzip
@@ -9,45 +11,52 @@ import re
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 
 from ee_jax.data.builder import Row, RowsBuilder
 from ee_jax.data.documents import splits_of
+from ee_jax.data.registry import nearest
+from ee_jax.data.tables import read_table
 from ee_jax.errors import UserError
 
-ENDINGS = (".txt", ".txt.gz")
+JSON_LINES = ".jsonl"
+ENDINGS = (".txt", ".txt.gz", JSON_LINES)
+KINDS = "one or more files that end in .txt, .txt.gz or .jsonl"
 
 
 class TextFiles(RowsBuilder, skip_registration=True):
     """Documents of the text files in `manual_dir`, and the files they stand in."""
 
-    VERSION = tfds.core.Version("1.0.0")  # of documents and splits
+    VERSION = tfds.core.Version("1.1.0")  # of documents and splits
     SOURCE = "text files"
     DESCRIPTION = "Documents of text files, each with the file it stands in."
-    MANUAL: ClassVar[str | None] = "one or more files that end in .txt or .txt.gz"
+    MANUAL: ClassVar[str | None] = KINDS
+    WHERE: ClassVar[Path | None] = None  # the path that the name is, if it is one
 
     @classmethod
     def source_of(cls, manual_dir: Path | None) -> str:
         """Says which files, so that a change of them is found."""
-        digest = hashlib.sha256()
-        for path in find(manual_dir):
-            digest.update(f"{path.name}\0".encode() + path.read_bytes())
-        return f"{cls.SOURCE}, sha256 {digest.hexdigest()}"
+        return f"{cls.SOURCE}, sha256 {_digest(cls.WHERE or manual_dir)}"
+
+    @property
+    def _path(self) -> Path | None:
+        return self.WHERE or self.manual_dir
 
     def classes(self) -> list[str]:
         """The files' names."""
-        return [path.name for path in find(self.manual_dir)]
+        return [_name(path, self._path) for path in find(self._path)]
 
     def rows(self) -> dict[str, Iterable[Row]]:
         """The documents of each split, in the order of the files."""
-        splits = splits_of({path.name: read(path) for path in find(self.manual_dir)})
+        where = self._path
+        splits = splits_of({_name(path, where): read(path) for path in find(where)})
         empty = [split for split, rows in splits.items() if not rows]
         if empty:
             raise UserError(
-                f"the text in {self.manual_dir} gives no document for {', '.join(empty)}: add "
-                "text, or name the files of each split so: train.txt, valid.txt, test.txt"
+                f"the text in {where} gives no document for {', '.join(empty)}: add text, or "
+                "name the files of each split so: train.txt, valid.txt, test.txt"
             )
         return dict(splits)
 
@@ -57,31 +66,78 @@ def builder_of_text(name: str) -> type[TextFiles]:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         made = "lower-case letters, digits and _, as in text/shakespeare"
         raise UserError(f"no data set `text/{name}`: name your own text with {made}")
+    return _builder({"name": f"text_{name}"})
+
+
+def builder_of_text_path(name: str) -> type[TextFiles]:
+    """The builder of the text in a file or folder; its name changes when the text does.
+
+    Raises:
+      UserError: there is no text.
+    """
+    path = Path(name).expanduser()
+    plain = re.sub(r"\W+", "_", path.name.split(".")[0].lower()).strip("_")
+    named = f"text_{plain}_{_digest(path)[:12]}"
+    return _builder({"name": named, "WHERE": path, "MANUAL": None})
+
+
+def _builder(body: dict[str, Any]) -> type[TextFiles]:
     # TFDS reads the name from the class.
-    return type("Text", (TextFiles,), {"name": f"text_{name}"}, skip_registration=True)
+    return type("Text", (TextFiles,), body, skip_registration=True)
 
 
-def find(folder: Path | None) -> list[Path]:
-    """The text files in `folder`, by name."""
-    if folder is None:
+def _digest(where: Path | None) -> str:
+    digest = hashlib.sha256()
+    for path in find(where):
+        digest.update(f"{_name(path, where)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _name(path: Path, where: Path | None) -> str:
+    """A file's name as it lies under the folder."""
+    inside = where is not None and where.is_dir()
+    return str(path.relative_to(where)) if inside and where is not None else path.name
+
+
+def find(where: Path | None) -> list[Path]:
+    """The file itself, or the text files in a folder, nested ones too, by name."""
+    if where is None:
         ways = "`--manual-dir` (in a config: `data.manual_dir`)"
         raise UserError(f"name the folder of your text files with {ways}")
-    if not folder.is_dir():
-        raise UserError(f"no folder {folder}: it should hold {TextFiles.MANUAL}")
+    if where.is_file() and where.name.endswith(ENDINGS):
+        return [where]
+    if not where.is_dir():
+        beside = [path.name for path in where.parent.glob("*")]
+        near = nearest(where.name, beside) if beside else f"it should hold {KINDS}"
+        what = "is no text" if where.exists() else "is not there"
+        raise UserError(f"no folder {where}: it {what}; {near}")
     found = sorted(
-        path for path in folder.iterdir() if path.name.endswith(ENDINGS) and path.is_file()
+        path for path in where.rglob("*") if path.name.endswith(ENDINGS) and path.is_file()
     )
     if not found:
-        raise UserError(f"no text in {folder}: it should hold {TextFiles.MANUAL}")
+        raise UserError(f"no text in {where}: it should hold {KINDS}")
     return found
 
 
-def read(path: Path) -> str:
-    """The text of a file, plain or gzipped; newlines are made `\\n`."""
+def read(path: Path) -> str | list[str]:
+    """The text of a file, newlines made `\\n`; or of JSON lines each line's `text`."""
+    if path.name.endswith(JSON_LINES):
+        return [_text(line.where, line.fields) for line in read_table(path)]
     try:
         content = path.read_bytes()
         content = gzip.decompress(content) if path.suffix == ".gz" else content
-        text = content.decode("utf-8-sig")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"cannot read {path} ({error}): save it as UTF-8 text") from error
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        mend = "save it as UTF-8 text"
+        raise UserError(f"cannot read {path}:{line}: not UTF-8: {mend}") from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _text(where: str, fields: dict[str, Any]) -> str:
+    if not isinstance(fields.get("text"), str):
+        raise UserError(f"{where}: no `text`, which every line must have")
+    return fields["text"]

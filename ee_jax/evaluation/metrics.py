@@ -10,6 +10,7 @@ from jaxtyping import Int, Real
 from scipy.stats import rankdata
 
 from ee_jax.calibration.empirical import Quality
+from ee_jax.registry import Registry
 
 
 def accuracy(prediction_N: Int[np.ndarray, " N"], label_N: Int[np.ndarray, " N"]) -> float:
@@ -55,10 +56,6 @@ def spearman(prediction_N: Real[np.ndarray, " N"], label_N: Real[np.ndarray, " N
     return pearson(rankdata(prediction_N), rankdata(label_N))
 
 
-METRICS: dict[str, Quality] = {
-    "accuracy": accuracy,
-    "f1": f1,
-    "matthews": matthews,
-    "pearson": pearson,
-    "spearman": spearman,
-}
+METRICS: Registry[Quality] = Registry(
+    "metric", accuracy=accuracy, f1=f1, matthews=matthews, pearson=pearson, spearman=spearman
+)

@@ -2,9 +2,9 @@
 
 from ee_jax.report import text
 from ee_jax.report.render import Column, Table
-from ee_jax.report.results import Results
+from ee_jax.report.results import Results, batches, measured
+from ee_jax.report.tables import STRATEGY, measured_column
 
-STRATEGY = Column("strategy", lambda row: row["strategy"], is_text=True)
 PERPLEXITY = Column("perplexity", lambda row: text.number(row["perplexity"]))
 AGREEMENT = Column("like full model %", lambda row: text.percent(row["agreement"]))
 
@@ -15,8 +15,12 @@ def depth_table(results: Results) -> Table:
         "confidence", "policy", "threshold", "calibrated_for", "perplexity", "agreement",
         "mean_depth", "ideal_speedup", "flops_speedup",
     )  # fmt: skip
+    timed = batches(results)
+    measures = [measured(batch) for batch in timed]
     rows = [
-        {"strategy": name} | {key: point[key] for key in keys}
+        {"strategy": name}
+        | {key: point[key] for key in keys}
+        | {key: point.get(key) for key in measures}
         for name, strategy in results["strategies"].items()
         for point in strategy["points"]
     ]
@@ -30,6 +34,7 @@ def depth_table(results: Results) -> Table:
         Column("mean depth", lambda r: text.number(r["mean_depth"])),
         Column("ideal speed-up", lambda r: text.number(r["ideal_speedup"])),
         Column("FLOPs speed-up", lambda r: text.number(r["flops_speedup"])),
+        *(measured_column(batch) for batch in timed),
     )
     title = f"{results['name']}: perplexity and depth on the test split"
     note = (
@@ -41,6 +46,11 @@ def depth_table(results: Results) -> Table:
         f"({results['model']['vocabulary']:,} a token) that exits read on the way and what the "
         "policy makes of skipped blocks."
     )
+    if timed:
+        note += (
+            " Measured: wall clock of decoding with all blocks / with early exits, on prompts "
+            "of the test split, each writing its own text."
+        )
     return Table(title, columns, tuple(rows), (note,))
 
 

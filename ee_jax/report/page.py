@@ -12,8 +12,23 @@ from ee_jax.report.exit_depths import exit_depths
 from ee_jax.report.figures import svg
 from ee_jax.report.findings import findings, headline
 from ee_jax.report.quality_depth import quality_depth
+from ee_jax.report.report import Report
 from ee_jax.report.results import Results, batches
 from ee_jax.report.tables import exit_table, speed_table
+
+
+def classification_report(results: Results) -> Report:
+    """The report of a classifier's run."""
+    tables = {
+        "table": speed_table(results),
+        "exits": exit_table(results),
+        "calibration": calibration_table(results),
+    }
+    figures = {
+        "quality_depth.png": quality_depth(results),
+        "exit_depths.png": exit_depths(results),
+    }
+    return Report(tables, figures, page(results))
 
 
 def page(results: Results) -> str:

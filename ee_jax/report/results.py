@@ -77,7 +77,7 @@ def difference(point: Point, strategy: Strategy) -> float | None:
 
 def is_language(results: Results) -> bool:
     """True of a language model's run, False of an encoder's."""
-    return results.get("kind") == "language"
+    return results["task"] == "language_modeling"
 
 
 def is_regression(results: Results) -> bool:

@@ -48,7 +48,7 @@ def _speed_columns(results: Results, timed: list[int]) -> tuple[Column, ...]:
         Column("mean depth", lambda r: text.number(r["mean_depth"])),
         Column("ideal speed-up", lambda r: text.number(r["ideal_speedup"])),
         Column("FLOPs speed-up", lambda r: text.number(r["flops_speedup"])),
-        *(_measured_column(batch) for batch in timed),
+        *(measured_column(batch) for batch in timed),
     )
 
 
@@ -56,7 +56,8 @@ def _metric_column(metric: str) -> Column:
     return Column(metrics.heading(metric), lambda row: text.percent(row[metric]))
 
 
-def _measured_column(batch: int) -> Column:
+def measured_column(batch: int) -> Column:
+    """The measured speed-up at a batch size."""
     return Column(f"measured batch {batch}", lambda row: text.speedup(row, batch))
 
 

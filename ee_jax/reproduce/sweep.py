@@ -6,7 +6,7 @@ from itertools import product
 from pathlib import Path
 
 from ee_jax.calibration.trace import Trace
-from ee_jax.config import Experiment
+from ee_jax.config import Data, Experiment
 from ee_jax.config.load import override
 from ee_jax.display import SILENT, Display
 from ee_jax.errors import UserError
@@ -62,9 +62,10 @@ def _planned(study: Study, plan: Plan, task: str) -> Experiment | UserError:
     except UserError as error:
         return error
     experiment = override(planned, plan.overrides)
-    assert isinstance(experiment, Experiment)  # as the planned one is
-    folder = plan.manual_dir or experiment.data.manual_dir
-    return replace(experiment, data=replace(experiment.data, manual_dir=folder))
+    data = experiment.data
+    if plan.manual_dir is None or not isinstance(data, Data):
+        return experiment
+    return replace(experiment, data=replace(data, manual_dir=plan.manual_dir))
 
 
 def _traces(folder: Path, results: Results) -> dict[str, Trace]:

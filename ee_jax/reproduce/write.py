@@ -8,8 +8,8 @@ from typing import Any
 
 import ee_jax
 from ee_jax.report.figures import save
-from ee_jax.report.files import write_texts
 from ee_jax.report.render import Table
+from ee_jax.report.report import write_texts
 from ee_jax.report.study_figure import study_figure
 from ee_jax.report.study_page import study_page
 from ee_jax.reproduce.comparison import Comparison

@@ -25,7 +25,7 @@ from ee_jax.calibration.trials import Trials, split
 from ee_jax.errors import UserError
 from ee_jax.report.figures import save
 from ee_jax.report.record import record_figure
-from ee_jax.runs.record import FORMAT, Record
+from ee_jax.tasks.record import FORMAT, Record
 
 __all__ = ["Request", "calibrate", "write"]
 

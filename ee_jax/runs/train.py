@@ -4,69 +4,23 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
-from jax.sharding import Mesh
-
-from ee_jax.display import Display
-from ee_jax.losses.batch_losses import OfBatch
 from ee_jax.models.files import WEIGHTS
 from ee_jax.models.parameters import Parameters
-from ee_jax.runs.folder import MetricsFile
+from ee_jax.run_folder import MetricsFile
+from ee_jax.tasks.task import Task, Trained
 from ee_jax.training.checkpoints import Checkpoints
-from ee_jax.training.fit import Examples, StageFit, StepResult, steps_of
+from ee_jax.training.fit import StageFit, StepResult, steps_of
 from ee_jax.training.stage import Stage
 from ee_jax.training.strategies import Strategy
 
 LOG_EVERY = 10  # steps
 
 
-class Trained(NamedTuple):
-    """What training made, and how long it took."""
-
-    values: Parameters
-    seconds: float  # over all the processes that it took; what a kill undid is not in it
-
-
 def _clock(before: float) -> Callable[[], float]:
     """Seconds from now on, and those before."""
     start = time.perf_counter()
     return lambda: before + time.perf_counter() - start
-
-
-class Task(Protocol):
-    """What is trained: a model with its data, and how it is kept."""
-
-    @property
-    def rows(self) -> int:
-        """Examples of an epoch."""
-        ...
-
-    @property
-    def of_batch(self) -> OfBatch:
-        """The losses of a batch."""
-        ...
-
-    @property
-    def dropout(self) -> float:
-        """In the backbone, where any of it learns."""
-        ...
-
-    def stages(self, strategy: Strategy) -> list[Stage]:
-        """The stages of a strategy, in turn."""
-        ...
-
-    def examples(self, strategy: str, stage: Stage, values: Parameters) -> Examples:
-        """What a stage learns from, where the model has these parameters before it."""
-        ...
-
-    def export(self, strategy: str, trained: Trained, folder: Path) -> None:
-        """Writes the trained model; its weights last."""
-        ...
-
-    def load(self, folder: Path) -> Trained:
-        """Reads it back."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -76,9 +30,7 @@ class Trainer:
     task: Task
     seed: int
     checkpoint_seconds: float
-    mesh: Mesh
     identity: str  # of the experiment: whose checkpoints these are
-    display: Display
 
     def train(self, strategy: Strategy, values: Parameters, folder: Path) -> Trained:
         """The trained parameters: read back if the folder has them, else made from `values`."""
@@ -122,7 +74,8 @@ class StageRun:
     def run(self, values: Parameters) -> Parameters:
         """The whole model's parameters after the stage."""
         trainer, stage, task = self.trainer, self.stage, self.trainer.task
-        fit = StageFit(stage, task.of_batch, task.rows, trainer.mesh, task.dropout)
+        dropout = task.experiment.model.dropout
+        fit = StageFit(stage, task.of_batch, task.rows, task.mesh, dropout)
         state, kept = fit.start(values)
         saved, data = self.saves.notes(), None
         if saved and saved["stage"] == self.number:
@@ -133,7 +86,7 @@ class StageRun:
         points = fit.run(state, kept, examples, trainer.seed, data)
         last_save = time.monotonic()
         label = f"{self.strategy}: {stage.name}"
-        with trainer.display.bar(label, fit.steps, done) as tick:
+        with task.display.bar(label, fit.steps, done) as tick:
             for point in points:
                 trained = point.state.values
                 self._log(point, fit.steps)
@@ -142,7 +95,7 @@ class StageRun:
                     self._save(point, kept)
                     last_save = time.monotonic()
                 tick(f"loss {point.metrics.loss:.3f}")
-        trainer.display.say(f"  compiling took, of that: {fit.compile_seconds:.1f} s")
+        task.display.say(f"  compiling took, of that: {fit.compile_seconds:.1f} s")
         return {**kept, **trained}
 
     def _log(self, point: StepResult, steps: int) -> None:

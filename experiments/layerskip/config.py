@@ -14,11 +14,15 @@ Command:   ee-jax run experiments/layerskip/config.py --data.manual-dir DIR
            DIR holds .txt or .txt.gz files.
 """
 
-from ee_jax.config import Joint, LayerSkip, OptimizerConfig
-from ee_jax.config.language import (
-    LanguageEvaluation,
-    LanguageExits,
-    LanguageExperiment,
+from ee_jax.config import (
+    Calibration,
+    Decoding,
+    Evaluation,
+    Exits,
+    Experiment,
+    Joint,
+    LayerSkip,
+    OptimizerConfig,
     Scratch,
     Speculation,
     Text,
@@ -27,27 +31,30 @@ from ee_jax.config.language import (
 EXITS = (1, 2, 4, 8)  # blocks
 
 
-def get_config() -> LanguageExperiment:
+def get_config() -> Experiment:
     """The experiment."""
     fit = OptimizerConfig(epochs=6.0, batch=16, learning_rate=2e-3, head_learning_rate=2e-3)
     last = (0.0,) * (len(EXITS) - 1) + (1.0,)
-    return LanguageExperiment(
+    return Experiment(
         name="layerskip",
+        task="language_modeling",
         data=Text("text/shakespeare", length=128),
         model=Scratch(
             vocabulary=1024, width=192, blocks=EXITS[-1], heads=6, kv_heads=6, hidden=512,
             dropout=0.1,
         ),
-        exits=LanguageExits(layers=EXITS),
+        exits=Exits(layers=EXITS),
         strategies=(
             Joint("plain", weights=last, fit=fit),
             LayerSkip("layerskip", p_max=0.1, e_scale=0.2, interval=2, fit=fit),
         ),
-        evaluation=LanguageEvaluation(
+        calibration=Calibration(
+            tolerances=(0.02, 0.05), methods=("ltt",), levels=(0.02, 0.05)
+        ),
+        evaluation=Evaluation(
             thresholds=(0.3, 0.5, 0.7, 0.9, 1.0),
-            speculation=Speculation(
-                depths=(1, 2, 4), drafted=(2, 4, 6), prompts=8, prompt=64, tokens=64,
-                batches=(1, 8),
-            ),
+            batches=(1, 8),
+            decoding=Decoding(prompts=8, prompt=64, tokens=64),
+            speculation=Speculation(depths=(1, 2, 4), drafted=(2, 4, 6)),
         ),
     )  # fmt: skip

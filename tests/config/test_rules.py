@@ -19,10 +19,9 @@ from ee_jax.config import (
     OptimizerConfig,
     SelfDistill,
     TwoStage,
-    check_regression,
 )
-from ee_jax.config.language import LanguageEvaluation, LanguageExits
 from ee_jax.errors import UserError
+from ee_jax.tasks.classification.inputs import check_regression
 from ee_jax.training.stage import ExitLayout
 
 
@@ -78,9 +77,7 @@ from ee_jax.training.stage import ExitLayout
         (lambda: Distill(temperature=0.0), "distill.temperature` must be positive and finite"),
         (lambda: SelfDistill(temperature=math.inf), "self_distill.temperature` must be"),
         (lambda: DistillTrained(temperature=math.inf), "distill_trained.temperature` must be"),
-        (lambda: LanguageExits(layers=(2, 1)), "exits.layers` must rise"),
-        (lambda: LanguageEvaluation(rows=0), "evaluation.rows` must be >= 1, not 0"),
-        (lambda: LanguageEvaluation(thresholds=()), "evaluation.thresholds` must lie"),
+        (lambda: Evaluation(rows=0), "evaluation.rows` must be >= 1, not 0"),
     ],
 )  # fmt: skip
 def test_a_broken_rule_names_the_field_and_the_value(make, message):
@@ -94,7 +91,7 @@ def test_the_edges_of_the_rules_are_allowed():
     Evaluation(thresholds=(0.0, 1.0))
     Calibration(tolerances=(0.0, 1.0))
     Calibration(tolerances=())
-    LanguageEvaluation(rows=None)
+    Evaluation(rows=None)
     OptimizerConfig(warmup=0.0, weight_decay=0.0)
     Model(dropout=0.0)
     Experiment("x", strategies=(Joint("a"), Joint("b")), checkpoint_seconds=0.0)

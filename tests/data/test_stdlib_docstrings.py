@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import tensorflow_datasets as tfds
 
-from ee_jax.data.place import Prepared
+from ee_jax.data.dataset_dir import Prepared
 from ee_jax.data.prepared import Examples, open_split, prepare
 
 SPLITS = ("train", "validation", "calibration", "test")

@@ -74,7 +74,7 @@ def folder(tmp_path_factory) -> Path:
 
 def test_a_folder_becomes_a_data_set(folder, tmp_path):
     prepared = prepare("text/plays", tmp_path, folder)
-    assert prepared.folder == tmp_path / "text_plays" / "1.0.0"
+    assert prepared.folder == tmp_path / "text_plays" / "1.1.0"
     assert prepared.classes == ("test.txt.gz", "train.txt")
     assert open_split("text/plays", "test", tmp_path).texts == ["one\ntwo"]
     train = open_split("text/plays", "train", tmp_path)

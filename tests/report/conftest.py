@@ -82,6 +82,7 @@ FROZEN = [
 ]
 RESULTS = {
     "name": "quickstart",
+    "task": "classification",
     "config": CONFIG,
     "config_hash": "0123456789ab",
     "versions": {"python": "3.11.7", "jax": "0.11.0"},

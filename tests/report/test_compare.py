@@ -94,7 +94,7 @@ def test_an_unknown_calibration_is_one_line(results):
 
 
 def test_encoders_and_language_models_do_not_mix(results):
-    other = results | {"name": "stories", "kind": "language"}
+    other = results | {"name": "stories", "task": "language_modeling"}
     for runs in ([results, other], [other, results]):
         with pytest.raises(UserError, match="run `stories` is of a language model, others"):
             comparison(runs)

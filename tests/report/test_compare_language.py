@@ -81,7 +81,7 @@ FROZEN = {
 }
 RESULTS = {
     "name": "stories",
-    "kind": "language",
+    "task": "language_modeling",
     "config_hash": "0123456789ab",
     "device": "1 x cpu: Example",
     "data": {

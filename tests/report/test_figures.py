@@ -12,8 +12,9 @@ from matplotlib.text import Annotation
 
 from ee_jax.report.exit_depths import exit_depths
 from ee_jax.report.figures import save, svg
+from ee_jax.report.page import classification_report
 from ee_jax.report.quality_depth import quality_depth
-from ee_jax.report.write import write
+from ee_jax.report.report import write
 
 
 def xy(line):
@@ -111,7 +112,7 @@ def test_one_strategy_one_exit_one_point(tiny, tmp_path):
     assert len(axes.lines) == 3
     _, panel = exit_depths(tiny).axes
     assert widths(panel) == [1.0]
-    assert len(write(tiny, tmp_path)) == 9
+    assert len(write(classification_report(tiny), tmp_path)) == 9
 
 
 def test_svg_takes_the_page_s_ink_and_keeps_its_ids_apart(results):
@@ -142,7 +143,7 @@ def test_the_caller_s_matplotlib_is_left_alone(results):
 
 
 def test_the_report_needs_neither_jax_nor_pyplot():
-    assert loaded_by("ee_jax.report.write", "jax", "matplotlib.pyplot") == "set()"
+    assert loaded_by("ee_jax.report.page", "jax", "matplotlib.pyplot") == "set()"
 
 
 def test_a_table_needs_neither_figures_nor_pages():

@@ -6,12 +6,12 @@ from ee_jax.report import metrics, text
 from ee_jax.report.calibrated import calibration_table
 from ee_jax.report.compare import comparison
 from ee_jax.report.findings import findings, headline
-from ee_jax.report.page import page
+from ee_jax.report.page import classification_report, page
 from ee_jax.report.quality_depth import quality_depth
 from ee_jax.report.record import record_table
 from ee_jax.report.render import to_csv
+from ee_jax.report.report import write
 from ee_jax.report.tables import exit_table, speed_table
-from ee_jax.report.write import write
 from tests.report.test_record import RECORD
 
 
@@ -90,7 +90,7 @@ def test_what_is_not_defined_is_a_dash_and_never_the_best(unknown):
 def test_no_full_model_has_the_quality(unknown, tmp_path):
     only = unknown | {"strategies": {"frozen": unknown["strategies"]["frozen"]}}
     assert headline(only) == "The Matthews correlation of no full model is defined."
-    assert len(write(only, tmp_path)) == 9
+    assert len(write(classification_report(only), tmp_path)) == 9
 
 
 def test_runs_of_other_metrics_are_told_apart(results):

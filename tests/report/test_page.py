@@ -6,10 +6,10 @@ import pytest
 
 from ee_jax.report import text
 from ee_jax.report.findings import findings, headline
-from ee_jax.report.page import page
+from ee_jax.report.page import classification_report, page
 from ee_jax.report.render import to_markdown
+from ee_jax.report.report import write
 from ee_jax.report.tables import speed_table
-from ee_jax.report.write import write
 
 VOID = {"meta", "link", "br", "hr", "img"}
 
@@ -150,7 +150,7 @@ def test_findings_are_the_calibrated_thresholds(results):
 
 
 def test_write_returns_what_it_wrote(results, tmp_path):
-    paths = write(results, tmp_path / "report")
+    paths = write(classification_report(results), tmp_path / "report")
     assert sorted(path.name for path in paths) == [
         "calibration.csv",
         "calibration.md",

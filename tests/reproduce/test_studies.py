@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from ee_jax.config import Experiment, TwoStage, check_regression
+from ee_jax.config import Data, Model, TwoStage
 from ee_jax.config.load import read
 from ee_jax.errors import UserError
 from ee_jax.reproduce import deebert, fastbert, joint_vs_frozen, pabee
 from ee_jax.reproduce.glue import TASKS
 from ee_jax.reproduce.paper import load_paper
 from ee_jax.reproduce.study import STUDIES, check_tasks, find_study
+from ee_jax.tasks.classification.inputs import check_regression
 from tests.models.golden_models import FOLDER
 
 
@@ -21,7 +22,7 @@ def test_every_task_has_an_experiment_whose_strategies_the_paper_is_put_beside(n
     assert study.name == name
     for task in study.tasks:
         experiment = study.experiment(task, str(FOLDER / "bert"))
-        assert isinstance(experiment, Experiment)
+        assert isinstance(experiment.data, Data)
         assert experiment.data.name == f"glue/{task}"
         assert 1.0 in experiment.evaluation.thresholds  # the full model of every metric
         if TASKS[task].classes == 1:
@@ -74,7 +75,7 @@ def test_fastberts_speeds():
 def test_joint_vs_frozen_is_the_configs_experiment(task):
     """So that a run of the config is one of the study's: its hash is the same."""
     config = read(Path(__file__).parents[2] / "configs" / f"{task}_minilm.py")
-    assert isinstance(config, Experiment)
+    assert isinstance(config.model, Model)
     assert joint_vs_frozen.experiment(task, config.model.weights) == config
 
 

@@ -14,10 +14,10 @@ from ee_jax.config import Calibration, Exits, Experiment
 from ee_jax.errors import UserError
 from ee_jax.evaluation.metrics import accuracy
 from ee_jax.runs.calibrate import Request, calibrate, write
-from ee_jax.runs.measure import Setting
-from ee_jax.runs.record import check_exits, load_record, recorded
 from ee_jax.runs.run import run
-from ee_jax.runs.thresholds import Calibrator, settings
+from ee_jax.tasks.calibrator import Setting, settings
+from ee_jax.tasks.classification.thresholds import Calibrator
+from ee_jax.tasks.record import check_exits, load_record, recorded
 
 LAYERS = (1, 2)
 REQUEST = Request(level=0.3, delta=0.1)

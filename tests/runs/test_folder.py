@@ -10,7 +10,7 @@ import pytest
 from ee_jax.config import config_hash
 from ee_jax.display import SILENT
 from ee_jax.errors import UserError
-from ee_jax.runs.folder import MetricsFile, RunFolder, read_results
+from ee_jax.run_folder import MetricsFile, RunFolder, read_results
 from ee_jax.runs.run import run
 
 
@@ -84,7 +84,7 @@ def test_an_owner_is_written_down_once(experiment, tmp_path, monkeypatch):
     folder = RunFolder(tmp_path / "runs" / "new", experiment)
     folder.check()
     for python in ("3.11", "3.99"):
-        monkeypatch.setattr("ee_jax.runs.folder.versions", lambda here=python: {"python": here})
+        monkeypatch.setattr("ee_jax.run_folder.versions", lambda here=python: {"python": here})
         folder.claim()
     assert json.loads((folder.path / "config.json").read_text())["versions"] == {
         "python": "3.11"

@@ -6,12 +6,14 @@ import pytest
 
 from ee_jax.calibration.trace import Trace
 from ee_jax.config import (
+    EELLM,
     Alternating,
     Distill,
     Evaluation,
     Exits,
     Frozen,
     GradientEquilibrium,
+    LayerSkip,
     Learned,
     Mixed,
     OptimizerConfig,
@@ -20,6 +22,7 @@ from ee_jax.config import (
 )
 from ee_jax.models.export import read_exits
 from ee_jax.runs.run import run
+from tests.runs.golden_numbers import check_as_before
 from tests.runs.stops import some_stop_early
 
 FIT = OptimizerConfig(epochs=2.0, batch=16, learning_rate=1e-3, head_learning_rate=1e-2)
@@ -28,6 +31,8 @@ EVALUATION = Evaluation(thresholds=(0.02, 0.3, 0.5, 0.9, 1.0), batches=(2,), rou
 LTE = Learned("correct", "squared", shared=True)
 META = Learned("consistent", "balanced", shared=True, fit=FIT)
 
+# Strategies that were made for language models.
+BORROWED = (LayerSkip(p_max=0.5, fit=FIT), EELLM(first=(0.0, 0.1), last=(0.5, 0.5), fit=FIT))
 FROZEN = (Frozen(fit=FIT),)  # the cheapest
 TOGETHER = (Alternating(fit=FIT), GradientEquilibrium(fit=FIT), SelfDistill(fit=FIT))
 STAGED = tuple(kind(first=FIT, fit=FIT) for kind in (TwoStage, Mixed, Distill))
@@ -38,7 +43,7 @@ KINDS = {
     "entropy": (Exits((1, 2, 3), head="mlp", confidence="entropy", patience=1), FROZEN),
     "saturation": (Exits(head="shared", confidence="saturation"), FROZEN),
     "learned": (Exits(confidence="learned", min_depth=2), FROZEN),
-    "patience": (Exits(confidence="patience"), FROZEN),
+    "patience": (Exits(confidence="patience"), (*FROZEN, *BORROWED)),
     "voting": (Exits(confidence="voting"), STAGED),
     "lte": (Exits(confidence="learned", learned=LTE), FROZEN),
     "meta": (Exits(confidence="learned", learned=META), FROZEN),
@@ -49,7 +54,9 @@ KINDS = {
 def test_from_config_to_report(deeper, tmp_path, kind):
     exits, strategies = KINDS[kind]
     changed = replace(deeper, exits=exits, strategies=strategies, evaluation=EVALUATION)
-    results = run(changed, tmp_path)["strategies"]
+    whole = run(changed, tmp_path)
+    check_as_before(kind, tmp_path, whole)
+    results = whole["strategies"]
     assert list(results) == [strategy.name for strategy in strategies]
     for name, found in results.items():
         check_points(found, exits)
@@ -74,4 +81,5 @@ def check_files(folder, exits):
     design = read_exits(folder / "model")["design"]
     assert (design.head, design.pooling) == (exits.head, exits.pooling)
     assert design.learned == (exits.confidence == "learned")
-    assert design.shared_score == (exits.scores is not None and exits.learned.shared)
+    learned = exits.confidence == "learned"
+    assert design.shared_score == (learned and exits.learned.shared)

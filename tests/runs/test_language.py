@@ -11,13 +11,17 @@ import pytest
 
 from ee_jax.calibration.sequences import SequenceTrace, load_trace
 from ee_jax.cli import main
-from ee_jax.config import DistillTrained, LayerSkip, OptimizerConfig
-from ee_jax.config.language import (
-    LanguageCalibration,
-    LanguageEvaluation,
-    LanguageExits,
-    LanguageExperiment,
-    Pretrained,
+from ee_jax.config import (
+    Calibration,
+    Data,
+    Decoding,
+    DistillTrained,
+    Evaluation,
+    Exits,
+    Experiment,
+    LayerSkip,
+    Model,
+    OptimizerConfig,
     Scratch,
     SelfGenerated,
     Speculation,
@@ -33,7 +37,8 @@ from ee_jax.errors import UserError
 from ee_jax.evaluation.perplexity import EarlyExitPass
 from ee_jax.models.language_files import import_language
 from ee_jax.models.parameters import parameters
-from ee_jax.runs.language.run import run
+from ee_jax.runs.run import run
+from tests.runs.golden_numbers import check_as_before
 
 # 24 rows of 17 tokens at most, in 3 batches.
 PARAGRAPH = "to be or not to be , that is the question , and so it goes on and on .\n"
@@ -62,20 +67,22 @@ class Stopping(Display):
 
 
 @pytest.fixture(scope="module")
-def experiment(tmp_path_factory) -> LanguageExperiment:
+def experiment(tmp_path_factory) -> Experiment:
     folder = tmp_path_factory.mktemp("text")
     (folder / "train.txt").write_text(PARAGRAPH * 80 + "\n" + PARAGRAPH * 80)
     for split in ("valid", "test"):  # so that calibration and test can be compared
         (folder / f"{split}.txt").write_text(PARAGRAPH * 8)
-    return LanguageExperiment(
+    return Experiment(
         "tiny",
-        Text("text/tiny", str(folder / "data"), str(folder), length=16),
-        Scratch(vocabulary=270, width=8, blocks=2, heads=2, kv_heads=1, hidden=16),
+        task="language_modeling",
+        data=Text("text/tiny", str(folder / "data"), str(folder), length=16),
+        model=Scratch(vocabulary=270, width=8, blocks=2, heads=2, kv_heads=1, hidden=16),
         strategies=(LayerSkip(p_max=0.5, ramp="exponential", interval=2, fit=FIT),),
-        calibration=LanguageCalibration(levels=(0.05, 1.0), rows=8),
-        evaluation=LanguageEvaluation(
+        calibration=Calibration((0.05, 1.0), ("ltt",), levels=(0.05, 1.0), rows=8),
+        evaluation=Evaluation(
             thresholds=(0.01, 0.2, 1.0), policies=("copy",), batch=4, rows=8,
-            speculation=Speculation((1,), (2,), prompts=1, prompt=4, tokens=4, rounds=1),
+            batches=(1,), rounds=1, decoding=Decoding(prompts=1, prompt=4, tokens=4),
+            speculation=Speculation((1,), (2,)),
         ),
         checkpoint_seconds=0.0,
     )  # fmt: skip
@@ -86,6 +93,10 @@ def finished(experiment, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "finished"
     run(experiment, folder)
     return folder
+
+
+def test_the_numbers_are_as_before(finished):
+    check_as_before("language", finished, json.loads((finished / "results.json").read_text()))
 
 
 def test_what_a_run_finds_and_writes(finished):
@@ -102,6 +113,7 @@ def test_what_a_run_finds_and_writes(finished):
     assert sum(early["exit_counts"]) == found["tokens"] == 8 * 16
     assert [entry["depth"] for entry in found["exits"]] == [1, 2]
     assert found["speculation"][0]["same_tokens"] is True
+    assert all(point["measured_speedup_b1"] > 0 for point in found["points"])
     page = (finished / "report.html").read_text()
     assert "Self-speculation" in page
     assert "layerskip" in (finished / "table.md").read_text()
@@ -174,7 +186,8 @@ def test_compare_takes_the_runs_of_language_models(finished, capsys):
 def test_a_run_stopped_in_training_ends_with_the_same_bits(experiment, finished, tmp_path):
     label = "layerskip: layerskip"
     # A threshold of 1 is judged all the same, where calibration falls back to it.
-    fewer = replace(experiment.evaluation, thresholds=(0.01, 0.2), rows=4, speculation=None)
+    evaluation, no_clock = experiment.evaluation, {"decoding": None, "speculation": None}
+    fewer = replace(evaluation, thresholds=(0.01, 0.2), rows=4, **no_clock)
     cheap = replace(experiment, evaluation=fewer)
     displays = Stopping(label, 2), Stopping()
     with pytest.raises(KeyboardInterrupt):
@@ -197,10 +210,10 @@ def test_exits_are_added_to_a_trained_model_on_its_own_text(experiment, finished
     added = replace(
         experiment,
         data=SelfGenerated(train=8, calibration=4, test=4, length=8, batch=4),
-        model=Pretrained(str(trained)),
-        exits=LanguageExits(own_norms=True),
-        strategies=(DistillTrained(fit=FIT),),
-        evaluation=LanguageEvaluation(thresholds=(1.0,), batch=4),
+        model=Model(str(trained), dropout=0.0),
+        exits=Exits(own_norms=True),
+        strategies=(DistillTrained("distill", fit=FIT),),
+        evaluation=Evaluation(thresholds=(1.0,), batch=4, decoding=None),
     )
     results = run(added, tmp_path / "run")
     tokens = {"train": 8 * 9, "calibration": 4 * 9, "test": 4 * 9}
@@ -218,29 +231,33 @@ def test_exits_are_added_to_a_trained_model_on_its_own_text(experiment, finished
 
 def test_a_config_file_may_give_a_language_experiment(experiment, tmp_path):
     path = tmp_path / "config.py"
-    path.write_text(
-        "from ee_jax.config import *\nfrom ee_jax.config.language import *\n"
-        f"def get_config():\n    return {experiment!r}\n"
-    )
+    lines = "from ee_jax.config import *", f"def get_config():\n    return {experiment!r}\n"
+    path.write_text("\n".join(lines))
     changed = load(path, ["--data.length", "8", "--model.blocks", "3"])
-    assert isinstance(changed, LanguageExperiment)
+    assert isinstance(changed.data, Text)
     assert (changed.data.length, changed.model) == (8, replace(experiment.model, blocks=3))
 
 
-def speculating(depths, prompt=4) -> LanguageEvaluation:
-    return LanguageEvaluation(speculation=Speculation(depths, prompt=prompt, tokens=4))
+def speculating(depths, prompt=4) -> Evaluation:
+    decoding = Decoding(prompts=1, prompt=prompt, tokens=4)
+    return Evaluation(batches=(1,), decoding=decoding, speculation=Speculation(depths))
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"exits": LanguageExits(layers=(1, 3))}, "must end at the model's last block, 2"),
+        ({"exits": Exits(layers=(1, 3))}, "must end at the backbone's last block, 2"),
         ({"strategies": (DistillTrained(),)}, "set exits.own_norms"),
-        ({"model": Pretrained("nothing")}, "no weights in 'nothing'"),
+        ({"model": Model("nothing")}, "no weights in 'nothing'"),
         ({"evaluation": speculating((2,))}, "the exit after all 2 blocks cannot draft"),
         ({"evaluation": speculating((1,), prompt=64)}, "needs 68 tokens for a prompt"),
-        ({"evaluation": LanguageEvaluation(batch=10**9)}, "a batch of 1000000000 rows of 16"),
+        ({"evaluation": Evaluation(batch=10**9)}, "a batch of 1000000000 rows of 16"),
         ({"data": Text("text/other", manual_dir="nowhere")}, "no folder nowhere"),
+        ({"data": SelfGenerated()}, "needs a model that has been trained"),
+        ({"data": Data()}, r"`data` must be Text or SelfGenerated for language_modeling"),
+        ({"exits": Exits(head="mlp")}, r"`exits\.head` is of classifiers"),
+        ({"exits": Exits(patience=1)}, r"`exits\.patience` is of classifiers"),
+        ({"task": "languag_modeling"}, "did you mean `language_modeling`"),
     ],
 )
 def test_bad_input_is_found_before_any_work(experiment, tmp_path, changes, message):
@@ -252,7 +269,7 @@ def test_bad_input_is_found_before_any_work(experiment, tmp_path, changes, messa
 def test_a_trained_model_must_know_its_tokenizers_ids(experiment, finished, tmp_path):
     """And what it writes must fit its context, of 16 tokens here."""
     trained = shutil.copytree(finished / "layerskip" / "model", tmp_path / "model")
-    model = Pretrained(str(trained))
+    model = Model(str(trained))
     long = replace(experiment, data=SelfGenerated(length=16), model=model)
     with pytest.raises(UserError, match=r"`data\.length` is 16, .* at most 15 tokens"):
         run(long, tmp_path / "run")
@@ -265,8 +282,9 @@ def test_a_trained_model_must_know_its_tokenizers_ids(experiment, finished, tmp_
 
 
 def test_a_test_split_with_too_few_prompts_is_found_before_training(experiment, tmp_path):
-    asked = Speculation((1,), prompts=500, prompt=4, tokens=4, batches=(1, 500))
-    asking = replace(experiment, evaluation=LanguageEvaluation(speculation=asked))
+    decoding = Decoding(prompts=500, prompt=4, tokens=4)
+    asked = Evaluation(batches=(1, 500), decoding=decoding)
+    asking = replace(experiment, evaluation=asked)
     with pytest.raises(UserError, match="500 prompts at a time, but the test split has"):
         run(asking, tmp_path / "run")
     assert not (tmp_path / "run" / "layerskip").exists()
@@ -284,12 +302,10 @@ def test_bad_fields():
         Text("wikipedia")
     for seed in (-1, 2**32):
         with pytest.raises(UserError, match="`seed` must be from 0 to"):
-            LanguageExperiment("x", Text("text/x"), Scratch(), seed=seed)
+            Experiment("x", seed=seed)
     with pytest.raises(UserError, match=r"`model\.kv_heads` must divide"):
         Scratch(heads=6, kv_heads=4)
-    with pytest.raises(UserError, match="needs a model that has been trained"):
-        LanguageExperiment("x", SelfGenerated(), Scratch())
     with pytest.raises(UserError, match=r"`layerskip\.p_max` must be in"):
         LayerSkip(p_max=1.0)
     with pytest.raises(UserError, match=r"`calibration\.delta` must be in \(0, 1\)"):
-        LanguageCalibration(delta=0.0)
+        Calibration(delta=0.0)

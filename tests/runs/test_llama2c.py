@@ -6,21 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from ee_jax.config.language import (
-    LanguageExits,
-    LanguageExperiment,
-    Pretrained,
-    SelfGenerated,
-    Text,
-)
+from ee_jax.config import Evaluation, Exits, Experiment, Model, SelfGenerated, Text
 from ee_jax.display import SILENT, Display
 from ee_jax.errors import UserError
+from ee_jax.run_folder import RunFolder
 from ee_jax.runs.generation.request import Request
 from ee_jax.runs.generation.text_generation import TextGeneration
-from ee_jax.runs.language.inputs import Rows, Sources, check, make_language_model
-from ee_jax.runs.language.language_task import LanguageModelingTask
-from ee_jax.runs.language.run import run
-from ee_jax.runs.train import Trained
+from ee_jax.runs.run import run
+from ee_jax.sharding import data_mesh
+from ee_jax.tasks.language_modeling.inputs import Rows, Sources, check
+from ee_jax.tasks.language_modeling.task import LanguageModeling
+from ee_jax.tasks.task import Trained
 from tests.models.golden_models import golden_backbone
 from tests.models.test_llama2c import write_llama2c
 
@@ -28,13 +24,18 @@ REAL = os.environ.get("EE_JAX_TEST_DATA")
 DATA = SelfGenerated(train=8, calibration=4, test=4, length=8, batch=4)
 
 
-def experiment(weights: Path) -> LanguageExperiment:
-    return LanguageExperiment("stories", DATA, Pretrained(str(weights)))
+def experiment(weights: Path) -> Experiment:
+    return Experiment(
+        "stories",
+        task="language_modeling",
+        data=DATA,
+        model=Model(str(weights), dropout=0.0),
+        evaluation=Evaluation(decoding=None),
+    )
 
 
-def sampled(planned: LanguageExperiment, folder: Path, display: Display = SILENT) -> Rows:
-    assert isinstance(planned.model, Pretrained)
-    return Sources(planned, check(planned), folder, display).self_generated(DATA, planned.model)
+def sampled(planned: Experiment, folder: Path, display: Display = SILENT) -> Rows:
+    return Sources(planned, check(planned), folder, display).rows()
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def test_rows_are_sampled_without_a_tokenizer(alone, tmp_path, capsys):
 
 
 def test_text_needs_a_tokenizer(alone, tmp_path):
-    reading = LanguageExperiment("text", Text("text/tiny", length=8), Pretrained(str(alone)))
+    reading = replace(experiment(alone), data=Text("text/tiny", length=8))
     with pytest.raises(UserError, match=r"no tokenizer beside .*: copy llama2\.c's tok64\.bin"):
         run(reading, tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -65,13 +66,13 @@ def test_text_needs_a_tokenizer(alone, tmp_path):
 def test_what_a_run_exports_writes_as_the_file_does(tmp_path):
     """Of a prompt with bytes and spaces, and of a model that has learned nothing yet."""
     weights = Path(str(REAL)) / "stories260k" / "stories260K.bin"
-    exits = LanguageExits((3, 5), own_norms=True)
+    exits = Exits((3, 5), own_norms=True)
     planned = replace(experiment(weights), exits=exits)
-    rows = sampled(planned, tmp_path)
-    model, values = make_language_model(planned, check(planned))
-    subject = LanguageModelingTask(planned, model, rows.splits["train"], "none", tmp_path)
+    task = LanguageModeling(planned, RunFolder(tmp_path, planned), data_mesh(), SILENT)
+    task.check()
+    task.prepare()
     (tmp_path / "model").mkdir()
-    subject.export("frozen", Trained(values, 0.0), tmp_path / "model")
+    task.export("frozen", Trained(task.values, 0.0), tmp_path / "model")
     prompt = "Zoë said: \N{SLIGHTLY SMILING FACE}  Once upon"
     texts = [
         [

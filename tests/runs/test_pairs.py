@@ -17,8 +17,8 @@ from ee_jax.config import (
     OptimizerConfig,
 )
 from ee_jax.data.registry import DATASETS
-from ee_jax.runs.inputs import load_corpus
 from ee_jax.runs.run import run
+from ee_jax.tasks.classification.inputs import load_corpus
 from tests.runs.stops import some_stop_early
 from tests.runs.tiny_pairs import ROWS, write_files
 

@@ -16,12 +16,12 @@ from ee_jax.display import SILENT
 from ee_jax.evaluation.forward_pass import ForwardPass
 from ee_jax.evaluation.metrics import matthews
 from ee_jax.report.compare import comparison
-from ee_jax.runs.evaluate import Evaluator
-from ee_jax.runs.folder import RunFolder
-from ee_jax.runs.inputs import check, load_corpus, make_model
-from ee_jax.runs.measure import Measurer
+from ee_jax.run_folder import RunFolder
 from ee_jax.runs.run import run
 from ee_jax.sharding import data_mesh
+from ee_jax.tasks.classification.evaluate import Evaluator
+from ee_jax.tasks.classification.inputs import check, load_corpus, make_model
+from ee_jax.tasks.classification.measure import Measurer
 from tests.runs.stops import some_stop_early
 from tests.runs.tiny_cola import write_files
 

@@ -9,6 +9,7 @@ from ee_jax.calibration.trace import Trace
 from ee_jax.config import Evaluation, Exits, Learned, OptimizerConfig, TwoStage
 from ee_jax.data.registry import DATASETS
 from ee_jax.runs.run import run
+from tests.runs.golden_numbers import check_as_before
 from tests.runs.stops import some_stop_early
 
 FIT = OptimizerConfig(epochs=4.0, batch=16, learning_rate=1e-3, head_learning_rate=1e-2)
@@ -25,7 +26,9 @@ def test_uncertainty_of_numbers_is_learned(deeper, tmp_path, monkeypatch):
         strategies=(strategy,),
         evaluation=Evaluation(thresholds=(0.5, 1.0), batches=(2,), rounds=1),
     )
-    results = run(changed, tmp_path / "run")["strategies"][strategy.name]
+    whole = run(changed, tmp_path / "run")
+    check_as_before("regression", tmp_path / "run", whole)
+    results = whole["strategies"][strategy.name]
     points = results["points"]
     assert [point["unlike_trace"] for point in points] == [0] * len(points)
     assert some_stop_early(points)

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ee_jax.data.pieces import Pieces
+from ee_jax.data.detokenize import Detokenizer
 from ee_jax.display import SILENT, Display
-from ee_jax.evaluation.speculation import acceptance
+from ee_jax.evaluation.decoding import acceptance
 from ee_jax.evaluation.timing import interleave, speedup
 from ee_jax.inference.flops import decoding_flops_speedup
 from ee_jax.inference.generator import Decoder
@@ -69,7 +69,7 @@ class TextGeneration:
         Raises:
           UserError: the prompt does not fit the context, or the memory.
         """
-        pieces = Pieces(self._source.tokenizer, self._ids)
+        pieces = Detokenizer(self._source.tokenizer, self._ids)
         for out in self._decode(self._method, self._shared, EVERY):
             self._out = out
             new = slice(len(self._tokens), int(out.length_B[0]))

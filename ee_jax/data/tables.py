@@ -1,0 +1,124 @@
+"""Rows of a table file with the number of the line that each begins on.
+
+TSV and CSV as spreadsheets and pandas write them (a field with a separator, a quote or a line
+end in it stands in double quotes, a quote in it twice), JSON lines, and Parquet.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ee_jax.errors import UserError
+
+SEPARATORS = {".tsv": "\t", ".csv": ","}
+ENDINGS = (*SEPARATORS, ".jsonl", ".parquet")
+LONGEST = 2**24  # characters of a field
+
+
+class Line(NamedTuple):
+    """One row, by the names of its columns."""
+
+    where: str  # file and line, for errors
+    fields: dict[str, Any]
+
+
+def read_table(path: Path) -> list[Line]:
+    """The rows of a file, told by its ending.
+
+    Args:
+      path: a file that ends in one of `ENDINGS`.
+
+    Returns:
+      Every row under the header; of TSV and CSV the fields are text.
+
+    Raises:
+      UserError: it cannot be read, is no such table, or has no rows; says which line.
+    """
+    if path.suffix not in ENDINGS:
+        raise UserError(f"{path} ends in none of {', '.join(ENDINGS)}: save it as one of them")
+    if path.suffix == ".parquet":
+        lines = list(_parquet(path))
+    elif path.suffix == ".jsonl":
+        lines = list(_json_lines(path))
+    else:
+        lines = list(_separated(path, SEPARATORS[path.suffix]))
+    if not lines:
+        raise UserError(f"{path} has no rows: give a file with some")
+    return lines
+
+
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file; a UserError that says which line is not."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror}): check it") from None
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise UserError(f"{path}:{line}: not UTF-8 text: save the file as UTF-8") from None
+
+
+def _separated(path: Path, separator: str) -> Iterator[Line]:
+    csv.field_size_limit(LONGEST)
+    reader = csv.reader(io.StringIO(read_text(path), ""), delimiter=separator, strict=True)
+    header = _next(path, reader, 1)
+    if header is None:
+        return
+    if len({*header}) < len(header):
+        raise UserError(f"{path}:1: two columns have one name: give each its own")
+    while True:
+        number = reader.line_num + 1
+        fields = _next(path, reader, number)
+        if fields is None:
+            return
+        if fields:  # an empty line is no row
+            yield Line(f"{path}:{number}", _by_name(path, number, header, fields))
+
+
+def _next(path: Path, reader: Any, number: int) -> list[str] | None:
+    try:
+        return next(reader, None)
+    except csv.Error as error:
+        mend = 'a field with a quote in it stands in quotes, with "" for each'
+        closes = "a quote never closes" if "unexpected end" in str(error) else str(error)
+        raise UserError(f"{path}:{number}: {closes}: {mend}") from None
+
+
+def _by_name(path: Path, number: int, header: list[str], fields: list[str]) -> dict[str, str]:
+    if len(fields) != len(header):
+        raise UserError(
+            f"{path}:{number}: {len(fields)} fields, but the header names {len(header)} "
+            f"({', '.join(header)}): make them as many"
+        )
+    return dict(zip(header, fields, strict=True))
+
+
+def _json_lines(path: Path) -> Iterator[Line]:
+    for number, text in enumerate(read_text(path).split("\n"), start=1):
+        if not text.strip():
+            continue
+        try:
+            fields = json.loads(text)
+        except ValueError as error:
+            raise UserError(f"{path}:{number}: not JSON ({error}): mend the line") from None
+        if not isinstance(fields, dict):
+            raise UserError(f'{path}:{number}: not an object, as {{"text": "..."}} is one')
+        yield Line(f"{path}:{number}", fields)
+
+
+def _parquet(path: Path) -> Iterator[Line]:
+    import pyarrow.parquet
+
+    try:
+        rows = pyarrow.parquet.read_table(path).to_pylist()
+    except Exception as error:  # whatever Arrow makes of a broken file
+        raise UserError(
+            f"cannot read {path} ({str(error).splitlines()[0]}): check it"
+        ) from None
+    for number, fields in enumerate(rows, start=1):
+        yield Line(f"{path}, row {number}", fields)

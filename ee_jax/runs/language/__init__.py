@@ -1,1 +1,0 @@
-"""An experiment on a language model, end to end."""

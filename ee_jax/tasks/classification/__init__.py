@@ -1,0 +1,1 @@
+"""Classification, and regression: one answer an example, from an encoder's exits."""

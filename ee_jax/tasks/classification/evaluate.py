@@ -1,0 +1,137 @@
+"""Judging a trained model: traces, temperatures, thresholds, quality and wall clock."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ee_jax.calibration.empirical import Quality
+from ee_jax.calibration.outcomes import GRID, outcomes, predictions
+from ee_jax.calibration.trace import Trace
+from ee_jax.config import Experiment
+from ee_jax.display import Display
+from ee_jax.evaluation.forward_pass import ForwardPass
+from ee_jax.evaluation.metrics import METRICS
+from ee_jax.evaluation.quality import exit_table
+from ee_jax.evaluation.traces import fit_temperatures, trace_of
+from ee_jax.exits.output import ExitOutput
+from ee_jax.models.exit_model import ExitModel
+from ee_jax.models.parameters import Parameters
+from ee_jax.run_folder import RunFolder, nan_to_none
+from ee_jax.tasks.calibrator import settings
+from ee_jax.tasks.classification.inputs import Corpus
+from ee_jax.tasks.classification.measure import Measurer
+from ee_jax.tasks.classification.thresholds import Calibrator
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Judges the strategies of one experiment."""
+
+    experiment: Experiment
+    model: ExitModel  # shapes only
+    corpus: Corpus
+    forward: ForwardPass
+    measurer: Measurer
+    folder: RunFolder
+    display: Display
+
+    def __post_init__(self) -> None:
+        # What is wrong with them is found before any training.
+        _ = self._calibrator.record
+        self._calibrator.check(self.corpus.label_range is not None)
+
+    @cached_property
+    def _calibrator(self) -> Calibrator:
+        return Calibrator(self.experiment, self.model.design.layers, self._metric)
+
+    @property
+    def _metric(self) -> Quality:
+        return METRICS[self.corpus.metrics[0]]
+
+    def evaluate(self, name: str, values: Parameters) -> dict[str, Any]:
+        """What `results.json` holds of a strategy; its traces and thresholds are written."""
+        traces, temperature_E = self._traces(name, values)
+        test = traces["test"]
+        chosen = self._calibrator.choose(name, traces["calibration"], test, temperature_E)
+        self.folder.write(
+            f"{name}/calibration.json",
+            {"temperature_E": temperature_E.tolist(), "choices": chosen},
+        )
+        todo = settings(self.experiment.evaluation.thresholds, chosen)
+        points = self.measurer.measure(name, values, temperature_E, todo, test)
+        exits = self._exits(test, temperature_E)
+        return {
+            "full_quality": exits[-1]["quality"],
+            "exits": exits,
+            "curve": self._curve(test),
+            "calibrated": chosen,
+            "points": points,
+        }
+
+    def _traces(self, name: str, values: Parameters) -> tuple[dict[str, Trace], np.ndarray]:
+        """Traces of the calibration and test splits; temperatures of the validation split."""
+        temperature_E = np.ones(len(self.model.design.layers))
+        if self.experiment.calibration.temperature and self.corpus.classes:
+            answer = self._answers(name, values, "validation")
+            temperature_E = fit_temperatures(answer, self.corpus.splits["validation"].label_N)
+        traces = {
+            split: self._trace(name, split, self._answers(name, values, split), temperature_E)
+            for split in ("calibration", "test")
+        }
+        return traces, temperature_E
+
+    def _trace(
+        self, name: str, split: str, answer: ExitOutput, temperature_E: np.ndarray
+    ) -> Trace:
+        """The trace of a split, which is written too."""
+        trace = trace_of(
+            answer,
+            self.corpus.splits[split].label_N,
+            self.model.design.layers,
+            self.experiment.exits.confidence,
+            temperature_E,
+            self.corpus.label_range,
+            tolerance=self.experiment.exits.tolerance,
+            data=self.corpus.record["name"],
+            split=split,
+            model=name,
+            config_hash=self.folder.hash,
+            temperatures=temperature_E.tolist(),
+        )
+        path = self.folder.path / name / "traces" / f"{split}.npz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        trace.save(path)
+        return trace
+
+    def _answers(self, name: str, values: Parameters, split: str) -> ExitOutput:
+        rows = self.corpus.splits[split]
+        batches = rows.batches(self.forward.batch)
+        with self.display.bar(f"{name}: trace of {split}", len(batches)) as tick:
+            features = self.forward.features(values, batches, len(rows.rows), tick)
+        return self.forward.answers(values, features)
+
+    def _exits(self, test: Trace, temperature_E: np.ndarray) -> list[dict[str, Any]]:
+        rows = exit_table(test, self._metric)
+        return [
+            {
+                **{key: nan_to_none(value) for key, value in row._asdict().items()},
+                "temperature": float(temperature),
+            }
+            for row, temperature in zip(rows, temperature_E, strict=True)
+        ]
+
+    def _curve(self, test: Trace) -> list[dict[str, float | None]]:
+        rule = (GRID, self.experiment.exits.min_depth, self.experiment.exits.patience)
+        depth_K = outcomes(test, *rule).depth_KN.mean(1)
+        prediction_KN = predictions(test, *rule)
+        assert test.label_N is not None
+        return [
+            {
+                "threshold": float(threshold),
+                "quality": nan_to_none(self._metric(prediction_N, test.label_N)),
+                "mean_depth": float(depth),
+            }
+            for threshold, prediction_N, depth in zip(GRID, prediction_KN, depth_K, strict=True)
+        ]

@@ -1,0 +1,118 @@
+"""The task of classifying, or scoring, whole texts."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ee_jax.data.dataset_dir import DatasetDir
+from ee_jax.evaluation.forward_pass import ForwardPass
+from ee_jax.losses.batch_losses import classifier_losses
+from ee_jax.models.export import export_model, import_model, read_exits
+from ee_jax.models.files import find_weights
+from ee_jax.models.parameters import Parameters, bind, parameters
+from ee_jax.report.page import classification_report
+from ee_jax.report.report import Report
+from ee_jax.tasks.classification.evaluate import Evaluator
+from ee_jax.tasks.classification.inputs import (
+    check,
+    load_corpus,
+    make_model,
+    model_of,
+)
+from ee_jax.tasks.classification.measure import Measurer
+from ee_jax.tasks.task import Task, Trained
+from ee_jax.training.fit import Examples
+from ee_jax.training.stage import ExitLayout, Stage, trains_backbone
+
+
+class Classification(Task):
+    """An encoder with a head at every exit; a regression where labels are scores."""
+
+    def check(self) -> None:
+        """Reads the weights' config and all that the experiment says of it."""
+        self._architecture = check(self.experiment)
+        exits = self.experiment.exits
+        layers = exits.resolve(self._architecture.blocks)
+        self.layout = ExitLayout(layers, shared=exits.head == "shared")
+        for strategy in self.experiment.strategies:
+            self.stages(strategy)
+
+    def prepare(self) -> None:
+        """Reads the splits, and makes the model and its programs."""
+        experiment, display = self.experiment, self.display
+        self._corpus = corpus = load_corpus(experiment, self._architecture.max_length)
+        outputs = len(corpus.classes) or 1  # one of a regression
+        self._model, self.values = make_model(experiment, self._architecture, outputs)
+        self.of_batch = classifier_losses(self._model)
+        self._forward = forward = ForwardPass(self._model, self.mesh)
+        test, metrics = corpus.splits["test"], corpus.metrics
+        self._measurer = Measurer(experiment, self._model, test, metrics, self.mesh, display)
+        self._evaluator = Evaluator(
+            experiment, self._model, corpus, forward, self._measurer, self.folder, display
+        )
+
+    @property
+    def rows(self) -> int:
+        """Examples of an epoch."""
+        return len(self._corpus.splits["train"].rows)
+
+    def examples(self, strategy: str, stage: Stage, values: Parameters) -> Examples:
+        """Token rows where the backbone learns; else what it makes of them, once."""
+        split = self._corpus.splits["train"]
+        if trains_backbone(stage, [*values]):
+            return Examples(split.rows, split.label_N, split.lengths)
+        batches = split.batches(self._forward.batch)
+        with self.display.bar(f"{strategy}: features", len(batches)) as tick:
+            features = self._forward.features(values, batches, len(split.rows), tick)
+        return Examples(split.rows, split.label_N, split.lengths, features)
+
+    def export(self, strategy: str, trained: Trained, folder: Path) -> None:
+        """Writes the model, its tokenizer and what else a reader must know."""
+        weights = find_weights(model_of(self.experiment).weights)
+        shutil.copyfile(weights / "tokenizer.json", folder / "tokenizer.json")
+        notes = {
+            "classes": self._corpus.classes,
+            "lengths": self._corpus.splits["train"].lengths,
+            "config_hash": self.folder.hash,
+            "train_seconds": trained.seconds,
+        }
+        export_model(bind(self._model, trained.values), folder, strategy=strategy, **notes)
+
+    def load(self, folder: Path) -> Trained:
+        """Reads it back."""
+        seconds = read_exits(folder)["train_seconds"]
+        return Trained(parameters(import_model(folder)), seconds)
+
+    def evaluate(self, strategy: str, values: Parameters) -> dict[str, Any]:
+        """Exits, thresholds, quality and wall clock; traces are written."""
+        return self._evaluator.evaluate(strategy, values)
+
+    @staticmethod
+    def directory(data: Any) -> DatasetDir:
+        """Where the labelled rows are kept."""
+        return DatasetDir.of(data.name, data.folder, data.columns)
+
+    @staticmethod
+    def report(results: Mapping[str, Any]) -> Report:
+        """Quality, depth and speed, and what calibration chose."""
+        return classification_report(results)
+
+    @property
+    def compile_seconds(self) -> Mapping[str, float]:
+        """Seconds spent compiling the static and the early-exit programs."""
+        return self._measurer.compile_seconds
+
+    def describe(self) -> dict[str, Any]:
+        """Data, model and metrics."""
+        corpus = self._corpus
+        return {
+            "data": corpus.record,
+            "model": {
+                "weights": model_of(self.experiment).weights,
+                "blocks": self._architecture.blocks,
+                "parameters": sum(value.size for value in self.values.values()),
+            },
+            "quality": corpus.metrics[0],
+            "metrics": list(corpus.metrics),
+        }

@@ -1,0 +1,102 @@
+"""The task of predicting the next token, with exits that share the output projection."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ee_jax.config import Text
+from ee_jax.data.dataset_dir import DatasetDir
+from ee_jax.losses.batch_losses import language_losses
+from ee_jax.models.export import export_model, read_exits
+from ee_jax.models.language import LanguageDesign
+from ee_jax.models.language_files import import_language
+from ee_jax.models.parameters import Parameters, bind, parameters
+from ee_jax.report.language_report import language_report
+from ee_jax.report.report import Report
+from ee_jax.tasks.language_modeling.evaluate import LanguageEvaluator
+from ee_jax.tasks.language_modeling.inputs import (
+    Sources,
+    check,
+    design_of,
+    directory_of,
+    make_language_model,
+)
+from ee_jax.tasks.language_modeling.thresholds import LanguageCalibrator
+from ee_jax.tasks.language_modeling.tokenizer import TOKENIZER
+from ee_jax.tasks.task import Task, Trained
+from ee_jax.training.fit import Examples
+from ee_jax.training.stage import ExitLayout, Stage
+
+
+class LanguageModeling(Task):
+    """A causal model whose exits share one projection; the last exit is the model itself."""
+
+    def check(self) -> None:
+        """Reads the weights; a data set of text is prepared where it has not been."""
+        self._weights = check(self.experiment)
+        design = design_of(self.experiment, self._weights.config.blocks)
+        self.layout = ExitLayout(design.layers, own_last=False)
+        self._model, self.values = make_language_model(self.experiment, self._weights)
+        for strategy in self.experiment.strategies:
+            self.stages(strategy)
+
+    def prepare(self) -> None:
+        """Reads or samples the rows; the tokenizer is kept in the run's folder."""
+        experiment, display = self.experiment, self.display
+        self._rows = Sources(experiment, self._weights, self.folder.path, display).rows()
+        self.of_batch = language_losses(self._model)
+        layers = self._model.design.layers
+        calibrator = LanguageCalibrator(experiment, layers, self._rows, self.folder, display)
+        test = self._rows.splits["test"]
+        self._evaluator = LanguageEvaluator(experiment, self._model, test, calibrator, display)
+
+    @property
+    def rows(self) -> int:
+        """Rows of an epoch."""
+        return len(self._rows.splits["train"].rows)
+
+    def examples(self, strategy: str, stage: Stage, values: Parameters) -> Examples:
+        """Rows of tokens in every stage: features of all of them would not fit."""
+        train = self._rows.splits["train"]
+        return Examples(train.rows, train.label_N, train.lengths)
+
+    def export(self, strategy: str, trained: Trained, folder: Path) -> None:
+        """Writes the model, its tokenizer if it has one, and what else a reader must know."""
+        if (tokenizer := self.folder.path / TOKENIZER).is_file():
+            shutil.copyfile(tokenizer, folder / TOKENIZER)
+        notes = {"config_hash": self.folder.hash, "train_seconds": trained.seconds}
+        export_model(bind(self._model, trained.values), folder, strategy=strategy, **notes)
+
+    def load(self, folder: Path) -> Trained:
+        """Reads it back."""
+        seconds = read_exits(folder, LanguageDesign)["train_seconds"]
+        return Trained(parameters(import_language(folder)), seconds)
+
+    def evaluate(self, strategy: str, values: Parameters) -> dict[str, Any]:
+        """Exits, thresholds, perplexity, agreement and wall clock; traces are written."""
+        return self._evaluator.evaluate(strategy, values)
+
+    @staticmethod
+    def directory(data: Any) -> DatasetDir:
+        """Where the documents are kept; what a model writes lies in its run's folder."""
+        return directory_of(data) if isinstance(data, Text) else Task.directory(data)
+
+    @staticmethod
+    def report(results: Mapping[str, Any]) -> Report:
+        """Perplexity, depth and speed, and what calibration chose."""
+        return language_report(results)
+
+    def describe(self) -> dict[str, Any]:
+        """Data and model."""
+        config = self._weights.config
+        return {
+            "data": self._rows.record,
+            "model": {
+                "weights": getattr(self.experiment.model, "weights", "random"),
+                "blocks": config.blocks,
+                "width": config.width,
+                "vocabulary": config.vocabulary,
+                "parameters": sum(value.size for value in self.values.values()),
+            },
+        }

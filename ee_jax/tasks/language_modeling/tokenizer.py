@@ -1,0 +1,65 @@
+"""The tokenizer of a language model's run: where it comes from, and where it is kept."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from ee_jax.atomic_io import write_text
+from ee_jax.config import Model, Scratch
+from ee_jax.data.bpe import start_token, train_bpe
+from ee_jax.data.llama2c import START_ID, llama2c_tokenizer_beside
+from ee_jax.data.text import check_vocabulary, load_tokenizer
+from ee_jax.models.files import find_weights
+
+TOKENIZER = "tokenizer.json"  # in a run's folder, and in that of every model it exports
+
+
+def _is_llama2c(model: Model) -> bool:
+    return Path(model.weights).expanduser().is_file()
+
+
+def tokenizer_of(model: Model, vocabulary: int) -> Tokenizer:
+    """The tokenizer that lies beside the weights.
+
+    Raises:
+      UserError: there is none, or it has other ids than the weights.
+    """
+    if _is_llama2c(model):
+        return llama2c_tokenizer_beside(Path(model.weights).expanduser(), vocabulary)
+    folder = find_weights(model.weights)
+    tokenizer = load_tokenizer(folder)
+    check_vocabulary(tokenizer, vocabulary, folder)
+    return tokenizer
+
+
+def start_of(model: Model, vocabulary: int) -> int:
+    """The token from which a trained model writes; llama2.c's is known without a tokenizer.
+
+    Raises:
+      UserError: the tokenizer is missing, or has no such token.
+    """
+    return START_ID if _is_llama2c(model) else start_token(tokenizer_of(model, vocabulary))
+
+
+def keep_pretrained(model: Model, vocabulary: int, folder: Path) -> Tokenizer:
+    """Writes the tokenizer of the weights into a run's folder, and returns it.
+
+    Raises: as `tokenizer_of` does.
+    """
+    tokenizer, path = tokenizer_of(model, vocabulary), folder / TOKENIZER
+    if _is_llama2c(model):
+        write_text(path, tokenizer.to_str(pretty=True))
+    else:
+        shutil.copyfile(find_weights(model.weights) / TOKENIZER, path)
+    return tokenizer
+
+
+def keep_trained(model: Scratch, documents: Sequence[str], folder: Path) -> Tokenizer:
+    """The tokenizer in a run's folder, trained on the documents where there is none yet."""
+    path = folder / TOKENIZER
+    if not path.is_file():
+        tokenizer = train_bpe(documents, model.vocabulary)
+        write_text(path, tokenizer.to_str(pretty=True))
+    return load_tokenizer(folder)

@@ -1,0 +1,104 @@
+"""What a task is: all that a run must know of its data, its model and what is measured."""
+
+import abc
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jax.sharding import Mesh
+
+from ee_jax.config import Experiment, Strategy
+from ee_jax.data.dataset_dir import DatasetDir
+from ee_jax.display import Display
+from ee_jax.errors import UserError
+from ee_jax.losses.batch_losses import OfBatch
+from ee_jax.models.parameters import Parameters
+from ee_jax.report.report import Report
+from ee_jax.run_folder import RunFolder
+from ee_jax.training.fit import Examples
+from ee_jax.training.stage import ExitLayout, Stage
+from ee_jax.training.strategies import stages
+
+
+class Trained(NamedTuple):
+    """What training made, and how long it took."""
+
+    values: Parameters
+    seconds: float  # over all the processes that it took; what a kill undid is not in it
+
+
+class Task(abc.ABC):
+    """A kind of experiment; one object serves one run.
+
+    A run calls `check`, then `prepare`, and for each strategy trains by `of_batch` and
+    `examples`, keeps the model by `export`, and asks `evaluate` what it is worth.
+
+    Attributes:
+      values: the model's parameters before training, once it is prepared.
+      of_batch: the losses of a batch of `examples`.
+      layout: what strategies must know of the exits.
+    """
+
+    values: Parameters
+    of_batch: OfBatch
+    layout: ExitLayout
+
+    def __init__(self, experiment: Experiment, folder: RunFolder, mesh: Mesh, display: Display):
+        self.experiment, self.folder = experiment, folder
+        self.mesh, self.display = mesh, display
+
+    @abc.abstractmethod
+    def check(self) -> None:
+        """Raises the UserError of all that can be wrong, before any long work.
+
+        Nothing is written into the run's folder, which may not be there yet.
+        """
+
+    @abc.abstractmethod
+    def prepare(self) -> None:
+        """Reads the data and makes the model."""
+
+    @property
+    @abc.abstractmethod
+    def rows(self) -> int:
+        """Examples of an epoch."""
+
+    @abc.abstractmethod
+    def examples(self, strategy: str, stage: Stage, values: Parameters) -> Examples:
+        """What a stage learns from, where the model has these parameters before it."""
+
+    @abc.abstractmethod
+    def export(self, strategy: str, trained: Trained, folder: Path) -> None:
+        """Writes the trained model; its weights last."""
+
+    @abc.abstractmethod
+    def load(self, folder: Path) -> Trained:
+        """Reads it back."""
+
+    @abc.abstractmethod
+    def evaluate(self, strategy: str, values: Parameters) -> dict[str, Any]:
+        """What the results hold of a strategy."""
+
+    @abc.abstractmethod
+    def describe(self) -> Mapping[str, Any]:
+        """What the results hold of data and model."""
+
+    @staticmethod
+    def directory(data: Any) -> DatasetDir:
+        """Where the data set of a config is kept; a UserError where a task keeps none."""
+        raise UserError(f"{type(data).__name__} is no data set that can be prepared")
+
+    @staticmethod
+    @abc.abstractmethod
+    def report(results: Mapping[str, Any]) -> Report:
+        """Tables, figures and page of a run's results."""
+
+    @property
+    def compile_seconds(self) -> Mapping[str, float]:
+        """Seconds spent compiling what is measured, by program."""
+        return {}
+
+    def stages(self, strategy: Strategy) -> list[Stage]:
+        """The stages of a strategy, in turn."""
+        learned, paths = self.experiment.learned, getattr(self, "values", None)
+        return stages(strategy, self.layout, learned, paths)
