@@ -38,20 +38,20 @@ class TextFiles(RowsBuilder, skip_registration=True):
     @classmethod
     def source_of(cls, manual_dir: Path | None) -> str:
         """Says which files, so that a change of them is found."""
-        return f"{cls.SOURCE}, sha256 {_digest(cls.WHERE or manual_dir)}"
+        return f"{cls.SOURCE}, sha256 {_digest(cls._files(manual_dir))}"
 
-    @property
-    def _path(self) -> Path | None:
-        return self.WHERE or self.manual_dir
+    @classmethod
+    def _files(cls, manual_dir: Path | None) -> dict[str, Path]:
+        return find(manual_dir) if cls.WHERE is None else find(cls.WHERE, nested=True)
 
     def classes(self) -> list[str]:
         """The files' names."""
-        return [_name(path, self._path) for path in find(self._path)]
+        return [*self._files(self.manual_dir)]
 
     def rows(self) -> dict[str, Iterable[Row]]:
         """The documents of each split, in the order of the files."""
-        where = self._path
-        splits = splits_of({_name(path, where): read(path) for path in find(where)})
+        files, where = self._files(self.manual_dir), self.WHERE or self.manual_dir
+        splits = splits_of({name: read(path) for name, path in files.items()})
         empty = [split for split, rows in splits.items() if not rows]
         if empty:
             raise UserError(
@@ -77,7 +77,7 @@ def builder_of_text_path(name: str) -> type[TextFiles]:
     """
     path = Path(name).expanduser()
     plain = re.sub(r"\W+", "_", path.name.split(".")[0].lower()).strip("_")
-    named = f"text_{plain}_{_digest(path)[:12]}"
+    named = f"text_{plain}_{_digest(find(path, nested=True))[:12]}"
     return _builder({"name": named, "WHERE": path, "MANUAL": None})
 
 
@@ -86,37 +86,35 @@ def _builder(body: dict[str, Any]) -> type[TextFiles]:
     return type("Text", (TextFiles,), body, skip_registration=True)
 
 
-def _digest(where: Path | None) -> str:
+def _digest(files: dict[str, Path]) -> str:
     digest = hashlib.sha256()
-    for path in find(where):
-        digest.update(f"{_name(path, where)}\0".encode() + path.read_bytes())
+    for name, path in files.items():
+        digest.update(f"{name}\0".encode() + path.read_bytes())
     return digest.hexdigest()
 
 
-def _name(path: Path, where: Path | None) -> str:
-    """A file's name as it lies under the folder."""
-    inside = where is not None and where.is_dir()
-    return str(path.relative_to(where)) if inside and where is not None else path.name
+def find(where: Path | None, nested: bool = False) -> dict[str, Path]:
+    """The file itself, or the text files in a folder, each by its name in there.
 
-
-def find(where: Path | None) -> list[Path]:
-    """The file itself, or the text files in a folder, nested ones too, by name."""
+    Args:
+      where: a file or a folder; None: the user named none.
+      nested: whether folders in the folder are searched too.
+    """
     if where is None:
         ways = "`--manual-dir` (in a config: `data.manual_dir`)"
         raise UserError(f"name the folder of your text files with {ways}")
     if where.is_file() and where.name.endswith(ENDINGS):
-        return [where]
+        return {where.name: where}
     if not where.is_dir():
         beside = [path.name for path in where.parent.glob("*")]
         near = nearest(where.name, beside) if beside else f"it should hold {KINDS}"
         what = "is no text" if where.exists() else "is not there"
         raise UserError(f"no folder {where}: it {what}; {near}")
-    found = sorted(
-        path for path in where.rglob("*") if path.name.endswith(ENDINGS) and path.is_file()
-    )
+    inside = where.rglob("*") if nested else where.iterdir()
+    found = sorted(path for path in inside if path.name.endswith(ENDINGS) and path.is_file())
     if not found:
         raise UserError(f"no text in {where}: it should hold {KINDS}")
-    return found
+    return {str(path.relative_to(where)): path for path in found}
 
 
 def read(path: Path) -> str | list[str]:

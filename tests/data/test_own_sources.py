@@ -176,7 +176,10 @@ HEAD = "text\tlabel\n"
 BAD = {
     "no label": ("text\tclass\na\t1\n", r"rows\.tsv: no column of the label, such as label or"),
     "no text": ("words\tlabel\na\t1\n", r"no column of the text, such as text or sentence"),
-    "one class": (HEAD + "t\tx\nu\tx\nv\tx\n" * 40, "every label is `x`: give rows of two"),
+    "one class": (
+        HEAD + "".join(f"t {n}\tx\n" for n in range(99)),
+        "every label is `x`: give rows of two",
+    ),
     "empty text": (HEAD + "a\t1\n \t2\n", r"rows\.tsv:3: the text is empty"),
     "empty label": (HEAD + "".join(f"t {n}\t\n" for n in range(99)), "the label is empty"),
     "too many": (
