@@ -4,12 +4,12 @@ import sys
 from collections.abc import Sequence
 
 from ee_jax import __version__
-from ee_jax.cli import bench, calibrate, compare, data, generate, reproduce, run
+from ee_jax.cli import bench, calibrate, compare, data, generate, predict, reproduce, run
 from ee_jax.cli.parser import Parser
 from ee_jax.errors import UserError
 
 # In the order of `--help`.
-COMMANDS = (run, reproduce, compare, calibrate, generate, data, bench)
+COMMANDS = (run, predict, reproduce, compare, calibrate, generate, data, bench)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -17,8 +17,20 @@ from ee_jax.config.experiment import Experiment
 from ee_jax.errors import UserError
 
 
-def load(path: Path, overrides: Sequence[str] = ()) -> Experiment:
-    """Runs the file's `get_config()`, checks every field, and applies `--field value` pairs."""
+def load(path: str | Path, overrides: Sequence[str] = ()) -> Experiment:
+    """Runs the file's `get_config()`, checks every field, and applies `--field value` pairs.
+
+    Args:
+      path: a Python file with a `get_config()`.
+      overrides: such as `["--seed", "1", "--exits.head", "mlp"]`.
+
+    Returns:
+      The experiment.
+
+    Raises:
+      UserError: the file, a field or an override is wrong; says where, and the nearest name.
+    """
+    path = Path(path)
     return override(read(path), overrides)
 
 

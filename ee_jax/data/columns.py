@@ -41,17 +41,19 @@ def find_columns(header: Sequence[str], wanted: Columns, where: str) -> Columns:
     Raises:
       UserError: a column is not there; says which fields name it.
     """
+    text, pair = find_texts(header, wanted, where)
+    label = wanted.label or next((name for name in LABELS if name in header), None)
+    if label is None:
+        raise _missing("label", LABELS, header, where)
+    return Columns(text, pair, label)
+
+
+def find_texts(header: Sequence[str], wanted: Columns, where: str) -> tuple[str, str | None]:
+    """The columns of the text and, of a pair, of the second text; as `find_columns` does."""
     for kind, name in wanted._asdict().items():
         if name is not None and name not in header:
             near = nearest(name, list(header))
             raise UserError(f"{where}: no column `{name}` for {FIELDS[kind]}: {near}")
-    label = wanted.label or next((name for name in LABELS if name in header), None)
-    if label is None:
-        raise _missing("label", LABELS, header, where)
-    return Columns(*_texts(header, wanted, where), label)
-
-
-def _texts(header: Sequence[str], wanted: Columns, where: str) -> tuple[str, str | None]:
     if wanted.text is not None:
         return wanted.text, wanted.pair
     both = next((pair for pair in PAIRS if {*pair} <= {*header}), None)

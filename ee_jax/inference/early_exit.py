@@ -14,7 +14,17 @@ def early_exit(
     rule: Rule,
     sizes: Sequence[int] = (),
 ) -> Stopped:
-    """Embeds, then runs the model's segments and heads through the exit loop."""
+    """Embeds, then runs the model's segments and heads through the exit loop.
+
+    Args:
+      model: an encoder with exits.
+      tokens: B rows padded to T tokens.
+      rule: who stops where, such as `ee_jax.exits.threshold_rule` makes.
+      sizes: static batch sizes for compaction, see `ee_jax.exits.run_exits`.
+
+    Returns:
+      Logits, exit and confidence of each row where it stopped.
+    """
     state = model.backbone.embed(tokens)
     return run_exits(model.segments(), model.heads(), rule, state, sizes)
 

@@ -7,6 +7,7 @@ tensors follow ours, and `exits.json` says how they are put together.
 import dataclasses
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,19 @@ def export_model(model: ExitModel | LanguageModel, folder: Path, **notes: Any) -
     tensors = to_tensors(config, parameters(model))
     design = dataclasses.asdict(model.design)
     (folder / EXITS).write_text(json.dumps({"design": design, **notes}, indent=1) + "\n")
-    (folder / "config.json").write_text(json.dumps(write_config(config), indent=1) + "\n")
+    described = {**write_config(config), **_labels(notes.get("classes", ()))}
+    (folder / "config.json").write_text(json.dumps(described, indent=1) + "\n")
     part = folder / f"{WEIGHTS}.part"
     save_file(tensors, part, metadata={"format": "pt"})
     os.replace(part, folder / WEIGHTS)
+
+
+def _labels(classes: Sequence[str]) -> dict[str, Any]:
+    """The classes as Hugging Face's configs name them."""
+    if not classes:
+        return {}
+    id2label = {str(number): name for number, name in enumerate(classes)}
+    return {"id2label": id2label, "label2id": {name: int(n) for n, name in id2label.items()}}
 
 
 def read_exits(

@@ -33,7 +33,20 @@ SHARE = 0.5  # of the examples, what a trial calibrates on
 
 
 def calibrate(path: str | Path, request: Request, trials: int = 100, seed: int = 0) -> Record:
-    """The record of one trace; `trials` random splits by `seed` show what to expect."""
+    """The record of one trace: thresholds, what they promise, and what to expect of them.
+
+    Args:
+      path: an `.npz` trace, of any model.
+      request: what the thresholds must keep to.
+      trials: random splits, on one part of which thresholds are chosen and on the other tried.
+      seed: decides the splits.
+
+    Returns:
+      The record, as plain data.
+
+    Raises:
+      UserError: the trace is none, or cannot answer the request.
+    """
     trace = load_trace(path)
     choice = answer(trace, request)
     budget = request.method == BUDGET

@@ -14,7 +14,9 @@ from ee_jax.tasks.registry import find_task
 from ee_jax.tasks.task import Task
 
 
-def run(experiment: Experiment, output: Path, display: Display = SILENT) -> dict[str, Any]:
+def run(
+    experiment: Experiment, output: str | Path, display: Display = SILENT
+) -> dict[str, Any]:
     """Runs an experiment into a folder.
 
     A run that was cut short goes on from its last checkpoint; one that has finished is read
@@ -31,7 +33,7 @@ def run(experiment: Experiment, output: Path, display: Display = SILENT) -> dict
     Raises:
       UserError: anything that a user can mend, before long work where it can be known.
     """
-    folder = RunFolder(output, experiment)
+    folder = RunFolder(Path(output), experiment)
     if (results := folder.read_back(display)) is not None:
         return results
     task = find_task(experiment.task)(experiment, folder, data_mesh(), display)

@@ -78,7 +78,7 @@ def test_pairs_with_scores(paired, tmp_path):
 
 def test_every_batch_of_pairs_has_types(paired):
     """One signature for the whole data set, so that each length is compiled once."""
-    splits = load_corpus(paired).splits
+    splits = load_corpus(paired, 16).splits
     for split in splits.values():
         for batch in split.batches(8):
             ids_BT, _, types_BT = batch.tokens

@@ -116,7 +116,7 @@ def test_a_regression_is_judged_by_correlations(deeper, tmp_path):
         calibration=Calibration((0.1,), ("ltt",), risk="gap", levels=(0.5,)),
         evaluation=Evaluation(thresholds=(0.9, 1.0), batches=(2,), rounds=1),
     )
-    corpus = load_corpus(of_numbers)
+    corpus = load_corpus(of_numbers, 16)
     splits = {
         name: replace(split, label_N=np.array([len(row) for row in split.rows], np.float32))
         for name, split in corpus.splits.items()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -156,3 +157,29 @@ class TextGeneration:
             "generated": [token._asdict() for token in self._tokens],
             "speed": self.speed(repeats),
         }
+
+
+def generate(
+    model: str | Path,
+    prompt: str,
+    tokens: int = 64,
+    threshold: float | None = None,
+    **asked: Any,
+) -> str:
+    """The text that a language model writes after a prompt, each token from its own depth.
+
+    Args:
+      model: an exported model's folder, a Hugging Face folder or name, or a llama2.c file.
+      prompt: what to go on from.
+      tokens: how many at most.
+      threshold: a token stops at the first exit whose confidence is above it; None: never.
+      **asked: other fields of `runs.generation.request.Request`, such as `policy` or `seed`.
+
+    Returns:
+      The new text, without the prompt.
+
+    Raises:
+      UserError: the model cannot be had, or cannot do what is asked.
+    """
+    request = Request(str(model), prompt, tokens, threshold, **asked)
+    return "".join(token.text for some in TextGeneration(request).tokens() for token in some)

@@ -71,7 +71,11 @@ class Classification(Task):
         """Writes the model, its tokenizer and what else a reader must know."""
         weights = find_weights(model_of(self.experiment).weights)
         shutil.copyfile(weights / "tokenizer.json", folder / "tokenizer.json")
+        exits = self.experiment.exits
+        rule = ("confidence", "min_depth", "patience", "tolerance")
         notes = {
+            "data": self._corpus.record["name"],
+            "exits": {name: getattr(exits, name) for name in rule},
             "classes": self._corpus.classes,
             "lengths": self._corpus.splits["train"].lengths,
             "config_hash": self.folder.hash,
