@@ -33,6 +33,7 @@ APPENDED = {
     ("compare",): [],
     ("calibrate",): ["--trials", "3"],
     ("data",): [],
+    ("predict",): [],
     ("bench", "loop"): shlex.split("--model minilm --seq 16 --batch 1 --depth 1,6 --repeats 1"),
     ("bench", "train"): shlex.split("--model minilm --seq 16 --batch 2 --repeats 1"),
 }
@@ -48,6 +49,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working directory with the configs in it, where `runs/` may be written."""
     path = tmp_path_factory.mktemp("readme")
     (path / "configs").symlink_to(ROOT / "configs")
+    rows = [f"words of row {n}\t{'good' if n % 2 else 'bad'}" for n in range(100)]
+    (path / "train.tsv").write_text("\n".join(["text\tlabel", *rows]) + "\n")
+    (path / "new.txt").write_text("Opens a file.\nReturns the sine of x.\n")
     return path
 
 
@@ -78,13 +82,17 @@ def test_snippets_and_commands(folder: Path) -> None:
     assert snippets[0] != SNIPPETS[0]
     printed = [run(folder, sys.executable, "-c", snippet) for snippet in snippets]
     assert "'mean_depth'" in printed[0]
-    assert printed[1].split()[1] == "[1]"  # at threshold 1 the last of the two exits answers
+    answers = [line.split() for line in printed[1].splitlines()]
+    assert len(answers) == 2
+    assert {answer[2] for answer in answers} <= {"3", "6"}  # the depths of the two exits
     assert printed[2].endswith("[2 2 2 2 2 2 2 2]\n")
     assert printed[2].split("] [")[0] != "[2 2 2 2 2 2 2 2"
     assert 0 < float(printed[3].split()[0]) < 1
 
     names = [command.split()[1] for command in COMMANDS]
-    assert names == ["run", "calibrate", "run", "compare", "data", "bench", "bench"]
+    assert names == [
+        "run", "data", "predict", "calibrate", "run", "compare", "data", "bench", "bench"
+    ]  # fmt: skip
     for command in COMMANDS:
         words = shlex.split(command)
         assert run(folder, EE_JAX, *words[1:], *appended(words)).strip(), command

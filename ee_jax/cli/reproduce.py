@@ -15,7 +15,11 @@ def add(commands: Any) -> None:
     text = "run a study of a paper, and put our numbers beside the paper's"
     command = add_command(commands, "reproduce", reproduce, text)
     command.set_defaults(takes_overrides=True, goes_on=True)
-    command.add_argument("study", metavar="STUDY", help="e.g. deebert, or joint_vs_frozen")
+    command.add_argument(
+        "study",
+        metavar="STUDY",
+        help="e.g. deebert, joint_vs_frozen, or your own path/to/study.py",
+    )
     command.add_argument("--backbone", required=True, metavar="WEIGHTS", help="folder or name")
     command.add_argument(
         "--tasks", type=_names, default=(), help="e.g. sst2,cola (default: all)"

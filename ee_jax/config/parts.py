@@ -16,6 +16,7 @@ from ee_jax.checks import (
     check_types,
     resolve_layers,
 )
+from ee_jax.evaluation.metrics import METRICS
 from ee_jax.exits.confidence import CONFIDENCES
 from ee_jax.registry import Registry
 from ee_jax.training.strategies import Learned
@@ -114,6 +115,8 @@ class Evaluation:
     thresholds: tuple[float, ...] = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
     batches: tuple[int, ...] = (1, 32)  # batch sizes of the wall clock
     rounds: int = 3  # interleaved passes that are timed
+    # Of a classifier: names in `evaluation.METRICS`, the main one first; none: the data set's.
+    metrics: tuple[str, ...] = ()
     # Of a language model. Confidences that are compared; none: that of the exits.
     confidences: tuple[str, ...] = ()
     # What later tokens see of skipped blocks: names in `inference.kv_policies.POLICIES`.
@@ -131,6 +134,8 @@ class Evaluation:
         check_counts(self, "evaluation.", "rounds", "batch", "rows")
         for name in self.confidences:
             check_name(name, CONFIDENCES, "evaluation.confidences")
+        for name in self.metrics:
+            check_name(name, METRICS, "evaluation.metrics")
         once = len({*self.confidences}) == len(self.confidences)
         different = f"must name different confidences, not {self.confidences}"
         check(once, "evaluation.confidences", different)

@@ -31,6 +31,8 @@ def read_architecture(folder: Path) -> Architecture:
     try:
         given = json.loads(path.read_text())
         refuse_others(given, quantization_config=None)
+        if given["model_type"] not in FAMILIES:
+            raise ValueError(FAMILIES.unknown(given["model_type"]))
         config = FAMILIES[given["model_type"]].read(given)
         check_sizes(config)
         return config

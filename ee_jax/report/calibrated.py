@@ -70,7 +70,7 @@ def _long(risk: str, results: Results) -> str:
     if risk == "quality":
         return f"{metrics.name(results['quality'])} lost against the full model's"
     words = RISKS | (SQUARED if is_regression(results) else {})
-    return words[risk]
+    return words.get(risk, risk)
 
 
 def _notes(results: Results, pairs: list[tuple[str, Choice]]) -> list[str]:

@@ -1,7 +1,9 @@
 """What a study is: which experiment each task gets, and which numbers it is put beside."""
 
+import runpy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from pkgutil import resolve_name
 
 from ee_jax.config import Experiment
@@ -31,14 +33,32 @@ class Study:
 
 
 def find_study(name: str) -> Study:
-    """The study of that name.
+    """The study of that name, or the `STUDY` of a Python file.
+
+    Args:
+      name: of a study of the package's, or a path that ends in .py.
 
     Raises:
-        UserError: there is none; says the nearest.
+      UserError: there is none; says the nearest.
     """
+    if name.endswith(".py"):
+        return _of_file(Path(name))
     if name not in STUDIES:
         raise UserError(f"no study `{name}`: {nearest(name, list(STUDIES))}")
     return resolve_name(STUDIES[name])
+
+
+def _of_file(path: Path) -> Study:
+    if not path.is_file():
+        raise UserError(f"no study at {path}: give a Python file with a STUDY")
+    try:
+        found = runpy.run_path(str(path)).get("STUDY")
+    except Exception as error:
+        line = " ".join(str(error).split())
+        raise UserError(f"{path}: {type(error).__name__}: {line}") from None
+    if not isinstance(found, Study):
+        raise UserError(f"{path}: STUDY must be a Study, not {found!r:.60}")
+    return found
 
 
 def check_tasks(study: Study, tasks: Sequence[str]) -> None:

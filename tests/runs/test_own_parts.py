@@ -1,28 +1,44 @@
 """A user's own confidence and exit head: the example's, through a whole run of a tiny model."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from ee_jax.calibration.methods import METHODS, Method
+from ee_jax.calibration.risks import RISKS
 from ee_jax.calibration.trace import Trace
-from ee_jax.config import Evaluation, Exits, Frozen, OptimizerConfig
-from ee_jax.config.load import load
+from ee_jax.config import Evaluation, Exits, Frozen, OptimizerConfig, Scratch, Strategy
+from ee_jax.config.load import load, override
 from ee_jax.errors import UserError
+from ee_jax.evaluation.metrics import METRICS
 from ee_jax.exits import CONFIDENCES
+from ee_jax.inference.kv_policies import POLICIES
+from ee_jax.losses.exit_losses import LOSSES
 from ee_jax.models.heads import HEADS
+from ee_jax.reproduce.study import find_study
 from ee_jax.runs.run import run
+from ee_jax.tasks.registry import TASKS
+from ee_jax.tasks.task import Task
+from ee_jax.training.optimizer import OPTIMIZERS
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "own_confidence.py"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLE = EXAMPLES / "own_confidence.py"
+OWN = {
+    "unlikely_rest": CONFIDENCES, "bottleneck": HEADS, "focal": LOSSES, "lion": OPTIMIZERS,
+    "worst_class": METRICS, "harm": RISKS, "bernstein": METHODS, "halved": POLICIES,
+    "mine": TASKS,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module", autouse=True)
 def unregistered():
     """Other tests meet the package's own parts alone."""
     yield
-    CONFIDENCES.pop("unlikely_rest", None)
-    HEADS.pop("bottleneck", None)
+    for name, registry in OWN.items():
+        registry.pop(name, None)
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +88,87 @@ def test_a_wrong_confidence_is_found_by_the_config():
         "config field `exits.confidence` names no confidence 'max_prop': did you mean "
         "`max_prob`? there are max_prob, margin"
     )
+
+
+def on_tiny(example, experiment, **changes):
+    """An example's experiment on the tests' data and weights."""
+    own = load(EXAMPLES / example)
+    exits = replace(own.exits, layers=(1, 2))
+    evaluation = replace(own.evaluation, batches=(1,))
+    return replace(
+        own, data=experiment.data, model=experiment.model, exits=exits, evaluation=evaluation,
+        **changes,
+    )  # fmt: skip
+
+
+def test_an_own_strategy_loss_and_optimizer(experiment, tmp_path):
+    planned = on_tiny("own_strategy.py", experiment)
+    changed = override(
+        planned, ["--strategies.0.sharpness", "2", "--strategies.0.fit.batch", "8"]
+    )
+    strategy: Any = changed.strategies[0]
+    assert (strategy.sharpness, strategy.fit.batch, strategy.loss) == (2.0, 8, "focal")
+    results = run(changed, tmp_path / "run")["strategies"]["deepening"]
+    assert [point["unlike_trace"] for point in results["points"]] == [0] * 4
+    lines = (tmp_path / "run" / "deepening" / "metrics.jsonl").read_text().splitlines()
+    assert '"stage": "deepening"' in lines[-1]
+
+
+def test_an_own_metric_risk_and_method(experiment, tmp_path):
+    planned = on_tiny("own_calibration.py", experiment)
+    results = run(planned, tmp_path / "run")
+    found = results["strategies"]["frozen"]
+    assert results["metrics"] == ["worst_class", "accuracy"]
+    assert all(p["quality"] <= p["metrics"]["accuracy"] for p in found["points"])
+    labels = {choice["label"]: choice["risk"] for choice in found["calibrated"]}
+    assert labels == {"empirical 1 %": "quality", "bernstein 5 %": "harm"}
+    assert "bernstein 5 % promises" in (tmp_path / "run" / "calibration.md").read_text()
+
+
+def test_an_own_policy(tmp_path):
+    text = tmp_path / "text.txt"
+    text.write_text("".join(f"line {n % 7} of a short text {n}\n" for n in range(600)))
+    planned = load(
+        EXAMPLES / "own_policy.py", ["--data.name", str(text), "--data.length", "64"]
+    )
+    sizes = Scratch(vocabulary=270, width=8, blocks=2, heads=2, kv_heads=1, hidden=16)
+    data = replace(planned.data, folder=str(tmp_path / "data"))
+    results = run(replace(planned, model=sizes, data=data), tmp_path / "run")
+    points = results["strategies"]["layerskip"]["points"]
+    assert {point["policy"] for point in points} == {"propagate", "halved"}
+    assert all(point["measured_speedup_b1"] > 0 for point in points)
+
+
+def test_an_own_study():
+    study = find_study(str(EXAMPLES / "own_study.py"))
+    assert study.experiment("rte", "weights").exits.head == "mlp"
+    with pytest.raises(UserError, match=r"no study at nowhere\.py: give a Python file"):
+        find_study("nowhere.py")
+    with pytest.raises(UserError, match="STUDY must be a Study, not None"):
+        find_study(str(EXAMPLE))
+
+
+class Half(Task):
+    """A task that forgot most of itself."""
+
+    def check(self):
+        """Finds nothing wrong."""
+
+
+@dataclass(frozen=True)
+class NoStages(Strategy):
+    name: str = "no_stages"
+
+    def stages(self, exits):
+        return ["joint"]
+
+
+def test_parts_without_what_they_need_are_named_before_any_work(experiment, tmp_path):
+    TASKS.register("mine", Half)
+    with pytest.raises(UserError, match=r"task `mine` lacks describe, evaluate, examples,"):
+        run(replace(experiment, task="mine"), tmp_path / "run")
+    with pytest.raises(UserError, match=r"`no_stages`: stages\(\) must return a list of Stage"):
+        run(replace(experiment, strategies=(NoStages(),)), tmp_path / "run")
+    with pytest.raises(UserError, match="there is a method `ltt` already"):
+        METHODS.register("ltt", Method("nothing", lambda mean, n, level, delta: mean < level))
+    assert not (tmp_path / "run").exists()

@@ -9,12 +9,14 @@ from ee_jax.models.families.family import Family
 from ee_jax.models.families.gpt2 import GPT2
 from ee_jax.models.families.llama import KINDS, LLAMA
 from ee_jax.models.families.roberta import ROBERTA
+from ee_jax.registry import Registry
 
 # By the `model_type` of a config.
-FAMILIES: dict[str, Family] = {
-    "albert": ALBERT,
-    "bert": BERT,
-    "gpt2": GPT2,
-    "roberta": ROBERTA,
+FAMILIES: Registry[Family] = Registry(
+    "model family",
+    albert=ALBERT,
+    bert=BERT,
+    gpt2=GPT2,
+    roberta=ROBERTA,
     **dict.fromkeys(KINDS, LLAMA),
-}
+)

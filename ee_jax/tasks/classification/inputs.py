@@ -138,7 +138,8 @@ def load_corpus(experiment: Experiment, longest: int) -> Corpus:
         "classes": list(prepared.classes),
     }
     kind = directory.kind
-    return Corpus(splits, prepared.classes, kind.METRICS, kind.LABEL_RANGE, record)
+    metrics = experiment.evaluation.metrics or kind.METRICS
+    return Corpus(splits, prepared.classes, metrics, kind.LABEL_RANGE, record)
 
 
 def make_model(
