@@ -206,8 +206,8 @@ def test_a_bad_record_stops_a_run_before_it_trains(experiment, record, tmp_path)
     [
         ({"levels": (0.05, 2.0)}, "`calibration.levels` must lie in [0, 1]"),
         ({"delta": 0.0}, "`calibration.delta` must be in (0, 1)"),
-        ({"methods": ("lttt",)}, "`calibration.methods` must be"),
-        ({"risk": "regret"}, "`calibration.risk` must be"),
+        ({"methods": ("lttt",)}, "`calibration.methods` names no method 'lttt': did you mean"),
+        ({"risk": "regret"}, "`calibration.risk` names no risk 'regret': there are gap"),
     ],
 )
 def test_the_config_checks_itself(changes, message):

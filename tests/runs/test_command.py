@@ -72,6 +72,10 @@ def test_prepare_says_where_and_how_many(data, monkeypatch, capsys):
     main(["data", "prepare", "sentences", "--json"])
     rows = {"train": 96, "validation": 24, "calibration": 33, "test": 35}
     folder = str(data / "sentences" / "1.0.0")
-    assert json.loads(capsys.readouterr().out) == {"folder": folder, "rows": rows}
+    found = json.loads(capsys.readouterr().out)
+    assert (found["folder"], found["rows"]) == (folder, rows)
+    assert found["classes"] == {"read": 1 / 3, "write": 1 / 3, "close": 1 / 3}
     main(["data", "prepare", "sentences"])
-    assert capsys.readouterr().out.startswith(f"{folder}: 188 rows (train 96, ")
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"{folder}: 188 rows (train 96, ")
+    assert "3 classes: read 33.3 %, write 33.3 %, close 33.3 %" in shown
