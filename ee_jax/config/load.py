@@ -5,10 +5,12 @@ import dataclasses
 import difflib
 import io
 import re
-import runpy
+import sys
 import traceback
+import types
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import tyro
 
@@ -41,7 +43,7 @@ def read(path: Path) -> Experiment:
             f"no config at {path}: give a Python file such as configs/quickstart.py"
         )
     try:
-        found = runpy.run_path(str(path))
+        found = run_file(path)
         if "get_config" not in found:
             raise UserError("no get_config(), which must return an Experiment")
         experiment = found["get_config"]()
@@ -51,6 +53,19 @@ def read(path: Path) -> Experiment:
         given = " ".join(repr(experiment).split())
         raise UserError(f"{path}: get_config() must return an Experiment, not {given:.60}")
     return experiment
+
+
+def run_file(path: Path) -> dict[str, Any]:
+    """The names that a Python file defines.
+
+    It is run as a module of its own, so that overrides find the fields of a user's own classes,
+    whose source is read for their help.
+    """
+    module = types.ModuleType(f"_ee_jax_file_{path.stem}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module
+    exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+    return module.__dict__
 
 
 def _where(error: Exception, path: Path) -> str:

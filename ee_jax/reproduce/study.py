@@ -1,12 +1,12 @@
 """What a study is: which experiment each task gets, and which numbers it is put beside."""
 
-import runpy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from pkgutil import resolve_name
 
 from ee_jax.config import Experiment
+from ee_jax.config.load import run_file
 from ee_jax.data.registry import nearest
 from ee_jax.errors import UserError
 
@@ -52,7 +52,7 @@ def _of_file(path: Path) -> Study:
     if not path.is_file():
         raise UserError(f"no study at {path}: give a Python file with a STUDY")
     try:
-        found = runpy.run_path(str(path)).get("STUDY")
+        found = run_file(path).get("STUDY")
     except Exception as error:
         line = " ".join(str(error).split())
         raise UserError(f"{path}: {type(error).__name__}: {line}") from None
