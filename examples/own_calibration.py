@@ -45,6 +45,8 @@ def empirical_bernstein(
     Maurer & Pontil (2009), theorem 4: where losses are rare it is tighter than Hoeffding.
     """
     n, log = risk_KN.shape[1], np.log(2 / delta)
+    if n < 2:  # no variance, so nothing can be said
+        return np.zeros(len(risk_KN), bool)
     spread_K = np.sqrt(2 * risk_KN.var(1, ddof=1) * log / n)
     return risk_KN.mean(1) + spread_K + 7 * log / (3 * (n - 1)) <= level
 

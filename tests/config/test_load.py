@@ -125,7 +125,7 @@ def test_a_long_or_broken_value_is_cut_and_kept_on_a_line(config):
         "def get_config():\n    return Data(lengths=np.ones((9, 9)))\n"
     )
     assert error_of(path) == (
-        f"{path}:4: config field `data.lengths` must be tuple[int, ...], not "
+        f"{path}:4: config field `data.lengths` must be tuple[int, ...] | None, not "
         "array([[1., 1., 1., 1., 1., 1., 1., 1., 1.], [1., 1., 1., 1."
     )
 
