@@ -108,7 +108,7 @@ def test_a_users_error_is_one_line_and_exit_status_2(
             "load",
             "stopped; the same command goes on from here",
         ),
-        ("data prepare tiny", "ee_jax.data.prepared", "prepare", "stopped"),
+        ("data prepare stdlib_docstrings", "ee_jax.data.prepared", "prepare_at", "stopped"),
     ],
 )
 def test_an_interrupt_says_whether_work_was_kept(
