@@ -67,3 +67,11 @@ def test_pure_rooms_know_no_model(rooms):
 def test_no_import_points_up():
     up = [line for room, other, line in imports_between_rooms() if FLOOR[other] >= FLOOR[room]]
     assert up == []
+
+
+def test_no_task_knows_another():
+    tasks = [path for path in (PACKAGE / "tasks").iterdir() if path.is_dir()]
+    for folder in (path for path in tasks if not path.name.startswith("__")):
+        others = {f"ee_jax.tasks.{task.name}." for task in tasks if task != folder}
+        for path in folder.rglob("*.py"):
+            assert not [m for m in imported(path) if m.startswith(tuple(others))], path

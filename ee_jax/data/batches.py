@@ -5,6 +5,7 @@ each and padding stays small.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -29,6 +30,20 @@ class Batch(NamedTuple):
     label_B: Num[np.ndarray, " B"]
     index_B: Int32[np.ndarray, " B"]  # number of the row, to restore the order
     valid_B: Bool[np.ndarray, " B"]  # False: a copy that fills the batch and counts for nothing
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split of a data set as token rows."""
+
+    rows: list[TokenRow]
+    label_N: Num[np.ndarray, " N"]  # int32; float32 where there are no classes
+    lengths: tuple[int, ...]
+
+    def batches(self, batch: int) -> list[Batch]:
+        """Every row once, in batches of static shapes."""
+        batches = evaluation_batches(self.rows, self.label_N, lengths=self.lengths, batch=batch)
+        return list(batches)
 
 
 def training_batches(

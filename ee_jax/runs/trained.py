@@ -52,8 +52,10 @@ class Work:
     cut: int = 0  # texts that were longer than the model's lengths, and lost their end
 
     def summary(self, blocks: int) -> dict[str, float]:
-        """Means over the texts, of a model of so many blocks; the last exit's head alone is
-        read by the full model, so its share of FLOPs can exceed 1."""
+        """Means over the texts, of a model of so many blocks.
+
+        The full model reads its last head alone, so the share of its FLOPs can exceed 1.
+        """
         return {
             "texts": self.texts,
             "mean_depth": self.blocks / self.texts,
@@ -160,9 +162,10 @@ class TrainedClassifier:
 
     def _answers(self, texts: list[Text], limits: Limits, batch: int) -> list[Answer]:
         longest = self._lengths[-1]
-        whole = encode(self._tokenizer, texts, longest + 1)
-        self.work.cut += sum(len(row) > longest for row in whole)
-        rows = encode(self._tokenizer, texts, longest)
+        rows = encode(self._tokenizer, texts, longest + 1)
+        if cut := sum(len(row) > longest for row in rows):
+            self.work.cut += cut
+            rows = encode(self._tokenizer, texts, longest)  # which keeps the final [SEP]
         answers: dict[int, Answer] = {}
         for made in self._batches(rows, batch):
             out = self._program((self._values, limits), made.tokens)

@@ -9,6 +9,7 @@ from ee_jax.calibration.request import AnyTrace, Request, answer
 from ee_jax.config import Calibration
 
 Chosen = dict[str, Any]  # of `calibration.describe.to_json`
+Point = dict[str, Any]  # what a setting gave on the test split
 Threshold = float | tuple[float, ...]  # of all exits, or of each
 
 

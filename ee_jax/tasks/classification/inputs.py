@@ -4,19 +4,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import numpy as np
 from flax import nnx
-from jaxtyping import Num
 
 from ee_jax.checks import check as check_field
 from ee_jax.checks import check_name
 from ee_jax.config import Data, Experiment, Model
-from ee_jax.data.batches import Batch, evaluation_batches
+from ee_jax.data.batches import Split
 from ee_jax.data.dataset_dir import DatasetDir
 from ee_jax.data.describe import duplicates, propose_lengths
 from ee_jax.data.prepared import open_at, prepare_at
 from ee_jax.data.registry import builder_of
-from ee_jax.data.text import TokenRow, check_vocabulary, encode, load_tokenizer
+from ee_jax.data.text import check_vocabulary, encode, load_tokenizer
 from ee_jax.errors import UserError
 from ee_jax.exits.confidence import traits
 from ee_jax.models.architecture import Architecture
@@ -28,20 +26,6 @@ from ee_jax.models.parameters import Parameters, parameters
 from ee_jax.training.stage import ExitLayout
 
 SPLITS = ("train", "validation", "calibration", "test")
-
-
-@dataclass(frozen=True)
-class Split:
-    """A split as token rows."""
-
-    rows: list[TokenRow]
-    label_N: Num[np.ndarray, " N"]  # int32; float32 where there are no classes
-    lengths: tuple[int, ...]
-
-    def batches(self, batch: int) -> list[Batch]:
-        """Every row once, in batches of static shapes."""
-        batches = evaluation_batches(self.rows, self.label_N, lengths=self.lengths, batch=batch)
-        return list(batches)
 
 
 @dataclass(frozen=True)
@@ -61,8 +45,9 @@ def check(experiment: Experiment) -> Architecture:
     folder = find_weights(model.weights)
     architecture = read_architecture(folder)
     check_vocabulary(load_tokenizer(folder), architecture.vocabulary, folder)
+    layers = experiment.exits.resolve(architecture.blocks)
     if builder_of(data.name, data.columns).LABEL_RANGE is not None:
-        check_regression(experiment)
+        check_regression(experiment, layers)
     check_name(experiment.exits.head, HEADS, "exits.head")
     alone = len(experiment.confidences) == 1
     check_field(alone, "evaluation.confidences", "compares those of language models only")
@@ -90,8 +75,13 @@ def model_of(experiment: Experiment) -> Model:
     return model
 
 
-def check_regression(experiment: Experiment) -> None:
-    """Raises the one-line error of the first part that needs classes; a regression has none."""
+def check_regression(experiment: Experiment, layers: tuple[int, ...]) -> None:
+    """Raises the one-line error of the first part that needs classes; a regression has none.
+
+    Args:
+      experiment: with labels that are numbers.
+      layers: blocks run at each exit.
+    """
     exits, data = experiment.exits, f"and `{data_of(experiment).name}` has none"
     serves = not traits(exits.confidence).needs_classes
     mend = "take `patience`, `learned` or `saturation`"
@@ -104,7 +94,7 @@ def check_regression(experiment: Experiment) -> None:
     mend = "set it to 0 and exits.confidence to `patience`"
     what = f"is calibrated on classes, {data}: {mend}"
     check_field(not exits.patience, "exits.patience", what)
-    layout = ExitLayout(exits.layers or (1, 2))
+    layout = ExitLayout(layers, shared=exits.head == "shared")
     for strategy in experiment.strategies:
         terms = [term for stage in strategy.stages(layout) for term in stage.losses]
         needs = any(term.loss.needs_classes for term in terms)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from jax.sharding import Mesh
@@ -11,6 +10,7 @@ from ee_jax.calibration.outcomes import exits_taken
 from ee_jax.calibration.risks import inconsistency
 from ee_jax.calibration.trace import Trace
 from ee_jax.config import Experiment
+from ee_jax.data.batches import Split
 from ee_jax.display import Display
 from ee_jax.evaluation.metrics import METRICS
 from ee_jax.evaluation.passes import Passes
@@ -22,10 +22,7 @@ from ee_jax.models.flops import flops_speedup
 from ee_jax.models.parameters import Parameters
 from ee_jax.run_folder import nan_to_none
 from ee_jax.sharding import data_mesh
-from ee_jax.tasks.calibrator import Setting
-from ee_jax.tasks.classification.inputs import Split
-
-Point = dict[str, Any]
+from ee_jax.tasks.calibrator import Point, Setting
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from ee_jax.config import Decoding, Experiment
+from ee_jax.data.batches import Split
 from ee_jax.display import Display
 from ee_jax.errors import UserError
 from ee_jax.evaluation.decoding import (
@@ -21,9 +22,7 @@ from ee_jax.inference.methods import EarlyExitDecoding
 from ee_jax.inference.rules import Exiting
 from ee_jax.models.language import LanguageModel
 from ee_jax.models.parameters import Parameters, bind
-from ee_jax.tasks.calibrator import Chosen, Setting, settings
-from ee_jax.tasks.classification.inputs import Split
-from ee_jax.tasks.classification.measure import Point
+from ee_jax.tasks.calibrator import Chosen, Point, Setting, settings
 from ee_jax.tasks.language_modeling.inputs import data_of
 from ee_jax.tasks.language_modeling.measure import LanguageMeasurer, quality
 from ee_jax.tasks.language_modeling.thresholds import Key, LanguageCalibrator, of_key, on_test

@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from ee_jax.checks import check as check_field
 from ee_jax.checks import check_name
 from ee_jax.config import Evaluation, Exits, Experiment, Model, Scratch, SelfGenerated, Text
+from ee_jax.data.batches import Split
 from ee_jax.data.bpe import encode_documents
 from ee_jax.data.dataset_dir import DatasetDir
 from ee_jax.data.packing import pack
@@ -34,7 +35,6 @@ from ee_jax.models.language import LanguageDesign, LanguageModel
 from ee_jax.models.language_files import add_exits, read_language, shapes_of, with_exits
 from ee_jax.models.parameters import Parameters, parameters
 from ee_jax.models.transformer import Transformer
-from ee_jax.tasks.classification.inputs import Split
 from ee_jax.tasks.language_modeling.sample import Writer
 from ee_jax.tasks.language_modeling.tokenizer import (
     keep_pretrained,

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int
 
 from ee_jax.config import Experiment
-from ee_jax.data.batches import Batch
+from ee_jax.data.batches import Batch, Split
 from ee_jax.display import Display
 from ee_jax.evaluation.perplexity import (
     EarlyExitPass,
@@ -23,9 +23,7 @@ from ee_jax.inference.flops import decoding_flops_speedup
 from ee_jax.inference.rules import Exiting
 from ee_jax.models.language import LanguageModel
 from ee_jax.models.parameters import Parameters
-from ee_jax.tasks.calibrator import Setting
-from ee_jax.tasks.classification.inputs import Split
-from ee_jax.tasks.classification.measure import Point
+from ee_jax.tasks.calibrator import Point, Setting
 from ee_jax.tasks.language_modeling.thresholds import Key
 
 

@@ -18,16 +18,14 @@ from jaxtyping import Float
 from ee_jax.calibration.request import Request
 from ee_jax.calibration.sequences import SequenceTrace
 from ee_jax.config import Experiment
-from ee_jax.data.batches import Batch
+from ee_jax.data.batches import Batch, Split
 from ee_jax.data.text import TokenRow
 from ee_jax.display import Display
 from ee_jax.errors import UserError
 from ee_jax.evaluation.perplexity import EarlyExitPass, Predicted, trace_of_rows
 from ee_jax.models.parameters import Parameters
 from ee_jax.run_folder import RunFolder
-from ee_jax.tasks.calibrator import Chosen, answers, requests
-from ee_jax.tasks.classification.inputs import Split
-from ee_jax.tasks.classification.measure import Point
+from ee_jax.tasks.calibrator import Chosen, Point, answers, requests
 from ee_jax.tasks.language_modeling.inputs import Rows, data_of
 
 Key = tuple[str, str]  # confidence and policy
