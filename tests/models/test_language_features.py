@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from ee_jax.models.exit_features import Forward
 from ee_jax.models.families.llama import llama
 from ee_jax.models.language import LanguageDesign, LanguageModel
 from ee_jax.models.transformer import State, Transformer
@@ -22,7 +23,7 @@ def model() -> LanguageModel:
 
 def test_a_row_reads_only_the_blocks_it_keeps(model):
     kept_LB = jnp.asarray(np.array([[1, 1, 0], [1, 0, 1], [1, 0, 0], [1, 1, 1]], bool))
-    feature_EBTD = model.features(TOKENS, kept_LB=kept_LB)
+    feature_EBTD = model.features(TOKENS, Forward(kept_LB=kept_LB))
     for row, blocks in enumerate([(0, 1, 2, 3), (0, 3), (1, 3)]):
         state, read = model.backbone.embed(TOKENS), []
         for block in range(4):
