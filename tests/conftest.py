@@ -13,10 +13,18 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 hypothesis.settings.register_profile("ee_jax", deadline=None)
 hypothesis.settings.load_profile("ee_jax")
 
-# Whole runs and the README's commands take minutes.
+# Compiling is most of the work, and of that two fifths are XLA's optimizations. Commands that
+# tests start as processes of their own are compiled as users' are.
+jax.config.update("jax_disable_most_optimizations", True)
+
+# The README's commands take minutes, and whole runs nearly as long.
 LONG = (Path(__file__).with_name("test_readme.py"), Path(__file__).with_name("runs"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first, so that no process is left alone with one of them in the end."""
-    items.sort(key=lambda item: not any(item.path.is_relative_to(path) for path in LONG))
+    """The longest files first, so that no process is left alone with one in the end."""
+
+    def turn(item: pytest.Item) -> int:
+        return next((n for n, path in enumerate(LONG) if item.path.is_relative_to(path)), 2)
+
+    items.sort(key=turn)

@@ -202,7 +202,7 @@ def test_a_folder_that_cannot_be_made(write, capsys, tmp_path):
         ([], "consistency is measured from the full model, whose `loss_NK` is not 0"),
         (["--risk", "gap", "--per-exit", "greedy"], "no exits for ltt for each exit"),
         (["--risk", "gap", "--method", "conformal"], "no exits for conformal"),
-        (["--risk", "gap", "--patience", "1"], "no exits for min_depth and patience"),
+        (["--risk", "gap", "--patience", "1"], "no exits for a rule, min_depth or"),
     ],
 )
 def test_what_whole_sequences_cannot_answer(tmp_path, capsys, arguments, message):

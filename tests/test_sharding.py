@@ -19,7 +19,8 @@ from flax import nnx
 from ee_jax.errors import UserError
 from ee_jax.exits.loop import run_exits
 from ee_jax.exits.output import ExitOutput
-from ee_jax.exits.rules import forced_rule, make_limits, threshold_rule
+from ee_jax.exits.rules import forced_rule, threshold_rule
+from ee_jax.exits.stopping import make_limits
 from ee_jax.inference.early_exit import early_exit
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.families.bert import bert

@@ -7,6 +7,7 @@ from ee_jax.calibration.choice import Choice, check_candidates, pick
 from ee_jax.calibration.outcomes import GRID, Outcomes, outcomes
 from ee_jax.calibration.trace import Trace
 from ee_jax.errors import UserError
+from ee_jax.exits.stopping import PLAIN, Stopping
 
 BUDGET = "budget"  # its name as a method
 
@@ -15,8 +16,7 @@ def choose_for_depth(
     trace: Trace,
     depth: float,
     threshold_K: Float[np.ndarray, " K"] = GRID,
-    min_depth: int = 1,
-    patience: int = 0,
+    stopping: Stopping = PLAIN,
 ) -> Choice:
     """The largest threshold whose mean depth on the trace is at most `depth`.
 
@@ -27,7 +27,7 @@ def choose_for_depth(
         UserError: not even the smallest candidate stops early enough.
     """
     check_candidates(threshold_K)
-    candidates = outcomes(trace, threshold_K, min_depth, patience)
+    candidates = outcomes(trace, threshold_K, stopping)
     lost = candidates._replace(loss_KN=candidates.loss_KN - trace.full_loss_N)
     return choose_of_outcomes(lost, depth)
 

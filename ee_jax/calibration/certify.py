@@ -12,6 +12,7 @@ from ee_jax.calibration.outcomes import GRID, Outcomes, at_exits, exits_taken
 from ee_jax.calibration.risks import RISKS
 from ee_jax.calibration.trace import Trace
 from ee_jax.errors import UserError
+from ee_jax.exits.stopping import PLAIN, Stopping
 
 
 def certify(
@@ -21,8 +22,7 @@ def certify(
     level: float,
     delta: float = 0.05,
     threshold_K: Float[np.ndarray, " K"] = GRID,
-    min_depth: int = 1,
-    patience: int = 0,
+    stopping: Stopping = PLAIN,
 ) -> Choice:
     """One threshold for all exits (for each, if the method is `conformal_per_exit`).
 
@@ -34,14 +34,13 @@ def certify(
         level: the risk allowed.
         delta: the chance of more than that which is allowed; `crc` and `empirical` have none.
         threshold_K: candidates, falling from 1, chosen without a look at the trace.
-        min_depth: blocks that always run.
-        patience: exits in a row that must answer like the one before them.
+        stopping: exit rule, least depth and patience.
     """
     check_request(method, risk, level, delta)
     if method in CONFORMAL:
-        return choose_conformal(trace, method, risk, level, min_depth, patience)
+        return choose_conformal(trace, method, risk, level, stopping)
     check_candidates(threshold_K)
-    candidates = risk_outcomes(trace, risk, threshold_K, min_depth, patience)
+    candidates = risk_outcomes(trace, risk, threshold_K, stopping)
     return certify_outcomes(candidates, method, level, delta)
 
 
@@ -49,11 +48,10 @@ def risk_outcomes(
     trace: Trace,
     risk: str,
     threshold_K: Float[np.ndarray, " K *E"],
-    min_depth: int = 1,
-    patience: int = 0,
+    stopping: Stopping = PLAIN,
 ) -> Outcomes:
     """`outcomes` with a risk of `RISKS` for losses."""
-    exit_KN = exits_taken(trace, threshold_K, min_depth, patience)
+    exit_KN = exits_taken(trace, threshold_K, stopping)
     risk_KN = at_exits(RISKS[risk](trace), exit_KN)
     return Outcomes(threshold_K, trace.depth_E[exit_KN], risk_KN)
 

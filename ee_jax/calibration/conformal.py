@@ -23,6 +23,7 @@ from ee_jax.calibration.outcomes import Outcomes, at_exits, exits_taken
 from ee_jax.calibration.risks import RISKS
 from ee_jax.calibration.trace import Trace
 from ee_jax.errors import UserError
+from ee_jax.exits.stopping import PLAIN, Stopping
 
 # 0.95 20 is 19 or a little more in floating point; no rank is that close to the next.
 ROUNDING = 1e-9
@@ -74,13 +75,13 @@ def bad_exits(risk_NE: Float[np.ndarray, "N E"]) -> Bool[np.ndarray, "N E"]:
 
 
 def choose_conformal(
-    trace: Trace, method: str, risk: str, level: float, min_depth: int = 1, patience: int = 0
+    trace: Trace, method: str, risk: str, level: float, stopping: Stopping = PLAIN
 ) -> Choice:
     """The thresholds that `method` of `CONFORMAL` finds; the full model on too few examples."""
     risk_NE = RISKS[risk](trace)
     bad_NE = bad_exits(risk_NE)
     threshold_K = np.array([CONFORMAL[method](trace.confidence_NE, bad_NE, level)])
-    exit_KN = exits_taken(trace, threshold_K, min_depth, patience)
+    exit_KN = exits_taken(trace, threshold_K, stopping)
     found = Outcomes(threshold_K, trace.depth_E[exit_KN], at_exits(risk_NE, exit_KN))
     choice = pick(method, level, found, 0, "found")
     return _explain(choice, bad_NE) if choice.is_full_model else choice

@@ -13,6 +13,7 @@ from jaxtyping import Float, Real
 from ee_jax.calibration.choice import Choice, check_candidates, choose
 from ee_jax.calibration.outcomes import GRID, Outcomes, outcomes, predictions
 from ee_jax.calibration.trace import Trace
+from ee_jax.exits.stopping import PLAIN, Stopping
 
 # Of predictions and labels, the larger the better.
 Quality = Callable[[Real[np.ndarray, " N"], Real[np.ndarray, " N"]], float]
@@ -26,8 +27,7 @@ def choose_for_quality(
     quality: Quality,
     tolerance: float,
     threshold_K: Float[np.ndarray, " K"] = GRID,
-    min_depth: int = 1,
-    patience: int = 0,
+    stopping: Stopping = PLAIN,
 ) -> Choice:
     """The threshold before the first, from 1 down, that loses more than `tolerance`.
 
@@ -46,7 +46,7 @@ def choose_for_quality(
     quality is not defined (nan) fails, as all do where the full model's is not.
     """
     check_candidates(threshold_K)
-    rule = (threshold_K, min_depth, patience)
+    rule = (threshold_K, stopping)
     lost_K = quality_lost(trace, quality, *rule)
     found = outcomes(trace, *rule)
     # Each example is charged with what all of them lose together.
@@ -59,14 +59,13 @@ def quality_lost(
     trace: Trace,
     quality: Quality,
     threshold_K: Float[np.ndarray, " K *E"],
-    min_depth: int = 1,
-    patience: int = 0,
+    stopping: Stopping = PLAIN,
 ) -> Float[np.ndarray, " K"]:
     """The full model's quality less that of each threshold; 0 at a threshold of 1."""
     assert trace.prediction_NE is not None
     assert trace.label_N is not None
     label_N = trace.label_N
-    prediction_KN = predictions(trace, threshold_K, min_depth, patience)
+    prediction_KN = predictions(trace, threshold_K, stopping)
     full = quality(trace.prediction_NE[:, -1], label_N)
     lost_K = full - np.array([quality(said_N, label_N) for said_N in prediction_KN])
     return np.where(np.reshape(threshold_K, (len(lost_K), -1)).min(1) == 1, 0.0, lost_K)

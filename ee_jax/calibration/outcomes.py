@@ -13,7 +13,8 @@ from jaxtyping import Array, Float, Int, Real
 
 from ee_jax.calibration.trace import Trace
 from ee_jax.errors import UserError
-from ee_jax.exits.rules import first_exit, make_limits
+from ee_jax.exits.rules import first_exit
+from ee_jax.exits.stopping import PLAIN, Stopping, make_limits
 
 # Candidates from the full model down, as every search walks.
 GRID = np.arange(100, -1, -1) / 100
@@ -28,7 +29,7 @@ class Outcomes(NamedTuple):
 
 
 def exits_taken(
-    trace: Trace, threshold_K: Float[np.ndarray, " K *E"], min_depth: int = 1, patience: int = 0
+    trace: Trace, threshold_K: Float[np.ndarray, " K *E"], stopping: Stopping = PLAIN
 ) -> Int[np.ndarray, "K N"]:
     """The number of the exit that answers each example; a threshold for all exits, or for each.
 
@@ -36,34 +37,34 @@ def exits_taken(
         UserError: patience counts equal answers, and the trace has no `prediction_NE`, or is of
             a regression.
     """
-    if patience and trace.prediction_NE is None:
+    compares = stopping.reads_predictions
+    if compares and trace.prediction_NE is None:
         raise UserError("the trace has no `prediction_NE`: write it, or set patience to 0")
-    if patience and trace.label_range is not None:
+    if stopping.patience and trace.label_range is not None:
         raise UserError(
             "a trace does not say when answers of a regression are the same: set patience to 0"
         )
     threshold_K = np.asarray(threshold_K, np.float32).reshape(len(threshold_K), -1)
     threshold_KE = np.broadcast_to(threshold_K, (len(threshold_K), trace.depth_E.size))
     prediction_NE = np.zeros_like(trace.confidence_NE, np.int32)
-    if patience and trace.prediction_NE is not None:
+    if compares and trace.prediction_NE is not None:
         prediction_NE = trace.prediction_NE
     columns_EN = trace.confidence_NE.T, prediction_NE.T
     exit_layers = tuple(trace.depth_E.tolist())
-    return np.asarray(_exits(threshold_KE, exit_layers, *columns_EN, min_depth, patience))
+    return np.asarray(_exits(threshold_KE, exit_layers, *columns_EN, stopping))
 
 
-@partial(jax.jit, static_argnames="exit_layers")
+@partial(jax.jit, static_argnames=("exit_layers", "stopping"))
 def _exits(
     threshold_KE: Float[Array, "K E"],
     exit_layers: tuple[int, ...],
     confidence_EN: Float[Array, "E N"],
     prediction_EN: Int[Array, "E N"],
-    min_depth: int,
-    patience: int,
+    stopping: Stopping,
 ) -> Int[Array, "K N"]:
     def at(threshold_E: Array) -> Array:
-        limits = make_limits(threshold_E, exit_layers, min_depth=min_depth, patience=patience)
-        return first_exit(limits, confidence_EN, prediction_EN)
+        limits = make_limits(threshold_E, exit_layers)
+        return first_exit(limits, confidence_EN, prediction_EN, stopping)
 
     return jax.vmap(at)(threshold_KE)
 
@@ -79,21 +80,19 @@ def at_exits(
 def predictions(
     trace: Trace,
     threshold_K: Float[np.ndarray, " K *E"] = GRID,
-    min_depth: int = 1,
-    patience: int = 0,
+    stopping: Stopping = PLAIN,
 ) -> Real[np.ndarray, "K N"]:
     """The answer to every example at every threshold, of a trace that has `prediction_NE`."""
     assert trace.prediction_NE is not None
-    exit_KN = exits_taken(trace, threshold_K, min_depth, patience)
+    exit_KN = exits_taken(trace, threshold_K, stopping)
     return at_exits(trace.prediction_NE, exit_KN)
 
 
 def outcomes(
     trace: Trace,
     threshold_K: Float[np.ndarray, " K *E"] = GRID,
-    min_depth: int = 1,
-    patience: int = 0,
+    stopping: Stopping = PLAIN,
 ) -> Outcomes:
     """Depth and loss of every example at every threshold."""
-    exit_KN = exits_taken(trace, threshold_K, min_depth, patience)
+    exit_KN = exits_taken(trace, threshold_K, stopping)
     return Outcomes(threshold_K, trace.depth_E[exit_KN], at_exits(trace.loss_NE, exit_KN))

@@ -16,6 +16,7 @@ from ee_jax.calibration.methods import METHODS
 from ee_jax.calibration.outcomes import Outcomes
 from ee_jax.calibration.trace import Trace
 from ee_jax.errors import UserError
+from ee_jax.exits.stopping import PLAIN, Stopping
 
 # A step of 0.05, since a greedy path has so many times E candidates.
 COARSE = np.arange(20, -1, -1) / 20
@@ -78,15 +79,14 @@ def certify_per_exit(
     level: float,
     delta: float = 0.05,
     search: str = "greedy",
-    min_depth: int = 1,
-    patience: int = 0,
+    stopping: Stopping = PLAIN,
     seed: int = 0,
 ) -> Choice:
     """Thresholds for each exit, with the method's promise; `search` is of `PATHS`."""
     check_request(method, risk, level, delta)
     if method not in METHODS:
         raise UserError(f"{method} walks no path: choose from {', '.join(METHODS)}")
-    candidates = path_outcomes(trace, risk, search, min_depth, patience, seed)
+    candidates = path_outcomes(trace, risk, search, stopping, seed)
     return certify_outcomes(candidates, method, level, delta)
 
 
@@ -94,8 +94,7 @@ def path_outcomes(
     trace: Trace,
     risk: str,
     search: str = "greedy",
-    min_depth: int = 1,
-    patience: int = 0,
+    stopping: Stopping = PLAIN,
     seed: int = 0,
 ) -> Outcomes:
     """The path that one half of the examples draws, on the other half."""
@@ -108,8 +107,8 @@ def path_outcomes(
     drawing, testing = (trace.take(part) for part in (order_N[:half], order_N[half:]))
 
     def measure(threshold_JE: Path) -> tuple[Float[np.ndarray, " J"], Float[np.ndarray, " J"]]:
-        _, depth_JN, loss_JN = risk_outcomes(drawing, risk, threshold_JE, min_depth, patience)
+        _, depth_JN, loss_JN = risk_outcomes(drawing, risk, threshold_JE, stopping)
         return loss_JN.mean(1), depth_JN.mean(1)
 
     path_JE = PATHS[search](measure, len(trace.depth_E))
-    return risk_outcomes(testing, risk, path_JE, min_depth, patience)
+    return risk_outcomes(testing, risk, path_JE, stopping)

@@ -16,6 +16,7 @@ from ee_jax.calibration.sequences import SequenceTrace
 from ee_jax.calibration.trace import Trace
 from ee_jax.calibration.trials import Trials, means, run_trials, trials_of_outcomes
 from ee_jax.errors import UserError
+from ee_jax.exits.stopping import PLAIN, Stopping
 
 AnyTrace = Trace | SequenceTrace
 Parts = Bool[np.ndarray, "S N"]
@@ -30,8 +31,7 @@ class Request:
     level: float = 0.05  # the risk allowed; of a budget, the mean depth
     delta: float = 0.05  # the chance of more than that
     search: str | None = None  # of PATHS: a threshold for each exit; None: one for all
-    min_depth: int = 1
-    patience: int = 0
+    stopping: Stopping = PLAIN
 
     def check(self, trace: AnyTrace) -> None:
         """Raises the UserError of a request that no such trace can answer."""
@@ -41,16 +41,16 @@ class Request:
             raise UserError("a budget is kept by one threshold for all exits: leave out search")
         elif not 0 < self.level < np.inf:
             raise UserError(f"the budget is {self.level} blocks: allow at least one")
-        if self.min_depth < 1 or self.patience < 0:
+        if self.stopping.min_depth < 1 or self.stopping.patience < 0:
             raise UserError("min_depth must be at least 1 and patience at least 0")
         if isinstance(trace, SequenceTrace):
             self._check_sequences(trace)
 
     def _check_sequences(self, trace: SequenceTrace) -> None:
         by_exit = self.search or self.method in CONFORMAL
-        if by_exit or self.min_depth > 1 or self.patience:
+        if by_exit or self.stopping != PLAIN:
             what = f"{self.method} for each exit" if self.search else self.method
-            what = what if by_exit else "min_depth and patience"
+            what = what if by_exit else "a rule, min_depth or patience"
             raise UserError(f"a trace of whole sequences has no exits for {what}: try ltt")
         if self.risk == "consistency" and self.method != BUDGET and trace.loss_NK[:, 0].any():
             raise UserError(
@@ -63,7 +63,7 @@ def candidates(trace: AnyTrace, request: Request) -> Outcomes:
     """What one threshold for all exits would have done; losses are the request's risk."""
     if isinstance(trace, SequenceTrace):
         return trace.outcomes()
-    rule = (GRID, request.min_depth, request.patience)
+    rule = (GRID, request.stopping)
     if request.method == BUDGET:
         found = outcomes(trace, *rule)
         return found._replace(loss_KN=found.loss_KN - trace.full_loss_N)
@@ -73,12 +73,11 @@ def candidates(trace: AnyTrace, request: Request) -> Outcomes:
 def answer(trace: AnyTrace, request: Request) -> Choice:
     """The thresholds that all of the trace's examples give."""
     request.check(trace)
-    rule = {"min_depth": request.min_depth, "patience": request.patience}
     asked = (request.method, request.risk, request.level)
     if isinstance(trace, Trace) and request.search:
-        return certify_per_exit(trace, *asked, request.delta, request.search, **rule)
+        return certify_per_exit(trace, *asked, request.delta, request.search, request.stopping)
     if isinstance(trace, Trace) and request.method in CONFORMAL:
-        return choose_conformal(trace, *asked, **rule)
+        return choose_conformal(trace, *asked, request.stopping)
     found = candidates(trace, request)
     if request.method == BUDGET:
         return choose_of_outcomes(found, request.level)
@@ -93,7 +92,7 @@ def trial(
     if isinstance(trace, Trace) and request.search:
         return _search(trace, request, levels, calibrate_SN)
     if isinstance(trace, Trace) and request.method in CONFORMAL:
-        rest = (request.delta, calibrate_SN, request.min_depth, request.patience)
+        rest = (request.delta, calibrate_SN, request.stopping)
         asked = (request.method, request.risk)
         return [run_trials(trace, *asked, level, *rest) for level in levels]
     found = candidates(trace, request)
@@ -119,16 +118,18 @@ def _search(
     trace: Trace, request: Request, levels: Sequence[float], calibrate_SN: Parts
 ) -> list[Trials]:
     """A path for each split serves all levels."""
-    rule = (request.min_depth, request.patience)
     found: list[list[tuple]] = [[] for _ in levels]
     for part_N in calibrate_SN:
         path = path_outcomes(
-            trace.take(part_N.nonzero()[0]), request.risk, request.search or "", *rule
+            trace.take(part_N.nonzero()[0]),
+            request.risk,
+            request.search or "",
+            request.stopping,
         )
         choices = [certify_outcomes(path, request.method, q, request.delta) for q in levels]
         threshold_KE = np.array([choice.threshold for choice in choices])
         rest = trace.take((~part_N).nonzero()[0])
-        done = risk_outcomes(rest, request.risk, threshold_KE, *rule)
+        done = risk_outcomes(rest, request.risk, threshold_KE, request.stopping)
         for k, row in enumerate(found):
             row.append((threshold_KE[k], done.loss_KN[k].mean(), done.depth_KN[k].mean()))
     return [Trials(*map(np.array, zip(*row, strict=True))) for row in found]

@@ -17,6 +17,7 @@ from ee_jax.calibration.methods import METHODS, Method, Risks
 from ee_jax.calibration.outcomes import GRID, Outcomes
 from ee_jax.calibration.risks import RISKS
 from ee_jax.calibration.trace import Trace
+from ee_jax.exits.stopping import PLAIN, Stopping
 
 BLOCK = 50  # splits whose outcomes are held in memory at once
 
@@ -45,12 +46,11 @@ def run_trials(
     level: float,
     delta: float,
     calibrate_SN: Bool[np.ndarray, "S N"],
-    min_depth: int = 1,
-    patience: int = 0,
+    stopping: Stopping = PLAIN,
 ) -> Trials:
     """`certify` on each split's calibration part, and risk and depth of the rest."""
     if method not in CONFORMAL:
-        candidates = risk_outcomes(trace, risk, GRID, min_depth, patience)
+        candidates = risk_outcomes(trace, risk, GRID, stopping)
         return trials_of_outcomes(candidates, method, level, delta, calibrate_SN)
     bad_NE = bad_exits(RISKS[risk](trace))
     blocks = []
@@ -59,7 +59,7 @@ def run_trials(
         threshold_S = np.array(
             [CONFORMAL[method](trace.confidence_NE[n], bad_NE[n], level) for n in part_SN]
         )
-        found = risk_outcomes(trace, risk, threshold_S, min_depth, patience)
+        found = risk_outcomes(trace, risk, threshold_S, stopping)
         rest_SN = ~part_SN
         risk_S, depth_S = (
             np.average(value_SN, axis=1, weights=rest_SN)

@@ -32,6 +32,7 @@ def add(commands: Any) -> None:
 def calibrate(arguments: Namespace) -> None:
     """Chooses thresholds from a trace; writes and prints the record."""
     from ee_jax.display import print_result
+    from ee_jax.exits.stopping import Stopping
     from ee_jax.report.record import record_table
     from ee_jax.report.render import to_terminal
     from ee_jax.runs import calibrate as story
@@ -46,8 +47,7 @@ def calibrate(arguments: Namespace) -> None:
         level=arguments.depth if budget else level,
         delta=arguments.delta,
         search=arguments.per_exit,
-        min_depth=arguments.min_depth,
-        patience=arguments.patience,
+        stopping=Stopping(min_depth=arguments.min_depth, patience=arguments.patience),
     )
     record = story.calibrate(arguments.trace, request, arguments.trials, arguments.seed)
     paths = story.write(record, arguments.output)

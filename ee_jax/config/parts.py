@@ -17,7 +17,8 @@ from ee_jax.checks import (
     resolve_layers,
 )
 from ee_jax.evaluation.metrics import METRICS
-from ee_jax.exits.confidence import CONFIDENCES
+from ee_jax.exits.confidence import CONFIDENCES, check_confidence
+from ee_jax.exits.stopping import RULES, Stopping, check_rule
 from ee_jax.registry import Registry
 from ee_jax.training.strategies import Learned
 
@@ -35,6 +36,7 @@ class Exits:
     pooling: Pooling = "mean"  # of a classifier: how a head reads a sequence
     own_norms: bool = False  # of a language model: a norm an exit; else all read the final one
     tolerance: float = 0.1  # in a regression, answers that are closer count as the same
+    rule: str = "threshold"  # which of the confident stop: a name in `exits.RULES`
     min_depth: int = 1  # blocks that always run
     patience: int = 0  # exits in a row that must answer like the one before them
 
@@ -42,9 +44,17 @@ class Exits:
         check_types(self, "exits.")
         check_layers(self.layers)
         check_name(self.confidence, CONFIDENCES, "exits.confidence")
+        check_confidence(self.confidence)
+        check_name(self.rule, RULES, "exits.rule")
+        check_rule(self.rule)
         check_counts(self, "exits.", "min_depth")
         check(self.patience >= 0, "exits.patience", f"must be >= 0, not {self.patience}")
         check_positive(self.tolerance, "exits.tolerance")
+
+    @property
+    def stopping(self) -> Stopping:
+        """Who may stop, but for the thresholds."""
+        return Stopping(self.rule, self.min_depth, self.patience, self.tolerance)
 
     def resolve(self, blocks: int) -> tuple[int, ...]:
         """The exit layers on a backbone of `blocks` blocks; the last is `blocks`."""

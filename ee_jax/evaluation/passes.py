@@ -12,7 +12,7 @@ from ee_jax.data.batches import Batch
 from ee_jax.evaluation.programs import Programs
 from ee_jax.evaluation.timing import interleave_over, shapes, speedup
 from ee_jax.exits.output import prediction
-from ee_jax.exits.rules import Limits
+from ee_jax.exits.stopping import Limits
 from ee_jax.models.parameters import Parameters
 from ee_jax.sharding import replicate, split_batch
 

@@ -12,6 +12,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int
 from ee_jax.calibration.sequences import SequenceTrace
 from ee_jax.compilation import Program
 from ee_jax.data.batches import Batch
+from ee_jax.exits.stopping import PLAIN, Stopping
 from ee_jax.inference.kv_policies import POLICIES
 from ee_jax.inference.rules import Exiting
 from ee_jax.inference.teacher_forcing import teacher_forced
@@ -119,11 +120,17 @@ class EarlyExitPass:
     A parallel pass that gives the numbers of decoding token by token on the same text.
     """
 
-    def __init__(self, model: LanguageModel, confidence: str, policy: str):
-        layers = model.design.layers
+    def __init__(
+        self,
+        model: LanguageModel,
+        confidence: str,
+        policy: str,
+        stopping: Stopping = PLAIN,
+    ):
+        layers, exiting = model.design.layers, Exiting(confidence, stopping)
 
         def run(values: Parameters, threshold: Array, ids_BT: Array) -> tuple[Array, ...]:
-            rule_at = Exiting(confidence).rule_at(threshold, layers)
+            rule_at = exiting.rule_at(threshold, layers)
             first_B = jnp.ones(ids_BT.shape[0], jnp.int32)
             bound = bind(model, values)
             out = teacher_forced(bound, POLICIES[policy], rule_at, ids_BT, first_B)

@@ -7,7 +7,8 @@ from jax.sharding import Mesh
 
 from ee_jax.compilation import Program
 from ee_jax.exits.loop import Stopped
-from ee_jax.exits.rules import Limits, threshold_rule
+from ee_jax.exits.rules import threshold_rule
+from ee_jax.exits.stopping import PLAIN, Limits, Stopping
 from ee_jax.inference.early_exit import compaction_sizes, early_exit
 from ee_jax.models.exit_model import ExitModel, static_logits
 from ee_jax.models.parameters import Parameters, bind
@@ -22,9 +23,11 @@ class Programs:
     strategies and thresholds.
     """
 
-    def __init__(self, model: ExitModel, mesh: Mesh, confidence: str):
+    def __init__(
+        self, model: ExitModel, mesh: Mesh, confidence: str, stopping: Stopping = PLAIN
+    ):
         self.mesh = mesh
-        self._model, self._confidence = model, confidence
+        self._model, self._confidence, self._stopping = model, confidence, stopping
 
     @cached_property
     def static(self) -> Program:
@@ -41,7 +44,7 @@ class Programs:
 
         def run(shared: tuple[Parameters, Limits], tokens: Tokens) -> Stopped:
             values, limits = shared
-            rule = threshold_rule(self._confidence, limits)
+            rule = threshold_rule(self._confidence, limits, self._stopping)
             sizes = compaction_sizes(tokens.ids_BT.shape[0])
             return early_exit(bind(self._model, values), tokens, rule, sizes)
 

@@ -4,22 +4,32 @@ from ee_jax.exits.confidence import CONFIDENCES, Confidence, confidences, memory
 from ee_jax.exits.loop import Stopped, run_exits
 from ee_jax.exits.output import ExitOutput
 from ee_jax.exits.rules import (
-    Limits,
     Rule,
     Verdict,
     first_exit,
     forced_rule,
-    make_limits,
     threshold_rule,
+)
+from ee_jax.exits.stopping import (
+    RULES,
+    Evidence,
+    ExitRule,
+    Limits,
+    Stopping,
+    make_limits,
 )
 
 __all__ = [
     "CONFIDENCES",
+    "RULES",
     "Confidence",
+    "Evidence",
     "ExitOutput",
+    "ExitRule",
     "Limits",
     "Rule",
     "Stopped",
+    "Stopping",
     "Verdict",
     "confidences",
     "first_exit",

@@ -13,7 +13,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
+from ee_jax.errors import UserError
 from ee_jax.exits.output import ExitOutput, prediction
+from ee_jax.exits.protocol import check_step
 from ee_jax.exits.streaks import Streak, extend_streak, no_streak
 from ee_jax.registry import Registry
 
@@ -181,6 +183,19 @@ def traits(name: str) -> Confidence:
       UserError: none is registered under this name.
     """
     return CONFIDENCES[name](1, 0.1)
+
+
+def check_confidence(name: str) -> None:
+    """Raises the UserError of a registered confidence that is none, before it is compiled."""
+    what, numbers = f"confidence `{name}`", jnp.zeros(3)
+    try:
+        made = CONFIDENCES[name](2, 0.1)
+    except TypeError as error:
+        raise UserError(f"{what} must be made of (exits, tolerance): {error}") from None
+    if not isinstance(made, Confidence):
+        raise UserError(f"{what} must make a Confidence(init, step), not {made!r}")
+    answer = ExitOutput(numbers, numbers, jnp.zeros(()))
+    check_step(what, made, answer, answer, "a number")
 
 
 def no_memory(confidence: Confidence, answer: ExitOutput) -> Memory:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from ee_jax.exits.output import ExitOutput
-from ee_jax.exits.rules import Rule
+from ee_jax.exits.rules import Rule, choose, exit_update
 
 State = Any  # a pytree in which B leads every array
 Segment = Callable[[State], State]
@@ -65,15 +65,13 @@ def run_exits(
     last = len(segments) - 1
 
     def step(carry: Carry) -> Carry:
-        exit, was = carry.exit, carry.rule_state
+        exit = carry.exit
         state, answer = advance(exit, carry.done_B, carry.state)
-        verdict, rule_state = rule.step(exit, answer, was)
-        here_B = ~carry.done_B & (verdict.stop_B | (exit == last))
-        done_B = carry.done_B | here_B
-        new = Stopped(answer.logits, jnp.full(batch, exit), verdict.confidence_B)
-        out = choose(here_B, new, carry.out)
-        rule_state = choose(carry.done_B, was, rule_state)
-        return Carry(exit + 1, jnp.sum(~done_B), done_B, state, rule_state, out)
+        now = exit_update(rule, exit, exit == last, answer, carry.done_B, carry.rule_state)
+        new = Stopped(answer.logits, jnp.full(batch, exit), now.confidence_B)
+        out = choose(now.here_B, new, carry.out)
+        running = jnp.sum(~now.done_B)
+        return Carry(exit + 1, running, now.done_B, state, now.rule_state, out)
 
     start = _start(rule, answer, batch, state)
     return jax.lax.while_loop(lambda carry: carry.running > 0, step, start).out
@@ -84,15 +82,6 @@ def _start(rule: Rule, answer: ExitOutput, batch: int, state: State) -> Carry:
     out = Stopped(logits_BC, jnp.zeros(batch, jnp.int32), jnp.zeros(batch))
     done_B = jnp.zeros(batch, bool)
     return Carry(jnp.int32(0), jnp.int32(batch), done_B, state, rule.init(answer), out)
-
-
-def choose(yes_B: Bool[Array, " B"], yes: Any, no: Any) -> Any:
-    """Row by row, one or the other of two pytrees of arrays that B leads."""
-
-    def pick(yes: Array, no: Array) -> Array:
-        return jnp.where(yes_B.reshape(-1, *[1] * (yes.ndim - 1)), yes, no)
-
-    return jax.tree.map(pick, yes, no)
 
 
 def _advance(

@@ -1,9 +1,9 @@
-"""Exit rules: who stops here.
+"""Who stops here: rules over an exit's outputs, for the compiled loops and for traces.
 
 A rule is a pair of pure functions, as Optax's transformations are: `init` makes the state that
-follows each example from exit to exit, `step` reads an exit's answers and says who stops. What
+follows each example from exit to exit, `step` reads an exit's outputs and says who stops. What
 may change without compiling again (thresholds, depths) is an array in the functions' closure or
-in the state.
+in the state. `exit_update` is the one place where a verdict makes an example stop.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Num
 
-from ee_jax.exits.confidence import CONFIDENCES, Memory, no_memory
+from ee_jax.exits.confidence import CONFIDENCES, no_memory
 from ee_jax.exits.output import ExitOutput, prediction
-from ee_jax.exits.streaks import Streak, extend_streak, no_streak
+from ee_jax.exits.stopping import PLAIN, Limits, Progress, Stopping, begin, decide, make_limits
 
 RuleState = Any  # a pytree in which B leads every array
 
@@ -40,62 +40,82 @@ class Rule(NamedTuple):
     reads_logits: bool = True
 
 
-class Limits(NamedTuple):
-    """When a confident example may stop."""
+class Update(NamedTuple):
+    """What an exit changes for each example."""
 
-    threshold_E: Float[Array, " E"]  # stops where confidence > threshold
-    depth_E: Int[Array, " E"]  # blocks run at each exit
-    temperature_E: Float[Array, " E"]  # divides the logits before the confidence is taken
-    min_depth: Int[Array, ""]
-    patience: Int[Array, ""]
-    tolerance: Float[Array, ""]  # in a regression, answers that are closer are the same
+    here_B: Bool[Array, " B"]  # stops at this exit
+    done_B: Bool[Array, " B"]  # has stopped, here or before
+    confidence_B: Float[Array, " B"]
+    rule_state: RuleState
 
 
-def may_stop(
-    limits: Limits, exit: Array, confidence_B: Float[Array, " B"], length_B: Int[Array, " B"]
-) -> Bool[Array, " B"]:
-    """Confidence above the exit's threshold, deep enough, and agreed long enough."""
-    sure_B = confidence_B > limits.threshold_E[exit]
-    deep = limits.depth_E[exit] >= limits.min_depth
-    return sure_B & deep & (length_B >= limits.patience)
+def exit_update(
+    rule: Rule,
+    exit: Int[Array, ""],
+    is_last: ArrayLike,
+    answer: ExitOutput,
+    done_B: Bool[Array, " B"],
+    state: RuleState,
+) -> Update:
+    """Who stops at this exit; whoever is left at the last exit stops there.
+
+    Args:
+      rule: who stops where.
+      exit: the number of the exit.
+      is_last: whether it is the last.
+      answer: what the exit puts out; that of examples that have stopped means nothing.
+      done_B: who has stopped before, whose state stays as it was.
+      state: the rule's.
+    """
+    verdict, after = rule.step(exit, answer, state)
+    here_B = ~done_B & (verdict.stop_B | is_last)
+    return Update(here_B, done_B | here_B, verdict.confidence_B, choose(done_B, state, after))
 
 
-def make_limits(
-    threshold: ArrayLike,
-    exit_layers: Sequence[int],
-    temperature: ArrayLike = 1.0,
-    min_depth: int = 1,
-    patience: int = 0,
-    tolerance: float = 0.1,
-) -> Limits:
-    """Limits from one threshold and temperature an exit, or one for all."""
-    exits = (len(exit_layers),)
-    threshold_E = jnp.broadcast_to(jnp.asarray(threshold, jnp.float32), exits)
-    temperature_E = jnp.broadcast_to(jnp.asarray(temperature, jnp.float32), exits)
-    depth_E = jnp.asarray(exit_layers, jnp.int32)
-    least, streak = jnp.int32(min_depth), jnp.int32(patience)
-    near = jnp.float32(tolerance)
-    return Limits(threshold_E, depth_E, temperature_E, least, streak, near)
+def choose(yes_B: Bool[Array, " B"], yes: Any, no: Any) -> Any:
+    """Row by row, one or the other of two pytrees of arrays that B leads."""
+
+    def pick(yes: Array, no: Array) -> Array:
+        return jnp.where(yes_B.reshape(-1, *[1] * (yes.ndim - 1)), yes, no)
+
+    return jax.tree.map(pick, yes, no)
 
 
-def threshold_rule(confidence: str, limits: Limits) -> Rule:
-    """Stops where `confidence` is above the threshold, within `limits`."""
-    made = CONFIDENCES[confidence](len(limits.threshold_E), limits.tolerance)
+def threshold_rule(confidence: str, limits: Limits, stopping: Stopping = PLAIN) -> Rule:
+    """Stops where `confidence` is above the threshold and `stopping` lets it.
+
+    Where neither the confidence nor `stopping` reads what the exit answers, the rule reads no
+    logits: in a large vocabulary an exit's logits cost as much as several blocks, and a program
+    with such a rule computes them once a token, where it stops.
+
+    Args:
+      confidence: a name in CONFIDENCES.
+      limits: thresholds, depths and temperatures.
+      stopping: exit rule, least depth, patience and tolerance.
+
+    Raises:
+      UserError: a confidence or an exit rule that is not registered.
+    """
+    made = CONFIDENCES[confidence](len(limits.threshold_E), stopping.tolerance)
     measure = jax.vmap(made.step)
+    reads_logits = made.reads_logits or stopping.reads_predictions
 
-    def init(answer: ExitOutput) -> tuple[Streak, Memory]:
-        streak = no_streak(jax.eval_shape(prediction, answer.logits))
-        return streak, no_memory(made, answer)
+    def answers(answer: ExitOutput) -> Array:
+        if reads_logits:
+            return prediction(answer.logits)
+        return jnp.zeros(answer.logits.shape[:1], jnp.int32)
+
+    def init(answer: ExitOutput) -> tuple[Progress, Any]:
+        return begin(stopping, jax.eval_shape(answers, answer)), no_memory(made, answer)
 
     def step(exit: Array, answer: ExitOutput, state: RuleState) -> tuple[Verdict, RuleState]:
-        streak, memory = state
+        progress, memory = state
         cooled = answer._replace(logits=answer.logits / limits.temperature_E[exit])
         confidence_B, memory = measure(cooled, memory)
-        streak = extend_streak(streak, prediction(answer.logits), limits.tolerance)
-        stop_B = may_stop(limits, exit, confidence_B, streak.length)
-        return Verdict(stop_B, confidence_B), (streak, memory)
+        decided = decide(stopping, limits, exit, confidence_B, answers(answer), progress)
+        return Verdict(decided[0], confidence_B), (decided[1], memory)
 
-    return Rule(init, step)
+    return Rule(init, step, reads_logits)
 
 
 def is_reached(
@@ -123,29 +143,7 @@ def forced_rule(confidence: str, depth_B: Int[Array, " B"], exit_layers: Sequenc
         stop_B = is_reached(wanted_B, exit, exit_layers)
         return verdict._replace(stop_B=stop_B), (wanted_B, inner)
 
-    return Rule(init, step)
-
-
-def feature_rule(confidence: str, limits: Limits) -> Rule:
-    """Stops where a confidence that reads no logits is above the threshold.
-
-    Where the vocabulary is large, an exit's logits cost as much as several blocks: a program
-    with this rule computes them once a token, where it stops. It knows no patience, which
-    compares answers.
-    """
-    made = CONFIDENCES[confidence](len(limits.threshold_E), limits.tolerance)
-    assert not made.reads_logits, f"{confidence} reads logits"
-
-    def init(answer: ExitOutput) -> RuleState:
-        return no_memory(made, answer)
-
-    def step(exit: Array, answer: ExitOutput, memory: RuleState) -> tuple[Verdict, RuleState]:
-        confidence_B, memory = jax.vmap(made.step)(answer, memory)
-        patient_B = jnp.broadcast_to(limits.patience, confidence_B.shape)
-        stop_B = may_stop(limits, exit, confidence_B, patient_B)
-        return Verdict(stop_B, confidence_B), memory
-
-    return Rule(init, step, reads_logits=False)
+    return Rule(init, step, never.reads_logits)
 
 
 def depth_rule(depth_B: Int[Array, " B"], exit_layers: Sequence[int]) -> Rule:
@@ -163,20 +161,27 @@ def depth_rule(depth_B: Int[Array, " B"], exit_layers: Sequence[int]) -> Rule:
 
 
 def first_exit(
-    limits: Limits, confidence_EN: Float[Array, "E N"], prediction_EN: Num[Array, "E N"]
+    limits: Limits,
+    confidence_EN: Float[Array, "E N"],
+    prediction_EN: Num[Array, "E N"],
+    stopping: Stopping = PLAIN,
 ) -> Int[Array, " N"]:
     """Where each example of a trace stops: the number of its exit; the last always answers.
 
     The same decisions as the compiled loop's, without the model.
+
+    Args:
+      limits: thresholds and depths.
+      confidence_EN: every exit's confidence in every example.
+      prediction_EN: every exit's answers.
+      stopping: exit rule, least depth, patience and tolerance.
     """
     chex.assert_equal_shape([confidence_EN, prediction_EN])
 
-    def step(streak: Streak, at: tuple[Array, Array, Array]) -> tuple[Streak, Array]:
-        exit, confidence_N, prediction_N = at
-        streak = extend_streak(streak, prediction_N, limits.tolerance)
-        return streak, may_stop(limits, exit, confidence_N, streak.length)
+    def step(progress: Progress, at: tuple[Array, Array, Array]) -> tuple[Progress, Array]:
+        stop_N, progress = decide(stopping, limits, *at, progress)
+        return progress, stop_N
 
-    numbers = jnp.arange(len(confidence_EN))
-    columns = (numbers, confidence_EN, prediction_EN)
-    _, stop_EN = jax.lax.scan(step, no_streak(prediction_EN[0]), columns)
+    columns = (jnp.arange(len(confidence_EN)), confidence_EN, prediction_EN)
+    _, stop_EN = jax.lax.scan(step, begin(stopping, prediction_EN[0]), columns)
     return stop_EN.at[-1].set(True).argmax(0)

@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from ee_jax.exits.loop import Stopped, choose
+from ee_jax.exits.loop import Stopped
 from ee_jax.exits.output import ExitOutput
-from ee_jax.exits.rules import Rule
+from ee_jax.exits.rules import Rule, choose, exit_update
 from ee_jax.inference.kv_policies import Policy
 from ee_jax.inference.missing_kv import MissingKV, fill, is_full, push
 from ee_jax.inference.run_if import run_if
@@ -101,7 +101,7 @@ def _advance(
 ) -> tuple[Cache, Running]:
     """The segment of exit number `exit` and its answer, if any row is still going."""
     layers = model.design.layers
-    start, last = (0, *layers)[exit], len(layers) - 1
+    start = (0, *layers)[exit]
     below = cache[max(start - 1, 0)]
 
     def body(carry: tuple[Cache, Running]) -> tuple[Cache, Running]:
@@ -109,14 +109,13 @@ def _advance(
         tokens = TokenState(was.hidden_B1D, position_B[:, None], was.done_B[:, None])
         part, hidden_B1D = run_segment(model, policy, part, below, tokens, start)
         answer = _answer(model, rule, exit, hidden_B1D)
-        verdict, rule_state = rule.step(jnp.int32(exit), answer, was.rule_state)
-        here_B = ~was.done_B & (verdict.stop_B | (exit == last))
-        stopped_B = jnp.full(here_B.shape, exit, jnp.int32)
-        new = Stopped(answer.logits, stopped_B, verdict.confidence_B), answer.feature
-        out, feature_BD = choose(here_B, new, (was.out, was.feature_BD))
-        rule_state = choose(was.done_B, was.rule_state, rule_state)
-        done_B = was.done_B | here_B
-        return part, Running(hidden_B1D, done_B, rule_state, feature_BD, out)
+        is_last = exit == len(layers) - 1
+        number = jnp.int32(exit)
+        now = exit_update(rule, number, is_last, answer, was.done_B, was.rule_state)
+        exit_B = jnp.full(was.done_B.shape, number)
+        new = Stopped(answer.logits, exit_B, now.confidence_B), answer.feature
+        out, feature_BD = choose(now.here_B, new, (was.out, was.feature_BD))
+        return part, Running(hidden_B1D, now.done_B, now.rule_state, feature_BD, out)
 
     part, running = run_if(going, body, (cache[start : layers[exit]], running))
     return (*cache[:start], *part, *cache[layers[exit] :]), running

@@ -9,7 +9,8 @@ from jaxtyping import Array, ArrayLike, Int
 from ee_jax.calibration.decay import DECAYS
 from ee_jax.errors import UserError
 from ee_jax.exits.confidence import traits
-from ee_jax.exits.rules import Rule, depth_rule, feature_rule, make_limits, threshold_rule
+from ee_jax.exits.rules import Rule, depth_rule, threshold_rule
+from ee_jax.exits.stopping import PLAIN, Stopping, make_limits
 
 # From the number of tokens each row has drawn to the rule for its next.
 RuleAt = Callable[[Int[Array, " B"]], Rule]
@@ -20,8 +21,7 @@ class Exiting:
     """When tokens stop, but for the threshold, which may change without compiling again."""
 
     confidence: str = "max_prob"
-    min_depth: int = 1
-    patience: int = 0
+    stopping: Stopping = PLAIN
     decay: str | None = None  # of the threshold over the tokens drawn, a name in DECAYS
     tau: float = 4.0
     length: int = 512  # tokens over which the threshold decays
@@ -37,21 +37,19 @@ class Exiting:
     @property
     def reads_logits(self) -> bool:
         """Whether each exit's logits are needed to say who stops."""
-        return traits(self.confidence).reads_logits or self.patience > 0
+        return traits(self.confidence).reads_logits or self.stopping.reads_predictions
 
     def rule_at(self, threshold: ArrayLike, layers: tuple[int, ...]) -> RuleAt:
         """The rule, from one threshold an exit or one for all."""
-        limits = make_limits(
-            threshold, layers, min_depth=self.min_depth, patience=self.patience
-        )
-        make = threshold_rule if self.reads_logits else feature_rule
+        limits = make_limits(threshold, layers)
 
         def at(count_B: Int[Array, " B"]) -> Rule:
             if self.decay is None:
-                return make(self.confidence, limits)
+                return threshold_rule(self.confidence, limits, self.stopping)
             base_E1, count_1B = limits.threshold_E[:, None], count_B[None]
             threshold_EB = DECAYS[self.decay](base_E1, count_1B, self.length, self.tau)
-            return make(self.confidence, limits._replace(threshold_E=threshold_EB))
+            decayed = limits._replace(threshold_E=threshold_EB)
+            return threshold_rule(self.confidence, decayed, self.stopping)
 
         return at
 

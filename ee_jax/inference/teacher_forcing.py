@@ -11,9 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from ee_jax.exits.loop import choose
 from ee_jax.exits.output import ExitOutput
-from ee_jax.exits.rules import Rule
+from ee_jax.exits.rules import Rule, Update, Verdict, exit_update
 from ee_jax.inference.chunks import CHUNK, in_chunks
 from ee_jax.inference.kv_policies import Policy
 from ee_jax.inference.rules import RuleAt
@@ -101,7 +100,7 @@ def _through(
 ) -> TeacherForcedState:
     """The segment of exit number `exit`, and who stops after it."""
     layers = model.design.layers
-    start, last = (0, *layers)[exit], len(layers) - 1
+    start = (0, *layers)[exit]
     batch, time, width = state.hidden_BTD.shape
     empty = make_cache(model.backbone.config, batch, time)[start : layers[exit]]
     below = state.layers[start - 1] if start else empty[0]
@@ -109,42 +108,47 @@ def _through(
     part, hidden_BTD = run_segment(model, policy, empty, below, tokens, start)
 
     feature_BTD = model.feature(exit, hidden_BTD)
-    feature_ND, count_N = feature_BTD.reshape(-1, width), count_BT.reshape(-1)
-    stop_N, confidence_N, rule_state = in_chunks(
-        lambda part: _judge(model, rule_at, exit, *part),
-        (feature_ND, count_N, state.rule_state),
-        chunk,
+    flat = feature_BTD.reshape(-1, width), count_BT.reshape(-1), state.stopped_BT.reshape(-1)
+    now: Update = in_chunks(
+        lambda part: _update(model, rule_at, exit, *part), (*flat, state.rule_state), chunk
     )
-    stop_BT = (stop_N.reshape(batch, time) & (count_BT >= 0)) | (exit == last)
-    here_BT = ~state.stopped_BT & stop_BT
-    new = jnp.full((batch, time), exit), confidence_N.reshape(batch, time)
-    exit_BT, confidence_BT = (
-        jnp.where(here_BT, *pair)
-        for pair in zip(new, (state.exit_BT, state.confidence_BT), strict=True)
-    )
-    stopped_BT = state.stopped_BT | here_BT
-    feature_BTD = jnp.where(here_BT[..., None], feature_BTD, state.feature_BTD)
-    rule_state = choose(state.stopped_BT.reshape(-1), state.rule_state, rule_state)
+    here_BT, stopped_BT, confidence_BT = (part.reshape(batch, time) for part in now[:3])
     return TeacherForcedState(
-        (*state.layers, *part), hidden_BTD, stopped_BT, rule_state, exit_BT, confidence_BT,
-        feature_BTD,
-    )  # fmt: skip
+        (*state.layers, *part),
+        hidden_BTD,
+        stopped_BT,
+        now.rule_state,
+        jnp.where(here_BT, exit, state.exit_BT),
+        jnp.where(here_BT, confidence_BT, state.confidence_BT),
+        jnp.where(here_BT[..., None], feature_BTD, state.feature_BTD),
+    )
 
 
-def _judge(
+def _update(
     model: LanguageModel,
     rule_at: RuleAt,
     exit: int,
     feature_ND: Array,
     count_N: Array,
+    stopped_N: Array,
     rule_state: Any,
-) -> tuple[Array, Array, Any]:
-    rule: Rule = rule_at(count_N)
+) -> Update:
+    rule = _after_prompt(rule_at(count_N), count_N)
     blind = not rule.reads_logits
     logits_NV = jnp.zeros((*count_N.shape, 0)) if blind else model.logits(feature_ND)
     answer = ExitOutput(logits_NV, feature_ND, model.score(exit, feature_ND))
-    verdict, rule_state = rule.step(jnp.int32(exit), answer, rule_state)
-    return verdict.stop_B, verdict.confidence_B, rule_state
+    is_last = exit == len(model.design.layers) - 1
+    return exit_update(rule, jnp.int32(exit), is_last, answer, stopped_N, rule_state)
+
+
+def _after_prompt(rule: Rule, count_N: Array) -> Rule:
+    """The rule, which lets no token stop before the prompt's last."""
+
+    def step(exit: Array, answer: ExitOutput, state: Any) -> tuple[Verdict, Any]:
+        verdict, state = rule.step(exit, answer, state)
+        return verdict._replace(stop_B=verdict.stop_B & (count_N >= 0)), state
+
+    return Rule(rule.init, step, rule.reads_logits)
 
 
 def _against(

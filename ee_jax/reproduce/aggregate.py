@@ -114,9 +114,8 @@ def interval(
     results, trace = runs[0].results, runs[0].traces.get(strategy)
     if trace is None or trace.label_N is None:
         return None
-    exits, of = results["config"]["exits"], METRICS[metric or results["quality"]]
-    rule = exits["min_depth"], exits["patience"]
-    prediction_N = predictions(trace, np.array([setting.threshold]), *rule)[0]
+    of = METRICS[metric or results["quality"]]
+    prediction_N = predictions(trace, np.array([setting.threshold]), runs[0].stopping)[0]
     return bootstrap_interval(
         of, prediction_N, trace.label_N, method="percentile", resamples=999
     )

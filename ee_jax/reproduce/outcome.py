@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ee_jax.calibration.trace import Trace
+from ee_jax.exits.stopping import Stopping
 from ee_jax.report.results import Results
 
 
@@ -15,6 +16,12 @@ class Finished:
     seed: int
     results: Results
     traces: Mapping[str, Trace] = field(default_factory=dict)
+
+    @property
+    def stopping(self) -> Stopping:
+        """Who might stop, but for the thresholds."""
+        exits = self.results["config"]["exits"]
+        return Stopping(*(exits[name] for name in Stopping._fields))
 
 
 @dataclass(frozen=True)

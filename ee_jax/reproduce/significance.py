@@ -70,6 +70,5 @@ def _losses(run: Finished, strategy: str, label: str | None) -> Losses | None:
         return None
     if point is None:
         return trace.full_loss_N
-    exits = run.results["config"]["exits"]
     threshold_K = np.array([point["threshold_E"] or point["threshold"]])
-    return outcomes(trace, threshold_K, exits["min_depth"], exits["patience"]).loss_KN[0]
+    return outcomes(trace, threshold_K, run.stopping).loss_KN[0]

@@ -20,7 +20,8 @@ from ee_jax.data.registry import nearest
 from ee_jax.data.text import Text, TokenRow, encode, load_tokenizer
 from ee_jax.errors import UserError
 from ee_jax.exits.loop import Stopped
-from ee_jax.exits.rules import Limits, make_limits, threshold_rule
+from ee_jax.exits.rules import threshold_rule
+from ee_jax.exits.stopping import Limits, Stopping, make_limits
 from ee_jax.inference.early_exit import early_exit
 from ee_jax.models.export import EXITS, import_model, read_exits
 from ee_jax.models.flops import exit_flops, static_flops
@@ -99,12 +100,13 @@ class TrainedClassifier:
     @cached_property
     def _program(self) -> Program:
         model, confidence = self._model, self._exits["confidence"]
+        stopping = Stopping(*(self._exits[name] for name in Stopping._fields))
 
         def run(shared: tuple[Parameters, Limits], tokens: Tokens) -> Stopped:
             values, limits = shared
             batch = tokens.ids_BT.shape[0]
             sizes = tuple(size for size in (batch // 8, batch // 2) if size)
-            rule = threshold_rule(confidence, limits)
+            rule = threshold_rule(confidence, limits, stopping)
             return early_exit(bind(model, values), tokens, rule, sizes)
 
         return Program(run)
@@ -152,10 +154,7 @@ class TrainedClassifier:
         fits = threshold_E.size in (1, len(self.layers))
         if not (fits and np.all((threshold_E >= 0) & (threshold_E <= 1))):
             raise UserError(f"threshold {threshold}: it is from 0 to 1 (all blocks run)")
-        limits = make_limits(
-            threshold_E, self.layers, self._temperature_E, self._exits["min_depth"],
-            self._exits["patience"], self._exits["tolerance"],
-        )  # fmt: skip
+        limits = make_limits(threshold_E, self.layers, self._temperature_E)
         coming = iter(texts)
         while some := list(islice(coming, ahead * batch)):
             yield from self._answers(some, limits, batch)

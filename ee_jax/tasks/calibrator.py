@@ -7,6 +7,7 @@ from typing import Any
 from ee_jax.calibration.describe import to_json
 from ee_jax.calibration.request import AnyTrace, Request, answer
 from ee_jax.config import Calibration
+from ee_jax.exits.stopping import PLAIN, Stopping
 
 Chosen = dict[str, Any]  # of `calibration.describe.to_json`
 Point = dict[str, Any]  # what a setting gave on the test split
@@ -21,9 +22,7 @@ class Setting:
     calibrated_for: tuple[str, ...] = ()
 
 
-def requests(
-    calibration: Calibration, min_depth: int = 1, patience: int = 0
-) -> Iterator[Request]:
+def requests(calibration: Calibration, stopping: Stopping = PLAIN) -> Iterator[Request]:
     """One for each certified method and level of the config."""
     for method in calibration.methods:
         for level in calibration.levels:
@@ -32,8 +31,7 @@ def requests(
                 risk=calibration.risk,
                 level=level,
                 delta=calibration.delta,
-                min_depth=min_depth,
-                patience=patience,
+                stopping=stopping,
             )
 
 

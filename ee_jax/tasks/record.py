@@ -61,6 +61,7 @@ def check_exits(record: Record, layers: tuple[int, ...], exits: Exits) -> None:
         "exit_layers": (record["exit_layers"], list(layers)),
         "min_depth": (record.get("min_depth"), exits.min_depth),
         "patience": (record.get("patience"), exits.patience),
+        "rule": (record.get("rule"), exits.rule),
         "confidence": (record["header"].get("confidence", exits.confidence), exits.confidence),
     }
     for name, (theirs, ours) in pairs.items():

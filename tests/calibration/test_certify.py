@@ -8,6 +8,7 @@ from ee_jax.calibration.methods import METHODS
 from ee_jax.calibration.outcomes import Outcomes
 from ee_jax.calibration.trace import Trace
 from ee_jax.errors import UserError
+from ee_jax.exits.stopping import Stopping
 from tests.calibration.small_traces import traces
 
 every_method = pytest.mark.parametrize("method", METHODS)
@@ -107,7 +108,7 @@ def test_a_level_of_1_allows_everything(method):
 def test_any_trace_gets_an_answer(method, trace, risk, patience):
     if method == "clopper_pearson":
         risk = "consistency"
-    choice = certify(trace, method, risk, 0.2, 0.1, patience=patience)
+    choice = certify(trace, method, risk, 0.2, 0.1, stopping=Stopping(patience=patience))
     assert choice.is_full_model == (choice.threshold == 1)
     assert 0 <= choice.risk <= 1
     assert choice.depth <= trace.depth_E[-1]

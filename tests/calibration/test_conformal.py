@@ -14,6 +14,7 @@ from ee_jax.calibration.outcomes import at_exits, exits_taken
 from ee_jax.calibration.risks import inconsistency
 from ee_jax.calibration.trace import Trace
 from ee_jax.errors import UserError
+from ee_jax.exits.stopping import Stopping
 from tests.calibration.small_traces import CONFIDENCES, traces
 
 SCORES = st.lists(st.sampled_from(CONFIDENCES[1:]), min_size=1, max_size=30)
@@ -52,7 +53,7 @@ def test_each_example_left_out_in_turn_stops_badly_as_seldom_as_promised(
     found = []
     for n in range(len(bad_NE)):
         threshold = find(np.delete(trace.confidence_NE, n, 0), np.delete(bad_NE, n, 0), level)
-        exit_KN = exits_taken(trace, np.array([threshold]), patience=patience)
+        exit_KN = exits_taken(trace, np.array([threshold]), Stopping(patience=patience))
         found.append(at_exits(risk_NE, exit_KN)[0, n])
     has_bad_N = bad_NE.any(1)
     if has_bad_N.any():

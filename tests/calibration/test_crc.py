@@ -6,6 +6,7 @@ from ee_jax.calibration.choice import last_accepted
 from ee_jax.calibration.crc import accepts, rising
 from ee_jax.calibration.outcomes import GRID, at_exits, exits_taken
 from ee_jax.calibration.risks import performance_gap
+from ee_jax.exits.stopping import Stopping
 from tests.calibration.small_traces import traces
 
 
@@ -38,7 +39,7 @@ def test_each_example_left_out_in_turn_loses_no_more_than_the_level_on_average(
 ):
     # The guarantee itself: which of the examples came last is chance, so this mean over who did
     # is the expectation.
-    exit_KN = exits_taken(trace, GRID, patience=patience)
+    exit_KN = exits_taken(trace, GRID, Stopping(patience=patience))
     risk_KN = at_exits(performance_gap(trace.loss_NE), exit_KN)
     prepared_KN, examples = rising(risk_KN), risk_KN.shape[1]
     lost = []

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from ee_jax.calibration.outcomes import GRID, exits_taken, outcomes, predictions
 from ee_jax.calibration.trace import Trace
 from ee_jax.errors import UserError
+from ee_jax.exits.stopping import Stopping
 from tests.calibration.small_traces import CONFIDENCES, traces
 
 TRACE = Trace(
@@ -38,7 +39,7 @@ def test_exits_are_those_of_a_plain_loop(trace, data, min_depth, patience):
         ]
         for threshold_E in threshold_KE
     ]
-    exit_KN = exits_taken(trace, threshold_KE, min_depth, patience)
+    exit_KN = exits_taken(trace, threshold_KE, Stopping(min_depth=min_depth, patience=patience))
     assert exit_KN.tolist() == expected_KN
 
 
@@ -51,14 +52,14 @@ def test_outcomes_by_hand():
 
 @given(traces(), st.integers(1, 6), st.integers(0, 2))
 def test_a_threshold_of_1_is_the_full_model(trace, min_depth, patience):
-    found = outcomes(trace, np.array([1.0]), min_depth, patience)
+    found = outcomes(trace, np.array([1.0]), Stopping(min_depth=min_depth, patience=patience))
     assert (found.depth_KN == trace.depth_E[-1]).all()
     assert (found.loss_KN[0] == trace.full_loss_N).all()
 
 
 @given(traces(), st.integers(1, 6))
 def test_depth_falls_as_the_threshold_falls(trace, min_depth):
-    depth_KN = outcomes(trace, GRID, min_depth).depth_KN
+    depth_KN = outcomes(trace, GRID, Stopping(min_depth=min_depth)).depth_KN
     assert (np.diff(depth_KN, axis=0) <= 0).all()
 
 
@@ -70,7 +71,7 @@ def test_thresholds_of_the_grid_are_those_that_a_person_types():
 
 def test_patience_needs_predictions():
     with pytest.raises(UserError, match="no `prediction_NE`: write it, or set patience to 0"):
-        outcomes(TRACE, GRID, patience=1)
+        outcomes(TRACE, GRID, Stopping(patience=1))
 
 
 def test_answers_of_a_regression_are_never_quite_equal():
@@ -80,4 +81,4 @@ def test_answers_of_a_regression_are_never_quite_equal():
     with pytest.raises(
         UserError, match="answers of a regression are the same: set patience to 0"
     ):
-        exits_taken(trace, np.array([0.4]), patience=1)
+        exits_taken(trace, np.array([0.4]), Stopping(patience=1))

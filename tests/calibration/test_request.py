@@ -13,6 +13,7 @@ from ee_jax.calibration.request import Request, answer, trial
 from ee_jax.calibration.sequences import SequenceTrace
 from ee_jax.calibration.trace import Trace
 from ee_jax.calibration.trials import run_trials, split
+from ee_jax.exits.stopping import Stopping
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +26,9 @@ def trace():
 
 @pytest.mark.parametrize("method", [*METHODS, *CONFORMAL])
 def test_an_answer_is_certify(trace, method):
-    request = Request(method=method, risk="gap", level=0.2, delta=0.3, min_depth=4)
-    assert answer(trace, request) == certify(trace, method, "gap", 0.2, 0.3, min_depth=4)
+    deep = Stopping(min_depth=4)
+    request = Request(method=method, risk="gap", level=0.2, delta=0.3, stopping=deep)
+    assert answer(trace, request) == certify(trace, method, "gap", 0.2, 0.3, stopping=deep)
 
 
 @pytest.mark.parametrize("search", ["greedy", "pareto"])

@@ -13,7 +13,7 @@ from ee_jax.evaluation.passes import Passes
 from ee_jax.evaluation.programs import Programs
 from ee_jax.evaluation.traces import fit_temperatures, trace_of
 from ee_jax.exits.output import ExitOutput
-from ee_jax.exits.rules import make_limits
+from ee_jax.exits.stopping import Stopping, make_limits
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.families.bert import bert
 from ee_jax.models.heads import ExitDesign
@@ -109,13 +109,11 @@ def test_the_compiled_program_stops_where_the_trace_says():
     apart = np.diff(confidences) > 1e-5
     thresholds = ((confidences[1:] + confidences[:-1]) / 2)[apart][::5]
     assert len(thresholds) > 3
-    programs = Programs(model, mesh, "max_prob")
-    for patience in (0, 1):
-        limits = [
-            make_limits(t, design.layers, TEMPERATURE_E, patience=patience) for t in thresholds
-        ]
+    limits = [make_limits(t, design.layers, TEMPERATURE_E) for t in thresholds]
+    for stopping in (Stopping(), Stopping(patience=1)):
+        programs = Programs(model, mesh, "max_prob", stopping)
         passes = Passes(programs, values, limits, batches)
-        expected_KN = exits_taken(trace, thresholds, patience=patience)
+        expected_KN = exits_taken(trace, thresholds, stopping)
         for k in range(len(thresholds)):
             exit_N, prediction_N = passes.answers(k, 13, lambda: None)
             np.testing.assert_array_equal(exit_N, expected_KN[k])

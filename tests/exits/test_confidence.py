@@ -18,7 +18,8 @@ from ee_jax.exits.confidence import (
     saturation,
 )
 from ee_jax.exits.output import ExitOutput
-from ee_jax.exits.rules import first_exit, make_limits
+from ee_jax.exits.rules import first_exit
+from ee_jax.exits.stopping import make_limits
 from tests.exits.table_model import LAYERS, all_confidences, make_table
 
 # A softmax of a few classes in fp32.

@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ee_jax.exits.rules import depth_rule, feature_rule, make_limits, threshold_rule
+from ee_jax.exits.rules import Rule, depth_rule, threshold_rule
+from ee_jax.exits.stopping import RULES, Stopping, make_limits
 from tests.exits.table_model import LAYERS, heads, make_table, start
 
 
@@ -18,10 +19,19 @@ def answers(table):
         yield exit, answer, answer._replace(logits=jnp.zeros((len(answer.logits), 0)))
 
 
+@pytest.fixture(autouse=True)
+def seeing_rule():
+    """The plain rule, which says that it reads what exits answer."""
+    RULES["seeing"] = RULES["threshold"]._replace(reads_predictions=True)
+    yield
+    del RULES["seeing"]
+
+
 @pytest.mark.parametrize("confidence", ["saturation", "learned"])
 def test_confidences_of_features_need_no_logits(confidence):
-    limits = make_limits(np.array([0.2, 0.4, 0.5, 0.6]), LAYERS, min_depth=2)
-    blind, seeing = feature_rule(confidence, limits), threshold_rule(confidence, limits)
+    limits = make_limits(np.array([0.2, 0.4, 0.5, 0.6]), LAYERS)
+    blind: Rule = threshold_rule(confidence, limits, Stopping(min_depth=2))
+    seeing: Rule = threshold_rule(confidence, limits, Stopping("seeing", min_depth=2))
     assert not blind.reads_logits
     assert seeing.reads_logits
     states, stops = None, []

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from ee_jax.exits.confidence import CONFIDENCES
 from ee_jax.exits.loop import run_exits
-from ee_jax.exits.rules import forced_rule, make_limits, threshold_rule
+from ee_jax.exits.rules import forced_rule, threshold_rule
+from ee_jax.exits.stopping import PLAIN, Stopping, make_limits
 from tests.exits.table_model import (
     LAYERS,
     E,
@@ -27,14 +28,16 @@ from tests.exits.table_model import (
 # Confidences in fp32 against double precision.
 TOLERANCE = 1e-6
 SIZES = (1, 3)
+# Fixed when a program is compiled, so that few make few programs.
+STOPPINGS = [PLAIN, Stopping(min_depth=3), Stopping(min_depth=2, patience=1)]
 
 
 @cache
-def program(kind, sizes=()):
+def program(kind, sizes=(), stopping=PLAIN):
     @jax.jit
     def run(table, limits, state):
         exits = len(table.logits_ENC)
-        rule = threshold_rule(kind, limits)
+        rule = threshold_rule(kind, limits, stopping)
         return run_exits(segments(exits), heads(table), rule, state, sizes)
 
     return run
@@ -53,19 +56,19 @@ def one_at_a_time(run, table, limits):
     return jax.tree.map(lambda *parts: np.concatenate(parts), *rows)
 
 
-def plain_exits(table, confidence_EN, limits):
+def plain_exits(table, confidence_EN, limits, stopping):
     return [
         plain_exit(
             confidence_EN[:, n], table.logits_ENC[:, n].argmax(-1), limits.threshold_E,
-            LAYERS[: len(confidence_EN)], limits.min_depth, limits.patience,
+            LAYERS[: len(confidence_EN)], stopping.min_depth, stopping.patience,
         )
         for n in range(confidence_EN.shape[1])
     ]  # fmt: skip
 
 
-def check(out, table, confidence_EN, limits):
+def check(out, table, confidence_EN, limits, stopping=PLAIN):
     """The exits of the plain loop, and at each the table's own row, to the bit."""
-    exits = plain_exits(table, confidence_EN, limits)
+    exits = plain_exits(table, confidence_EN, limits, stopping)
     assert out.exit_B.tolist() == exits
     numbers = range(len(exits))
     np.testing.assert_array_equal(out.logits_BC, table.logits_ENC[exits, numbers])
@@ -85,19 +88,20 @@ def clear(confidence_EN, threshold_E):
     seed=st.integers(0, 9999),
     thresholds=st.lists(st.floats(0, 1, width=32), min_size=E, max_size=E),
     one_for_all=st.booleans(),
-    min_depth=st.integers(1, 4),
-    patience=st.sampled_from([0, 0, 1, 2]),
+    stopping=st.sampled_from(STOPPINGS),
 )
-def test_the_plain_loop(kind, seed, thresholds, one_for_all, min_depth, patience):
+def test_the_plain_loop(kind, seed, thresholds, one_for_all, stopping):
     """Masked, compacted and one example at a time."""
     thresholds = thresholds[:1] * E if one_for_all else thresholds
     table = make_table(seed)
     confidence_EN = all_confidences(kind, table)
     assume(clear(confidence_EN, thresholds))
-    limits = make_limits(thresholds, LAYERS, min_depth=min_depth, patience=patience)
+    limits, wanted = make_limits(thresholds, LAYERS), (table, confidence_EN)
     for sizes in ((), SIZES):
-        check(stopped(program(kind, sizes), table, limits), table, confidence_EN, limits)
-    check(one_at_a_time(program(kind), table, limits), table, confidence_EN, limits)
+        run = program(kind, sizes, stopping)
+        check(stopped(run, table, limits), *wanted, limits, stopping)
+    run = program(kind, stopping=stopping)
+    check(one_at_a_time(run, table, limits), *wanted, limits, stopping)
 
 
 @pytest.mark.parametrize("sizes", [(5,), (4, 2, 2), (3, N, N + 2)])

@@ -1,5 +1,7 @@
 """Who stops where: rules against a loop in plain Python."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,23 +10,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ee_jax.exits.confidence import confidences
+from ee_jax.config import Exits
+from ee_jax.errors import UserError
+from ee_jax.exits.confidence import CONFIDENCES, confidences, memoryless
 from ee_jax.exits.output import ExitOutput, prediction
-from ee_jax.exits.rules import first_exit, forced_rule, make_limits, threshold_rule
+from ee_jax.exits.rules import exit_update, first_exit, forced_rule, threshold_rule
+from ee_jax.exits.stopping import RULES, ExitRule, Stopping, make_limits
 from tests.exits.table_model import plain_exit
 
 LAYERS = (1, 2, 4, 7, 8, 9)
 E, N = len(LAYERS), 6
 
-first_exit_ = jax.jit(first_exit)
+first_exit_ = jax.jit(first_exit, static_argnames="stopping")
 # Few values, exact in float32, so that ties are common.
 levels = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
 
 
-def exits_of(confidence_EN, prediction_EN, threshold, **limits):
-    exit_layers = LAYERS[: len(confidence_EN)]
-    limits = make_limits(np.array(threshold), exit_layers, **limits)
-    return first_exit_(limits, jnp.asarray(confidence_EN), jnp.asarray(prediction_EN)).tolist()
+def exits_of(confidence_EN, prediction_EN, threshold, **stopping):
+    limits = make_limits(np.array(threshold), LAYERS[: len(confidence_EN)])
+    columns = jnp.asarray(confidence_EN), jnp.asarray(prediction_EN)
+    return first_exit_(limits, *columns, Stopping(**stopping)).tolist()
 
 
 @given(
@@ -95,6 +100,93 @@ def test_patience_by_hand(predictions, patience, exit):
     assert exits_of(sure_EN, prediction_EN, 0.0, patience=patience) == [exit]
 
 
+RISE_AND_FALL = np.array([[0.6, 0.9], [0.2, 0.9], [0.7, 0.1], [0.8, 0.1], [0.9, 0.1]])
+
+
+@pytest.fixture
+def in_a_row():
+    """A rule with a memory: two confident exits in a row."""
+
+    def step(evidence, count):
+        count = jnp.where(evidence.confidence > evidence.threshold, count + 1, 0)
+        return count >= 2, count
+
+    RULES["in_a_row"] = ExitRule(lambda prediction: jnp.int32(0), step)
+    yield "in_a_row"
+    del RULES["in_a_row"]
+
+
+def test_a_rule_that_remembers_in_traces_and_in_loops(in_a_row):
+    stopping = Stopping(in_a_row)
+    zeros_EN, limits = np.zeros((5, 2), int), make_limits(0.5, LAYERS[:5])
+    assert exits_of(RISE_AND_FALL, zeros_EN, 0.5, rule=in_a_row) == [3, 1]
+    assert exits_of(RISE_AND_FALL, zeros_EN, 0.5, rule=in_a_row, min_depth=3) == [3, 4]
+    assert exits_of(RISE_AND_FALL, zeros_EN, 1.0, rule=in_a_row) == [4, 4]
+    rule = threshold_rule("max_prob", limits, stopping)
+    rows = np.log(np.stack([RISE_AND_FALL, 1 - RISE_AND_FALL, 0 * RISE_AND_FALL + 1e-9], -1))
+    answers = [ExitOutput(jnp.asarray(row)) for row in rows]
+    state, done_B, exits = rule.init(answers[0]), jnp.zeros(2, bool), np.full(2, -1)
+    for exit, answer in enumerate(answers):
+        now = exit_update(rule, jnp.int32(exit), exit == 4, answer, done_B, state)
+        exits[np.asarray(now.here_B)] = exit
+        done_B, state = now.done_B, now.rule_state
+    # Above the threshold of the likeliest class: .8 at the second exit counts too.
+    sure_EN = np.maximum(RISE_AND_FALL, 1 - RISE_AND_FALL)
+    assert exits.tolist() == exits_of(sure_EN, zeros_EN, 0.5, rule=in_a_row) == [1, 1]
+
+
+def test_a_rule_never_stops_whom_the_threshold_holds():
+    RULES["always"] = ExitRule(
+        lambda prediction: (), lambda evidence, memory: (jnp.bool_(True), memory)
+    )
+    assert exits_of(RISE_AND_FALL, np.zeros((5, 2), int), 0.65, rule="always") == [2, 0]
+    assert exits_of(RISE_AND_FALL, np.zeros((5, 2), int), 1.0, rule="always") == [4, 4]
+    del RULES["always"]
+
+
+def unlike(evidence: Any, memory: Any) -> Any:
+    """A step that returns another memory than it was given."""
+    return True, 1.0
+
+
+def nothing(prediction: Any) -> tuple:
+    return ()
+
+
+NO_RULES: list[tuple[Any, str]] = [
+    (nothing, r"must be an ExitRule\(init, step\)"),
+    ((nothing, lambda e, m: True), "a number, not a truth value and a memory"),
+    ((nothing, lambda e, m: (jnp.ones(3), m)), r"an array of shape \(3,\)"),
+    ((nothing, unlike), "another memory than init"),
+    ((lambda prediction: 1 / 0, unlike), "division by zero"),
+]
+
+
+@pytest.mark.parametrize(("made", "message"), NO_RULES)
+def test_rules_without_what_they_need_are_one_line(in_a_row, made, message):
+    RULES[in_a_row] = ExitRule(*made) if isinstance(made, tuple) else made
+    with pytest.raises(UserError, match=f"exit rule `{in_a_row}`.*{message}"):
+        Exits(rule=in_a_row)
+
+
+NO_CONFIDENCES: list[tuple[Any, str]] = [
+    (lambda exits: None, r"must be made of \(exits, tolerance\)"),
+    (lambda exits, _: None, r"must make a Confidence\(init, step\), not None"),
+    (lambda exits, _: memoryless(lambda a: a.logits), r"of shape \(3,\) of one example, not a"),
+    (lambda exits, _: memoryless(lambda a: a.lgits), "no attribute 'lgits'"),  # pyright: ignore
+]
+
+
+@pytest.mark.parametrize(("made", "message"), NO_CONFIDENCES)
+def test_confidences_without_what_they_need_are_one_line(made, message):
+    CONFIDENCES["own"] = made
+    try:
+        with pytest.raises(UserError, match=f"confidence `own`.*{message}"):
+            Exits(confidence="own")
+    finally:
+        del CONFIDENCES["own"]
+
+
 def test_one_exit():
     assert exits_of(RISING[:1], SAME[:1], 1.0) == [0]
 
@@ -148,8 +240,8 @@ def test_patience_as_a_condition_of_a_regression():
     number_EN = jnp.array([[0.0, 0.0], [0.05, 1.0], [0.1, 1.05], [0.1, 1.05]])
     sure_EN = jnp.ones((4, 2))
     for patience, exits in ((1, [1, 2]), (2, [2, 3])):
-        limits = make_limits(0.5, (1, 2, 3, 4), patience=patience)
-        assert first_exit_(limits, sure_EN, number_EN).tolist() == exits
+        limits, stopping = make_limits(0.5, (1, 2, 3, 4)), Stopping(patience=patience)
+        assert first_exit_(limits, sure_EN, number_EN, stopping).tolist() == exits
 
 
 def test_forced_stops_at_the_first_exit_that_is_deep_enough():

@@ -7,7 +7,8 @@ import pytest
 
 from ee_jax.exits.confidence import confidences
 from ee_jax.exits.output import ExitOutput
-from ee_jax.exits.rules import first_exit, make_limits
+from ee_jax.exits.rules import first_exit
+from ee_jax.exits.stopping import make_limits
 from ee_jax.exits.thresholds import (
     entropy_threshold,
     patience_threshold,

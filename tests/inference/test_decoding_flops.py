@@ -10,6 +10,7 @@ from flax import nnx
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ee_jax.exits.stopping import Stopping
 from ee_jax.inference.decoders import start_memory, static_step
 from ee_jax.inference.exit_step import exit_step
 from ee_jax.inference.flops import (
@@ -69,7 +70,7 @@ def test_what_a_skipped_block_costs_once_a_later_token_runs_it(policy, each):
         (Exiting("saturation"), [LOGITS, LOGITS]),
         (Exiting("learned"), [LOGITS + SCORE, LOGITS + 2 * SCORE]),
         # Agreement of the exits' answers takes logits.
-        (Exiting("learned", patience=1), [LOGITS + SCORE, 2 * (LOGITS + SCORE)]),
+        (Exiting("learned", Stopping(patience=1)), [LOGITS + SCORE, 2 * (LOGITS + SCORE)]),
     ],
 )
 def test_what_exits_read(exiting, wanted):

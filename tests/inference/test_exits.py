@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from ee_jax.exits.rules import make_limits, threshold_rule
+from ee_jax.exits.rules import threshold_rule
+from ee_jax.exits.stopping import make_limits
 from ee_jax.inference.generator import Decoder
 from ee_jax.inference.methods import EarlyExitDecoding, StaticDecoding
 from ee_jax.inference.rules import Exiting, forced_at

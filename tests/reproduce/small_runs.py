@@ -3,6 +3,7 @@
 import numpy as np
 
 from ee_jax.calibration.trace import Trace
+from ee_jax.exits.stopping import Stopping
 from ee_jax.reproduce.outcome import Finished
 
 LABEL = "empirical 1 %"
@@ -50,7 +51,7 @@ def finished(task="sst2", seed=0, shift=0.0, traces=None, **strategies):
         "name": task,
         "config": {
             "evaluation": {"thresholds": [p["threshold"] for p in POINTS]},
-            "exits": {"min_depth": 1, "patience": 0},
+            "exits": Stopping()._asdict(),
         },
         "config_hash": "0123456789ab",
         "quality": "accuracy",

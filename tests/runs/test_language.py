@@ -256,7 +256,7 @@ def speculating(depths, prompt=4) -> Evaluation:
         ({"data": SelfGenerated()}, "needs a model that has been trained"),
         ({"data": Data()}, r"`data` must be Text or SelfGenerated for language_modeling"),
         ({"exits": Exits(head="mlp")}, r"`exits\.head` is of classifiers"),
-        ({"exits": Exits(patience=1)}, r"`exits\.patience` is of classifiers"),
+        ({"exits": Exits(min_depth=3)}, r"`exits\.min_depth` must be at most"),
         ({"task": "languag_modeling"}, "did you mean `language_modeling`"),
     ],
 )

@@ -14,12 +14,13 @@ from ee_jax.config import Evaluation, Exits, Frozen, OptimizerConfig, Scratch, S
 from ee_jax.config.load import load, override
 from ee_jax.errors import UserError
 from ee_jax.evaluation.metrics import METRICS
-from ee_jax.exits import CONFIDENCES
+from ee_jax.exits import CONFIDENCES, RULES
 from ee_jax.inference.kv_policies import POLICIES
 from ee_jax.losses.exit_losses import LOSSES
 from ee_jax.models.heads import HEADS
 from ee_jax.reproduce.study import find_study
 from ee_jax.runs.run import run
+from ee_jax.runs.trained import load as load_model
 from ee_jax.tasks.registry import TASKS
 from ee_jax.tasks.task import Task
 from ee_jax.training.optimizer import OPTIMIZERS
@@ -29,7 +30,7 @@ EXAMPLE = EXAMPLES / "own_confidence.py"
 OWN = {
     "unlikely_rest": CONFIDENCES, "bottleneck": HEADS, "focal": LOSSES, "lion": OPTIMIZERS,
     "worst_class": METRICS, "harm": RISKS, "bernstein": METHODS, "halved": POLICIES,
-    "mine": TASKS,
+    "mine": TASKS, "patient_and_confident": RULES,
 }  # fmt: skip
 
 
@@ -137,6 +138,18 @@ def test_an_own_policy(tmp_path):
     points = results["strategies"]["layerskip"]["points"]
     assert {point["policy"] for point in points} == {"propagate", "halved"}
     assert all(point["measured_speedup_b1"] > 0 for point in points)
+
+
+def test_an_own_exit_rule(experiment, tmp_path):
+    planned = on_tiny("own_rule.py", experiment)
+    every = replace(planned.exits, layers=None)
+    results = run(replace(planned, exits=every), tmp_path / "run")
+    found = results["strategies"]["frozen"]
+    assert [point["unlike_trace"] for point in found["points"]] == [0] * 5
+    # Nobody stops at the first exit, even where a third of them would be confident.
+    assert all(point["exit_counts"][0] == 0 for point in found["points"])
+    model = load_model(tmp_path / "run" / "frozen")
+    assert {answer.depth for answer in model(["one text", "and another"], 0.0)} == {2}
 
 
 def test_an_own_study():

@@ -123,7 +123,7 @@ class Evaluator:
         ]
 
     def _curve(self, test: Trace) -> list[dict[str, float | None]]:
-        rule = (GRID, self.experiment.exits.min_depth, self.experiment.exits.patience)
+        rule = (GRID, self.experiment.exits.stopping)
         depth_K = outcomes(test, *rule).depth_KN.mean(1)
         prediction_KN = predictions(test, *rule)
         assert test.label_N is not None

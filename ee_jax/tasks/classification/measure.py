@@ -16,7 +16,7 @@ from ee_jax.evaluation.metrics import METRICS
 from ee_jax.evaluation.passes import Passes
 from ee_jax.evaluation.programs import Programs
 from ee_jax.evaluation.quality import exit_counts, ideal_speedup, mean_depth
-from ee_jax.exits.rules import Limits, make_limits
+from ee_jax.exits.stopping import Limits, make_limits
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.flops import flops_speedup
 from ee_jax.models.parameters import Parameters
@@ -39,9 +39,10 @@ class Measurer:
     @cached_property
     def _programs(self) -> dict[int, Programs]:
         """By batch size; a batch that the devices cannot share runs on one of them."""
-        confidence = self.experiment.exits.confidence
-        shared = Programs(self.model, self.mesh, confidence)
-        alone = Programs(self.model, data_mesh(1), confidence)
+        exits = self.experiment.exits
+        how = exits.confidence, exits.stopping
+        shared = Programs(self.model, self.mesh, *how)
+        alone = Programs(self.model, data_mesh(1), *how)
         batches = self.experiment.evaluation.batches
         return {size: alone if size % self.mesh.size else shared for size in batches}
 
@@ -79,10 +80,8 @@ class Measurer:
         return points
 
     def _limits(self, setting: Setting, temperature_E: np.ndarray) -> Limits:
-        exits, layers = self.experiment.exits, self.model.design.layers
-        threshold = np.asarray(setting.threshold)
-        more = exits.min_depth, exits.patience, exits.tolerance
-        return make_limits(threshold, layers, temperature_E, *more)
+        layers = self.model.design.layers
+        return make_limits(np.asarray(setting.threshold), layers, temperature_E)
 
     def _compile(self, passes: dict[int, Passes]) -> None:
         before = sum(self.compile_seconds.values())
@@ -116,7 +115,7 @@ class Measurer:
         exits, design = self.experiment.exits, self.model.design
         counts_E = exit_counts(exit_N, len(design.layers))
         threshold_K = np.array([setting.threshold])
-        expected_N = exits_taken(trace, threshold_K, exits.min_depth, exits.patience)[0]
+        expected_N = exits_taken(trace, threshold_K, exits.stopping)[0]
         time_N = [len(row) for row in self.test.rows]
         flops = flops_speedup(self.model.backbone.config, design, exit_N.tolist(), time_N)
         threshold_E = np.atleast_1d(setting.threshold).tolist()

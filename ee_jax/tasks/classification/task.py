@@ -72,7 +72,7 @@ class Classification(Task):
         weights = find_weights(model_of(self.experiment).weights)
         shutil.copyfile(weights / "tokenizer.json", folder / "tokenizer.json")
         exits = self.experiment.exits
-        rule = ("confidence", "min_depth", "patience", "tolerance")
+        rule = ("confidence", "rule", "min_depth", "patience", "tolerance")
         notes = {
             "data": self._corpus.record["name"],
             "exits": {name: getattr(exits, name) for name in rule},

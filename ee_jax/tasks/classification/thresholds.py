@@ -17,6 +17,7 @@ from ee_jax.calibration.outcomes import GRID, outcomes
 from ee_jax.calibration.trace import Trace
 from ee_jax.config import Experiment
 from ee_jax.errors import UserError
+from ee_jax.exits.stopping import Stopping
 from ee_jax.run_folder import nan_to_none
 from ee_jax.tasks.calibrator import Chosen, answers, requests, threshold_of
 from ee_jax.tasks.record import check_exits, load_record, recorded
@@ -62,7 +63,7 @@ class Calibrator:
         temperature_E: Float[np.ndarray, " E"],
     ) -> list[Chosen]:
         """One for each tolerance, for each method and level, and for the record."""
-        asked = list(requests(self.experiment.calibration, *self._rule))
+        asked = list(requests(self.experiment.calibration, self._stopping))
         chosen = [*self._empirical(calibration), *answers(calibration, asked)]
         if self.record is not None:
             chosen.append(recorded(self.record, strategy, temperature_E))
@@ -70,22 +71,21 @@ class Calibrator:
 
     def _empirical(self, trace: Trace) -> Iterator[Chosen]:
         for tolerance in self.experiment.calibration.tolerances:
-            choice = choose_for_quality(trace, self.quality, tolerance, GRID, *self._rule)
+            choice = choose_for_quality(trace, self.quality, tolerance, GRID, self._stopping)
             yield to_json(choice, "quality")
 
     @property
-    def _rule(self) -> tuple[int, int]:
-        exits = self.experiment.exits
-        return exits.min_depth, exits.patience
+    def _stopping(self) -> Stopping:
+        return self.experiment.exits.stopping
 
     def _on(self, test: Trace, choice: Chosen) -> dict[str, float | None]:
         threshold_K = np.array([threshold_of(choice)])
-        found = outcomes(test, threshold_K, *self._rule)
+        found = outcomes(test, threshold_K, self._stopping)
         if choice["risk"] == "quality":
-            risk = float(quality_lost(test, self.quality, threshold_K, *self._rule)[0])
+            risk = float(quality_lost(test, self.quality, threshold_K, self._stopping)[0])
         elif choice["risk"] == "loss":
             risk = float((found.loss_KN - test.full_loss_N).mean())
         else:
-            of_risk = risk_outcomes(test, choice["risk"], threshold_K, *self._rule)
+            of_risk = risk_outcomes(test, choice["risk"], threshold_K, self._stopping)
             risk = float(of_risk.loss_KN.mean())
         return {"test_risk": nan_to_none(risk), "test_mean_depth": float(found.depth_KN.mean())}

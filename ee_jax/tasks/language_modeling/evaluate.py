@@ -91,7 +91,8 @@ class LanguageEvaluator:
         with self.display.bar(f"{name}: wall clock of decoding", len(todo)) as tick:
             for batch, (confidence, policy) in todo:
                 own = of_key(points, (confidence, policy))
-                method = EarlyExitDecoding(Exiting(confidence).rule_at, policy)
+                exiting = Exiting(confidence, self.experiment.exits.stopping)
+                method = EarlyExitDecoding(exiting.rule_at, policy)
                 thresholds = [point["threshold"] for point in own]
                 prompts = self._prompts(decoding, batch)
                 asked = (prompts, decoding.tokens, evaluation.rounds)

@@ -90,7 +90,7 @@ def directory_of(data: Text) -> DatasetDir:
 def check_exits(experiment: Experiment) -> None:
     """Raises the one-line error of what exits of a language model do not have."""
     exits, plain = experiment.exits, Exits()
-    for name in ("head", "pooling", "min_depth", "patience"):
+    for name in ("head", "pooling"):
         same = getattr(exits, name) == getattr(plain, name)
         check_field(same, f"exits.{name}", "is of classifiers: leave it out")
     for name in experiment.confidences:

@@ -41,7 +41,9 @@ class LanguageMeasurer:
         """By confidence and policy; each serves all thresholds."""
         config = self.experiment
         return {
-            (confidence, policy): EarlyExitPass(self.model, confidence, policy)
+            (confidence, policy): EarlyExitPass(
+                self.model, confidence, policy, config.exits.stopping
+            )
             for confidence in config.confidences
             for policy in config.evaluation.policies
         }
@@ -95,7 +97,8 @@ class LanguageMeasurer:
         """Of decoding each row by itself, from its first token on."""
         config, layers = self.model.backbone.config, self.model.design.layers
         exit_BT = by_row(found.exit_N, self._length_B)
-        return decoding_flops_speedup(config, layers, Exiting(confidence), policy, exit_BT)
+        exiting = Exiting(confidence, self.experiment.exits.stopping)
+        return decoding_flops_speedup(config, layers, exiting, policy, exit_BT)
 
     @cached_property
     def _length_B(self) -> Int[np.ndarray, " B"]:
