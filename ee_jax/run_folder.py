@@ -1,15 +1,45 @@
 """The files of a run: where they are, whose they are, and writing them whole."""
 
 import json
+import platform
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import jax
+
+import ee_jax
 from ee_jax.atomic_io import part_of, write_json, write_text
 from ee_jax.config import Experiment, config_hash, identity, to_dict
 from ee_jax.display import Display
 from ee_jax.errors import UserError
 from ee_jax.results import Results, read_results
-from ee_jax.versions import device, versions
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, of ee_jax and of what its numbers depend on."""
+    found = {package: metadata.version(package) for package in PACKAGES}
+    return {"python": platform.python_version(), "ee_jax": ee_jax.__version__, **found}
+
+
+def device() -> str:
+    """The devices in words, e.g. `1 x cpu: Intel(R) Xeon(R) Processor, 2 cores`."""
+    devices = jax.devices()
+    kind = devices[0].device_kind
+    if devices[0].platform == "cpu":
+        kind = f"{_processor()}, {jax.local_device_count()} device(s)"
+    return f"{len(devices)} x {devices[0].platform}: {kind}"
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo") as lines:
+            names = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]
+        return f"{names[0]}, {len(names)} cores"
+    except (OSError, IndexError):
+        return platform.processor() or platform.machine()
 
 
 class RunFolder:

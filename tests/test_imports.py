@@ -1,6 +1,9 @@
 """Which rooms import which: down only, and no circle."""
 
 import ast
+import statistics
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,8 +11,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "ee_jax"
 # From the bottom up; rooms on one line know nothing of each other, save where named below.
 FLOORS = (
-    {"errors", "tokens", "display", "atomic_io", "versions"},
-    {"registry", "sharding", "compilation", "results"},
+    {"errors", "tokens", "display", "atomic_io"},
+    {"registry", "compilation", "results"},
     {"checks"},
     {"exits", "data"},
     {"models"},
@@ -75,3 +78,34 @@ def test_no_task_knows_another():
         others = {f"ee_jax.tasks.{task.name}." for task in tasks if task != folder}
         for path in folder.rglob("*.py"):
             assert not [m for m in imported(path) if m.startswith(tuple(others))], path
+
+
+def lengths() -> list[int]:
+    """Lines of each module; a package's `__init__` that holds a docstring alone is no module."""
+    files = [path.read_text().count("\n") for path in PACKAGE.rglob("*.py")]
+    return [lines for lines in files if lines > 1]
+
+
+def test_files_tell_one_thing_whole():
+    found = lengths()
+    assert len(found) <= 185
+    assert statistics.median(found) >= 100
+    assert max(found) <= 350
+    assert sum(lines < 35 for lines in found) <= 12
+
+
+def loaded(code: str) -> int:
+    """Modules of the package that Python code loads."""
+    count = 'print(sum(name.startswith("ee_jax") for name in sys.modules))'
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{code}\n{count}"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return int(done.stdout)
+
+
+def test_a_run_loads_no_more_than_it_needs():
+    find = "from ee_jax.tasks.task import find_task; import ee_jax.runs.run; find_task('{}')"
+    assert loaded(find.format("classification")) <= 125
+    assert loaded(find.format("language_modeling")) <= 145
+    assert loaded("import ee_jax") <= 3

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from ee_jax.compilation import check_batch, data_mesh, over_data, replicate, split_batch
 from ee_jax.errors import UserError
 from ee_jax.exits.loop import run_exits
 from ee_jax.exits.output import ExitOutput
@@ -25,9 +26,7 @@ from ee_jax.inference.early_exit import early_exit
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.families.bert import bert
 from ee_jax.models.heads import ExitDesign
-from ee_jax.models.parameters import bind, parameters
-from ee_jax.models.transformer import Transformer
-from ee_jax.sharding import check_batch, data_mesh, over_data, replicate, split_batch
+from ee_jax.models.transformer import Transformer, bind, parameters
 from ee_jax.tokens import Tokens
 
 DEVICES, B, T, LAYERS, SIZES = 8, 16, 5, (1, 2, 3), (1, 4)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ee_jax.benchmarks.decode_load import Load, Row, Timed, load_of, make_model
-from ee_jax.benchmarks.torch_peer import in_torch
+from ee_jax.benchmarks.decode import Load, Row, Timed, load_of, make_model
+from ee_jax.benchmarks.loop_peer import in_torch
 from ee_jax.display import SILENT, Display
 from ee_jax.evaluation.timing import interleave, milliseconds, speedup
 from ee_jax.inference.generator import Decoder

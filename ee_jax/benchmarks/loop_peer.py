@@ -1,20 +1,47 @@
-"""Our static program against Hugging Face transformers in torch, on the same weights."""
+"""Our static program against Hugging Face transformers in torch, on the same weights.
 
+A model of ours in torch, by Hugging Face transformers: the peer of benchmarks.
+"""
+
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from ee_jax.benchmarks.model import Bench, Row
-from ee_jax.benchmarks.torch_peer import in_torch
+from ee_jax.benchmarks.exit_loop import Bench, Row
 from ee_jax.compilation import Program
 from ee_jax.display import SILENT, Display
+from ee_jax.errors import UserError
 from ee_jax.evaluation.timing import interleave, milliseconds, speedup
-from ee_jax.models.parameters import Parameters, bind
+from ee_jax.models.exit_model import ExitModel
+from ee_jax.models.export import export_model
+from ee_jax.models.language import LanguageModel
+from ee_jax.models.transformer import Parameters, bind
 from ee_jax.tokens import Tokens
+
+
+def in_torch(model: ExitModel | LanguageModel, kind: str, **options: Any) -> Any:
+    """The same weights as transformers' class `kind`, ready to be called without gradients.
+
+    Raises:
+      UserError: torch or transformers is not installed.
+    """
+    try:
+        import torch  # noqa: F401, without it transformers has no models
+        import transformers
+    except ImportError:
+        raise UserError("torch is not installed: pip install 'ee_jax[bench]'") from None
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    with tempfile.TemporaryDirectory() as folder:
+        export_model(model, Path(folder))
+        return getattr(transformers, kind).from_pretrained(folder, **options).eval()
+
 
 WARMUP = 3  # torch settles on its kernels in the first calls
 

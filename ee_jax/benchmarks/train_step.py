@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from ee_jax.benchmarks.model import SEED, Bench, Row
+from ee_jax.benchmarks.exit_loop import SEED, Bench, Row
 from ee_jax.compilation import Program
 from ee_jax.display import SILENT, Display
 from ee_jax.evaluation.timing import interleave, milliseconds, speedup

@@ -5,10 +5,17 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
-from ee_jax.calibration.choice import Choice, check_candidates, choose
+from ee_jax.calibration.choice import (
+    GRID,
+    Choice,
+    Outcomes,
+    at_exits,
+    check_candidates,
+    choose,
+    exits_taken,
+)
 from ee_jax.calibration.conformal import CONFORMAL, choose_conformal
 from ee_jax.calibration.methods import METHODS, MOST, Method
-from ee_jax.calibration.outcomes import GRID, Outcomes, at_exits, exits_taken
 from ee_jax.calibration.risks import RISKS
 from ee_jax.calibration.trace import Trace
 from ee_jax.errors import UserError

@@ -18,8 +18,7 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Bool, Float
 
-from ee_jax.calibration.choice import Choice, pick
-from ee_jax.calibration.outcomes import Outcomes, at_exits, exits_taken
+from ee_jax.calibration.choice import Choice, Outcomes, at_exits, exits_taken, pick
 from ee_jax.calibration.risks import RISKS
 from ee_jax.calibration.trace import Trace
 from ee_jax.errors import UserError

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ee_jax.calibration.budget import BUDGET
 from ee_jax.calibration.choice import Choice
 from ee_jax.calibration.conformal import CONFORMAL
+from ee_jax.calibration.empirical import BUDGET
 from ee_jax.calibration.methods import IN_THE_MEAN, METHODS
 from ee_jax.results import Calibrated
 

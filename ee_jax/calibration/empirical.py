@@ -1,4 +1,4 @@
-"""The threshold that keeps to a tolerance on the examples at hand.
+"""Thresholds that fit the examples at hand: a tolerance of a quality, or a mean depth.
 
 What is lost against the full model is counted in a quality of one's own, such as an F1 score
 or a correlation, which need be no mean over examples. In a risk of `RISKS`, which is one, the
@@ -8,11 +8,20 @@ method `empirical` of `certify` keeps the same rule.
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float, Real
+from jaxtyping import Float, Int, Real
 
-from ee_jax.calibration.choice import Choice, check_candidates, choose
-from ee_jax.calibration.outcomes import GRID, Outcomes, outcomes, predictions
+from ee_jax.calibration.choice import (
+    GRID,
+    Choice,
+    Outcomes,
+    check_candidates,
+    choose,
+    outcomes,
+    pick,
+    predictions,
+)
 from ee_jax.calibration.trace import Trace
+from ee_jax.errors import UserError
 from ee_jax.exits.stopping import PLAIN, Stopping
 
 # Of predictions and labels, the larger the better.
@@ -69,3 +78,44 @@ def quality_lost(
     full = quality(trace.prediction_NE[:, -1], label_N)
     lost_K = full - np.array([quality(said_N, label_N) for said_N in prediction_KN])
     return np.where(np.reshape(threshold_K, (len(lost_K), -1)).min(1) == 1, 0.0, lost_K)
+
+
+BUDGET = "budget"  # its name as a method
+
+
+def choose_for_depth(
+    trace: Trace,
+    depth: float,
+    threshold_K: Float[np.ndarray, " K"] = GRID,
+    stopping: Stopping = PLAIN,
+) -> Choice:
+    """The largest threshold whose mean depth on the trace is at most `depth`.
+
+    There is no guarantee for other examples, neither of depth nor of risk. The `risk` of the
+    choice is the mean loss above the full model's.
+
+    Raises:
+        UserError: not even the smallest candidate stops early enough.
+    """
+    check_candidates(threshold_K)
+    candidates = outcomes(trace, threshold_K, stopping)
+    lost = candidates._replace(loss_KN=candidates.loss_KN - trace.full_loss_N)
+    return choose_of_outcomes(lost, depth)
+
+
+def choose_of_outcomes(candidates: Outcomes, depth: float) -> Choice:
+    """The same from depths at every candidate, of whole sequences for example."""
+    depth_K = candidates.depth_KN.mean(1)
+    k = int(within(depth_K, depth))
+    if depth_K[k] > depth:
+        lowest = candidates.threshold_K[-1]
+        least = f"the smallest threshold, {lowest:g}, runs {depth_K[-1]:.2f} blocks"
+        raise UserError(f"no mean depth of {depth:g}: {least}: allow as many, or add exits")
+    return pick(BUDGET, depth, candidates, k, "found")
+
+
+def within(depth_K: Float[np.ndarray, "*S K"], depth: float) -> Int[np.ndarray, "*S"]:
+    """The first candidate within the budget; the last where there is none."""
+    ok_K = depth_K <= depth
+    ok_K[..., -1] = True
+    return ok_K.argmax(-1)

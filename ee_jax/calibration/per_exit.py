@@ -11,9 +11,8 @@ import numpy as np
 from jaxtyping import Float
 
 from ee_jax.calibration.certify import certify_outcomes, check_request, risk_outcomes
-from ee_jax.calibration.choice import Choice
+from ee_jax.calibration.choice import Choice, Outcomes
 from ee_jax.calibration.methods import METHODS
-from ee_jax.calibration.outcomes import Outcomes
 from ee_jax.calibration.trace import Trace
 from ee_jax.errors import UserError
 from ee_jax.exits.stopping import PLAIN, Stopping

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool
 
-from ee_jax.calibration.budget import BUDGET, choose_of_outcomes, within
 from ee_jax.calibration.certify import certify_outcomes, check_request, risk_outcomes
-from ee_jax.calibration.choice import Choice
+from ee_jax.calibration.choice import GRID, Choice, Outcomes, outcomes
 from ee_jax.calibration.conformal import CONFORMAL, choose_conformal
-from ee_jax.calibration.outcomes import GRID, Outcomes, outcomes
+from ee_jax.calibration.empirical import BUDGET, choose_of_outcomes, within
 from ee_jax.calibration.per_exit import certify_per_exit, path_outcomes
 from ee_jax.calibration.sequences import SequenceTrace
 from ee_jax.calibration.trace import Trace

@@ -2,6 +2,8 @@
 
 Calibration error alone misleads: a confidence that is the same for every example can have none
 and still tell nobody where to stop. Read it beside `auroc`, which asks only for the order.
+
+Isotonic calibration: the rising function of a score that fits its being right best.
 """
 
 from typing import NamedTuple
@@ -9,7 +11,7 @@ from typing import NamedTuple
 import chex
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.optimize import root_scalar
+from scipy.optimize import isotonic_regression, root_scalar
 from scipy.special import softmax
 from scipy.stats import rankdata
 
@@ -96,3 +98,27 @@ def brier(confidence_N: Float[np.ndarray, " N"], correct_N: Bool[np.ndarray, " N
     chex.assert_equal_shape([confidence_N, correct_N])
     difference_N = np.asarray(confidence_N, np.float64) - np.asarray(correct_N)
     return float(np.mean(difference_N**2))
+
+
+class Isotonic(NamedTuple):
+    """A rising piecewise linear function, level beyond its ends."""
+
+    score_K: Float[np.ndarray, " K"]  # strictly rising
+    value_K: Float[np.ndarray, " K"]
+
+    def __call__(self, score: Float[np.ndarray, "*N"]) -> Float[np.ndarray, "*N"]:
+        """The share of right answers to expect at a score."""
+        return np.interp(score, self.score_K, self.value_K)
+
+
+def fit_isotonic(
+    score_N: Float[np.ndarray, " N"], correct_N: Bool[np.ndarray, " N"]
+) -> Isotonic:
+    """Least squares among rising functions (Zadrozny and Elkan 2002), equal scores as one.
+
+    Scores between two that were seen are interpolated, so that fewer become equal.
+    """
+    chex.assert_equal_shape([score_N, correct_N])
+    score_K, group_N, count_K = np.unique(score_N, return_inverse=True, return_counts=True)
+    accuracy_K = np.bincount(group_N, correct_N) / count_K
+    return Isotonic(score_K, isotonic_regression(accuracy_K, weights=count_K).x)

@@ -18,9 +18,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ee_jax.calibration.columns import SEQUENCES, Columns, validate
-from ee_jax.calibration.npz import read_header, read_npz, write_npz
-from ee_jax.calibration.outcomes import Outcomes
+from ee_jax.calibration.choice import Outcomes
+from ee_jax.calibration.columns import (
+    SEQUENCES,
+    Columns,
+    read_header,
+    read_npz,
+    validate,
+    write_npz,
+)
 from ee_jax.calibration.risks import performance_gap
 from ee_jax.calibration.trace import Trace
 

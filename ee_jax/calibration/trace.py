@@ -27,8 +27,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, Real
 
-from ee_jax.calibration.columns import EXITS, Columns, validate
-from ee_jax.calibration.npz import read_header, read_npz, write_npz
+from ee_jax.calibration.columns import (
+    EXITS,
+    Columns,
+    read_header,
+    read_npz,
+    validate,
+    write_npz,
+)
 from ee_jax.errors import UserError
 
 Range = tuple[float, float]

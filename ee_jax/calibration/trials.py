@@ -11,10 +11,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ee_jax.calibration.certify import risk_outcomes
-from ee_jax.calibration.choice import last_accepted
+from ee_jax.calibration.choice import GRID, Outcomes, last_accepted
 from ee_jax.calibration.conformal import CONFORMAL, bad_exits
 from ee_jax.calibration.methods import METHODS, Method, Risks
-from ee_jax.calibration.outcomes import GRID, Outcomes
 from ee_jax.calibration.risks import RISKS
 from ee_jax.calibration.trace import Trace
 from ee_jax.exits.stopping import PLAIN, Stopping

@@ -43,7 +43,7 @@ def _directory(arguments: Namespace) -> tuple[Any, str | None]:
     from ee_jax.config import Data
     from ee_jax.config.load import read
     from ee_jax.data.dataset_dir import DatasetDir
-    from ee_jax.tasks.registry import find_task
+    from ee_jax.tasks.task import find_task
 
     given = ("manual_dir", "text_column", "pair_column", "label_column")
     fields = {name: getattr(arguments, name) for name in given if getattr(arguments, name)}

@@ -57,7 +57,7 @@ def _add_sampling(command: Parser) -> None:
 def generate(arguments: Namespace) -> None:
     """Writes text to a terminal in colour, elsewhere plain, or as one JSON object."""
     from ee_jax.display import Display, print_result
-    from ee_jax.report.heat import summary, write_heat
+    from ee_jax.report.generated import summary, write_heat
     from ee_jax.runs.generation.text_generation import TextGeneration
 
     request, display = _request(arguments), Display()
@@ -96,7 +96,7 @@ def _plain(text: str, depth: int | None) -> None:
 
 
 def _request(arguments: Namespace) -> Any:
-    from ee_jax.runs.generation.request import Request
+    from ee_jax.runs.generation.text_generation import Request
 
     _check(arguments)
     return Request(

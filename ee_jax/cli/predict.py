@@ -57,7 +57,7 @@ def predict(arguments: Namespace) -> None:
 
 
 def _lines(arguments: Namespace, model: Any, threshold: Any) -> Iterator[str]:
-    from ee_jax.data.columns import Columns
+    from ee_jax.data.dataset_dir import Columns
     from ee_jax.data.unlabelled import read_submission, read_unlabelled
 
     asked = (threshold, arguments.batch)

@@ -40,7 +40,7 @@ def run(arguments: Namespace) -> None:
     from ee_jax.report.render import to_terminal
     from ee_jax.results import to_json
     from ee_jax.runs.run import run as run_experiment
-    from ee_jax.tasks.registry import find_task
+    from ee_jax.tasks.task import find_task
 
     output = Path(arguments.output or Path("runs") / experiment.name)
     results = run_experiment(experiment, output, Display())

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from ee_jax.checks import check, check_counts, check_rate, check_types, is_rising
-from ee_jax.data.columns import Columns
+from ee_jax.data.dataset_dir import Columns
 
 
 @dataclass(frozen=True)

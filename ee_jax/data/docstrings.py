@@ -1,14 +1,26 @@
 """Docstrings of a Python standard library, read from its sources and never imported.
 
 A row is a docstring and the top-level module or package in which it stands.
+
+`stdlib_docstrings`: which module of the standard library does a docstring belong to?
+
+Real text and labels on every machine, without a download: the docstrings of the Python that is
+running. Another Python has other docstrings, so its version is the version of the data.
 """
 
 import ast
+import functools
+import platform
+import sys
+import sysconfig
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ee_jax.data import hash_split
+import tensorflow_datasets as tfds
+
+from ee_jax.data import held_out
+from ee_jax.data.builder import Row, RowsBuilder
 
 MAX_CHARACTERS = 300
 MIN_WORDS = 4
@@ -78,7 +90,7 @@ def largest(modules: Counter[str], count: int) -> list[str]:
 
 def split_of(text: str) -> str:
     """The split of a text: its hash decides, whatever else is in the data set."""
-    return hash_split.split_of(text, SHARES)
+    return held_out.split_of(text, SHARES)
 
 
 def labelled_docstrings(
@@ -92,7 +104,30 @@ def labelled_docstrings(
     names = largest(Counter(module_of.values()), classes)
     label_of = {name: label for label, name in enumerate(names)}
     splits: dict[str, list[tuple[str, int]]] = {split: [] for split in SHARES}
-    for text in sorted(module_of, key=hash_split.sha256):
+    for text in sorted(module_of, key=held_out.sha256):
         if module_of[text] in label_of:
             splits[split_of(text)].append((text, label_of[module_of[text]]))
     return names, splits
+
+
+@functools.cache
+def _read() -> tuple[list[str], dict[str, list[tuple[str, int]]]]:
+    return labelled_docstrings(Path(sysconfig.get_path("stdlib")))
+
+
+class StdlibDocstrings(RowsBuilder):
+    """Docstrings of the running Python's standard library and the modules they stand in."""
+
+    # TFDS takes three numbers only: a release candidate shares them with the release, and is
+    # told from it by SOURCE.
+    VERSION = tfds.core.Version("{}.{}.{}".format(*sys.version_info[:3]))
+    SOURCE = f"Python {platform.python_version()}"
+    DESCRIPTION = f"Docstrings of the standard library of {SOURCE}, with their modules."
+
+    def classes(self) -> list[str]:
+        """Names of the modules with the most docstrings."""
+        return _read()[0]
+
+    def rows(self) -> dict[str, Iterable[Row]]:
+        """Docstring and number of its module."""
+        return dict(_read()[1])

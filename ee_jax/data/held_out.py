@@ -15,10 +15,16 @@ to the model as that set is. Which rows go together differs between the tasks:
   (https://github.com/nyu-mll/GLUE-baselines/issues/29). Rows held out pair by pair are as new
   as that. Parts of the graph that share no question with the rest would be newer than the dev
   set, and of another kind: questions that few others resemble.
+
+Texts to splits by their hashes: of all hash values, each split has its share.
+
+The hash of a text decides alone, so a text is in the same split whatever else there is.
 """
 
-from collections.abc import Callable, Sequence, Set
-from itertools import combinations
+import hashlib
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence, Set
+from itertools import accumulate, combinations
 from typing import Any
 
 import numpy as np
@@ -26,7 +32,29 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ee_jax.data.builder import Row
-from ee_jax.data.hash_split import hash_value, sha256, split_at
+
+Shares = Mapping[str, int]  # of hash values, how many go to each split, in turn
+
+
+def split_of(text: str, shares: Shares) -> str:
+    """The split of a text."""
+    return split_at(hash_value(text, shares), shares)
+
+
+def hash_value(text: str, shares: Shares) -> int:
+    """The hash of a text as one of as many values as there are shares."""
+    return int(sha256(text), 16) % sum(shares.values())
+
+
+def split_at(value: int, shares: Shares) -> str:
+    """The split that a hash value goes to."""
+    return list(shares)[bisect_right(list(accumulate(shares.values())), value)]
+
+
+def sha256(text: str) -> str:
+    """In hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
 
 # Of 1,000 hash values, how many go to each split. A phrase of several sentences follows the
 # one that stands last here: what is in a training sentence is trained on.

@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from ee_jax.data.builder import Row, RowsBuilder
-from ee_jax.data.hash_split import Shares, split_of
+from ee_jax.data.held_out import Shares, split_of
 from ee_jax.data.labels import Labelled, Labels, find_labels
 from ee_jax.errors import UserError
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ee_jax.data.builder import RowsBuilder
-from ee_jax.data.columns import Columns, find_columns
+from ee_jax.data.dataset_dir import Columns, find_columns
 from ee_jax.data.labels import Labelled
 from ee_jax.data.own_rows import Given, builder_of_rows
 from ee_jax.data.registry import nearest

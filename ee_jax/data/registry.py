@@ -10,11 +10,11 @@ from ee_jax.errors import UserError
 
 if TYPE_CHECKING:
     from ee_jax.data.builder import RowsBuilder
-    from ee_jax.data.columns import Columns
+    from ee_jax.data.dataset_dir import Columns
 
 # Name -> "module:class" of its builder.
 DATASETS = {
-    "stdlib_docstrings": "ee_jax.data.stdlib_docstrings:StdlibDocstrings",
+    "stdlib_docstrings": "ee_jax.data.docstrings:StdlibDocstrings",
     "glue/cola": "ee_jax.data.glue:Cola",
     "glue/sst2": "ee_jax.data.glue:Sst2",
     "glue/mrpc": "ee_jax.data.glue:Mrpc",
@@ -45,7 +45,7 @@ def builder_of(name: str, columns: "Columns | None" = None) -> "type[RowsBuilder
     if name.startswith(TEXT):
         return pkgutil.resolve_name(OWN_TEXT)(name.removeprefix(TEXT))
     if name not in DATASETS and pkgutil.resolve_name(f"{OWN_ROWS}:is_own")(name):
-        from ee_jax.data.columns import Columns
+        from ee_jax.data.dataset_dir import Columns
 
         own = pkgutil.resolve_name(f"{OWN_ROWS}:builder_of_own")
         return own(name, columns or Columns())

@@ -1,10 +1,20 @@
-"""Texts to token ids, and lengths to buckets: the few static lengths that are compiled."""
+"""Texts to token ids, and lengths to buckets: the few static lengths that are compiled.
+
+Documents to rows of one static length, packed by grain.
+
+All tokens are laid end to end, each document after a start token, and cut into rows: no row but
+the last has padding, and a document goes on from row to row. Packing whole documents (grain's
+first-fit) would keep them apart, but ours are longer than a row and would be cut all the same;
+a token sees what stands before it in its row, a start token between documents.
+"""
 
 from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 
+import grain
 import numpy as np
+from grain.experimental import ConcatThenSplitIterDataset
 from jaxtyping import Int32
 from tokenizers import Tokenizer
 
@@ -65,3 +75,17 @@ def encode(tokenizer: Tokenizer, texts: Sequence[Text], max_length: int) -> list
 def bucket_of(length: int, lengths: Sequence[int]) -> int:
     """The smallest of the rising `lengths` that holds `length` tokens, else the last."""
     return lengths[min(bisect_left(lengths, length), len(lengths) - 1)]
+
+
+def pack(documents: Sequence[TokenRow], length: int) -> list[TokenRow]:
+    """Rows of `length` tokens, every token once and in order; the last may be shorter."""
+    each = grain.MapDataset.source(documents).map(lambda ids: {"ids": ids})
+    # In memory: grain's own threads would only fight over the interpreter.
+    stream = each.to_iter_dataset(grain.ReadOptions(num_threads=0))
+    packed = ConcatThenSplitIterDataset(stream, length_struct={"ids": length})
+    return [_row(element["ids"], element["ids_segment_ids"]) for element in packed]
+
+
+def _row(ids: np.ndarray, segments: np.ndarray) -> TokenRow:
+    """Without what fills the row up, which grain marks by segment 0."""
+    return ids[segments > 0].astype(np.int32)

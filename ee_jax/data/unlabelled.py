@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ee_jax.data.columns import Columns, find_texts
+from ee_jax.data.dataset_dir import Columns, find_texts
 from ee_jax.data.glue import GlueBuilder
 from ee_jax.data.registry import builder_of
 from ee_jax.data.tables import ENDINGS, read_table, read_text

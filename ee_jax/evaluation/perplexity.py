@@ -18,7 +18,7 @@ from ee_jax.inference.rules import Exiting
 from ee_jax.inference.teacher_forcing import teacher_forced
 from ee_jax.losses.next_token import exit_token_losses
 from ee_jax.models.language import LanguageModel
-from ee_jax.models.parameters import Parameters, bind
+from ee_jax.models.transformer import Parameters, bind
 from ee_jax.tokens import Tokens
 
 

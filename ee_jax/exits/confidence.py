@@ -14,9 +14,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from ee_jax.errors import UserError
-from ee_jax.exits.output import ExitOutput, prediction
+from ee_jax.exits.output import ExitOutput, Streak, extend_streak, no_streak, prediction
 from ee_jax.exits.protocol import check_step
-from ee_jax.exits.streaks import Streak, extend_streak, no_streak
 from ee_jax.registry import Registry
 
 Scalar = Float[Array, ""]

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Num, Shaped
 
 from ee_jax.errors import UserError
+from ee_jax.exits.output import Streak, extend_streak, no_streak
 from ee_jax.exits.protocol import check_step
-from ee_jax.exits.streaks import Streak, extend_streak, no_streak
 from ee_jax.registry import Registry
 
 Memory = Any  # a pytree: what a rule remembers of the exits before

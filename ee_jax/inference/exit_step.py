@@ -16,8 +16,7 @@ from ee_jax.exits.output import ExitOutput
 from ee_jax.exits.rules import Rule, choose, exit_update
 from ee_jax.inference.kv_policies import Policy
 from ee_jax.inference.missing_kv import MissingKV, fill, is_full, push
-from ee_jax.inference.run_if import run_if
-from ee_jax.inference.segment import TokenState, embed, run_segment
+from ee_jax.inference.segment import TokenState, embed, run_if, run_segment
 from ee_jax.models.kv_cache import Cache
 from ee_jax.models.language import LanguageModel
 

@@ -9,16 +9,15 @@ import jax.numpy as jnp
 
 from ee_jax.compilation import Program
 from ee_jax.errors import UserError
+from ee_jax.inference.decode_loop import Ends, Request
 from ee_jax.inference.memory import check_memory
 from ee_jax.inference.methods import DecodingMethod
-from ee_jax.inference.prefill import prefill
 from ee_jax.inference.prompts import Ids, Prompts, pack_prompts
 from ee_jax.inference.sampling import GREEDY, Sampling
-from ee_jax.inference.tokens import Ends, Request
-from ee_jax.models.decode_layout import in_decode_layout
-from ee_jax.models.kv_cache import Cache
+from ee_jax.inference.segment import prefill
+from ee_jax.models.kv_cache import Cache, in_decode_layout
 from ee_jax.models.language import LanguageDesign, LanguageModel
-from ee_jax.models.parameters import Parameters, bind, parameters
+from ee_jax.models.transformer import Parameters, bind, parameters
 
 
 class Decoder:

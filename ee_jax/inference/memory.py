@@ -7,7 +7,7 @@ import jax
 from ee_jax.errors import UserError
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.kv_cache import cache_bytes
-from ee_jax.models.parameters import Parameters
+from ee_jax.models.transformer import Parameters
 
 GIB = 2**30
 

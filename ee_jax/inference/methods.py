@@ -10,14 +10,22 @@ from typing import Any, Protocol
 
 from jaxtyping import Array, Int
 
-from ee_jax.inference.decoders import exiting_step, start_memory, static_step
+from ee_jax.inference.decode_loop import (
+    Ends,
+    Request,
+    Stream,
+    begin,
+    decode,
+    exiting_step,
+    start_memory,
+    static_step,
+)
 from ee_jax.inference.drafting import Drafter
 from ee_jax.inference.kv_policies import POLICIES
 from ee_jax.inference.missing_kv import WINDOW
 from ee_jax.inference.rules import RuleAt
 from ee_jax.inference.sampling import Sampling
 from ee_jax.inference.self_speculation import SpeculationState, begin_speculation, speculate
-from ee_jax.inference.tokens import Ends, Request, Stream, begin, decode
 from ee_jax.models.kv_cache import Cache
 from ee_jax.models.language import LanguageModel
 

@@ -13,8 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from ee_jax.inference.kv_policies import Policy
-from ee_jax.inference.run_if import run_if
-from ee_jax.inference.segment import TokenState, fill_segment
+from ee_jax.inference.segment import TokenState, fill_segment, run_if
 from ee_jax.models.kv_cache import Cache
 from ee_jax.models.language import LanguageModel
 

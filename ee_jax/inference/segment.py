@@ -1,12 +1,14 @@
-"""One segment of a language model on tokens whose past is in a cache."""
+"""One segment of a language model on tokens whose past is in a cache; the prompt."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from ee_jax.inference.kv_policies import Policy
-from ee_jax.models.kv_cache import KV, Cache, attend_cache, make_kv, read, write
+from ee_jax.models.kv_cache import KV, Cache, attend_cache, make_cache, make_kv, read, write
 from ee_jax.models.language import LanguageModel
 from ee_jax.tokens import Tokens
 
@@ -99,3 +101,37 @@ def fill_segment(
             hidden_BTD = jnp.where(missing_BT[..., None], after_BTD, hidden_BTD)
         written.append(kv)
     return tuple(written), hidden_BTD
+
+
+C = TypeVar("C")
+
+
+def run_if(predicate: Bool[Array, ""], body: Callable[[C], C], carry: C) -> C:
+    """`body(carry)` where the predicate holds, else `carry` as it is.
+
+    A loop of at most one turn: XLA updates what a loop carries in place, while `lax.cond`
+    would copy the whole cache to return it. The barrier keeps XLA from computing outside of
+    the loop, and so always, what each turn would compute alike.
+    """
+
+    def once(state: tuple[Array, C]) -> tuple[Array, C]:
+        go, carry = jax.lax.optimization_barrier(state)
+        return ~go, body(carry)
+
+    return jax.lax.while_loop(lambda state: state[0], once, (predicate, carry))[1]
+
+
+def prefill(model: LanguageModel, ids_BP: Int[Array, "B P"], slots: int) -> Cache:
+    """A cache of `slots` tokens a row that holds the prompts, padded on the right.
+
+    What is written for padding is never seen: its slots are written anew before a token of
+    their position looks. Decoding feeds the prompt's last token once more, so that the first
+    new one may stop early like any other.
+    """
+    config = model.backbone.config
+    batch, length = ids_BP.shape
+    position_BP = jnp.broadcast_to(jnp.arange(length)[None], (batch, length))
+    hidden_BPD = embed(model, ids_BP, position_BP)
+    cache = make_cache(config, batch, slots)
+    cache, _ = run_blocks(model, cache, hidden_BPD, position_BP, 0, config.blocks)
+    return cache

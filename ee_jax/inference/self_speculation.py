@@ -11,11 +11,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, PRNGKeyArray
 
-from ee_jax.inference.acceptance import verify
-from ee_jax.inference.drafting import Draft, Drafter, draft_tokens
+from ee_jax.inference.decode_loop import Ends, Request, is_stop
+from ee_jax.inference.drafting import Draft, Drafter, draft_tokens, verify
 from ee_jax.inference.sampling import Sampling, keys_at, log_probabilities, row_keys
 from ee_jax.inference.segment import run_blocks
-from ee_jax.inference.tokens import Ends, Request, is_stop
 from ee_jax.models.kv_cache import Cache
 from ee_jax.models.language import LanguageModel
 

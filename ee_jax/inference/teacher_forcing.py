@@ -3,8 +3,11 @@
 Deeper blocks make keys and values of tokens that have stopped as the policy says, all tokens at
 once and not one after the other: the numbers are those of decoding token by token. Perplexity
 and agreement at any threshold are one program.
+
+Work over many tokens a few at a time, so that [tokens, vocabulary] never exists whole.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -13,12 +16,32 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ee_jax.exits.output import ExitOutput
 from ee_jax.exits.rules import Rule, Update, Verdict, exit_update
-from ee_jax.inference.chunks import CHUNK, in_chunks
 from ee_jax.inference.kv_policies import Policy
 from ee_jax.inference.rules import RuleAt
 from ee_jax.inference.segment import TokenState, embed, run_segment
 from ee_jax.models.kv_cache import make_cache
 from ee_jax.models.language import LanguageModel
+
+CHUNK = 256  # tokens at a time
+
+
+def in_chunks(function: Callable[[Any], Any], inputs: Any, size: int = CHUNK) -> Any:
+    """`function` of a pytree of arrays that N leads, `size` rows of it at a time.
+
+    The last chunk is filled up with zeros, whose results are dropped.
+    """
+    rows = jax.tree.leaves(inputs)[0].shape[0]
+    size = min(size, rows)
+    chunks = -(-rows // size)
+
+    def split(array: jax.Array) -> jax.Array:
+        more = [(0, chunks * size - rows)] + [(0, 0)] * (array.ndim - 1)
+        return jnp.pad(array, more).reshape(chunks, size, *array.shape[1:])
+
+    def join(array: jax.Array) -> jax.Array:
+        return array.reshape(chunks * size, *array.shape[2:])[:rows]
+
+    return jax.tree.map(join, jax.lax.map(function, jax.tree.map(split, inputs)))
 
 
 class Forced(NamedTuple):

@@ -13,7 +13,7 @@ from ee_jax.losses.next_token import exit_token_losses, mean_over_tokens
 from ee_jax.models.exit_features import Forward
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.language import LanguageModel
-from ee_jax.models.parameters import Parameters, bind
+from ee_jax.models.transformer import Parameters, bind
 from ee_jax.tokens import Tokens
 
 

@@ -1,16 +1,36 @@
-"""One full forward pass that stops at every exit to be read, as training and traces need it."""
+"""One full forward pass that stops at every exit to be read, as training and traces need it.
+
+Functions that change gradients and nothing else.
+"""
 
 import itertools
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from ee_jax.models.gradients import scale_gradient
 from ee_jax.models.transformer import State, Transformer
 from ee_jax.tokens import Tokens
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0,))
+def scale_gradient(scale: float, x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """x itself; its cotangent is multiplied by `scale` (ElasticBERT's gradient rescaling)."""
+    return x
+
+
+def _forward(scale: float, x: Array) -> tuple[Array, None]:
+    return x, None
+
+
+def _backward(scale: float, _: None, cotangent: Array) -> tuple[Array]:
+    return (scale * cotangent,)
+
+
+scale_gradient.defvjp(_forward, _backward)
 
 
 class Forward(NamedTuple):

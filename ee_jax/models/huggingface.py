@@ -18,8 +18,7 @@ from ee_jax.models.families.family import (
     refuse_others,
 )
 from ee_jax.models.files import read_tensors
-from ee_jax.models.parameters import Parameters, bind, parameters
-from ee_jax.models.transformer import Transformer
+from ee_jax.models.transformer import Parameters, Transformer, bind, parameters
 
 # Masks and tables that older checkpoints keep in their blocks, and that nothing learns.
 BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")

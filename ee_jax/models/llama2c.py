@@ -12,7 +12,7 @@ from jaxtyping import Float
 from ee_jax.errors import UserError
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.families.llama import llama
-from ee_jax.models.parameters import Parameters
+from ee_jax.models.transformer import Parameters
 
 # D, F, L, N, K, V and T; V is below 0 where the output projection is not the embedding.
 HEADER = Struct("<7i")

@@ -1,6 +1,9 @@
-"""The backbone: embedding, L blocks, final norm."""
+"""The backbone: embedding, L blocks, final norm.
 
-from typing import NamedTuple
+A model's parameters as a flat dictionary, by dotted path, and back.
+"""
+
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -9,8 +12,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.attention import attention_bias
-from ee_jax.models.layers import Block, dropout, make_linear
-from ee_jax.models.norms import make_norm
+from ee_jax.models.layers import Block, dropout, make_linear, make_norm
 from ee_jax.tokens import Tokens
 
 
@@ -106,3 +108,21 @@ class Transformer(nnx.Module):
     def norm(self, hidden: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
         """The final norm, where the architecture has one."""
         return hidden if self.final_norm is None else self.final_norm(hidden)
+
+
+Parameters = dict[str, Array]
+M = TypeVar("M", bound=nnx.Module)
+
+
+def parameters(module: nnx.Module) -> Parameters:
+    """Every parameter by its dotted path, e.g. `backbone.blocks.0.mlp.up.kernel`."""
+    flat = nnx.to_flat_state(nnx.state(module, nnx.Param))
+    return {".".join(map(str, keys)): variable.get_value() for keys, variable in flat}
+
+
+def bind(module: M, values: Parameters) -> M:
+    """A copy of `module`, which may be abstract, with these parameters in it."""
+    graph, state = nnx.split(module)
+    flat = nnx.to_flat_state(state)
+    filled = [(keys, old.replace(values[".".join(map(str, keys))])) for keys, old in flat]
+    return nnx.merge(graph, nnx.from_flat_state(filled))

@@ -11,8 +11,7 @@ from matplotlib.figure import Figure
 
 from ee_jax.report import metrics
 from ee_jax.report.calibrated import calibration_table
-from ee_jax.report.exit_depths import exit_depths
-from ee_jax.report.figures import save, svg
+from ee_jax.report.figures import exit_depths, save, svg
 from ee_jax.report.findings import findings, headline
 from ee_jax.report.quality_depth import quality_depth
 from ee_jax.report.render import Table, to_csv, to_markdown

@@ -11,9 +11,9 @@ from typing import Any
 
 from ee_jax.evaluation.statistics import Interval
 from ee_jax.reproduce.aggregate import Setting, interval, settings
-from ee_jax.reproduce.outcome import Swept
 from ee_jax.reproduce.paper import FULL, Cell, Paper
 from ee_jax.reproduce.study import Study
+from ee_jax.reproduce.sweep import Swept
 
 PAPERS = (
     "task", "metric", "backbone", "method", "setting", "source", "evidence", "split",

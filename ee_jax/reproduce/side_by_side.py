@@ -10,10 +10,9 @@ from ee_jax.report import metrics, text
 from ee_jax.report.render import Column, Row, Table
 from ee_jax.report.select import batches, chosen, difference, labels
 from ee_jax.report.tables import measured
-from ee_jax.reproduce.aggregate import full_model, interval, mean
+from ee_jax.reproduce.aggregate import against, areas, full_model, interval, mean, strategies
 from ee_jax.reproduce.comparison import percent
-from ee_jax.reproduce.outcome import Finished, Swept
-from ee_jax.reproduce.significance import against, areas, strategies
+from ee_jax.reproduce.sweep import Finished, Swept
 
 START = (
     Column("task", lambda row: row["task"], is_text=True),

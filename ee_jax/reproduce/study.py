@@ -1,10 +1,13 @@
-"""What a study is: which experiment each task gets, and which numbers it is put beside."""
+"""What a study is: which experiment each task gets, and which numbers it is put beside.
+
+GLUE's tasks as the studies run them: classes, and the lengths that rows are padded to.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ee_jax.config import Experiment
+from ee_jax.config import Data, Experiment
 from ee_jax.config.load import run_file
 from ee_jax.data.registry import nearest
 from ee_jax.errors import UserError
@@ -63,3 +66,31 @@ def check_tasks(study: Study, tasks: Sequence[str]) -> None:
         if task not in study.tasks:
             close = nearest(task, list(study.tasks))
             raise UserError(f"no task `{task}` in the study {study.name}: {close}")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task; the studies read at most 128 tokens of a row, as the papers do."""
+
+    classes: int  # 1: a regression
+    lengths: tuple[int, ...]
+
+
+PAIRS = (24, 32, 48, 64, 96, 128)
+
+TASKS = {
+    "sst2": Task(2, (8, 16, 24, 40, 64)),
+    "cola": Task(2, (8, 12, 16, 24, 48)),
+    "mrpc": Task(2, PAIRS),
+    "rte": Task(2, PAIRS),
+    "qnli": Task(2, PAIRS),
+    "qqp": Task(2, PAIRS),
+    "mnli": Task(3, PAIRS),
+    "stsb": Task(1, PAIRS),
+}
+CLASSIFICATION = tuple(name for name, task in TASKS.items() if task.classes > 1)
+
+
+def glue_data(task: str) -> Data:
+    """The data part of an experiment on a task."""
+    return Data(f"glue/{task}", lengths=TASKS[task].lengths)

@@ -10,15 +10,13 @@ import ee_jax
 from ee_jax.report.figures import save
 from ee_jax.report.render import Table
 from ee_jax.report.report import write_texts
-from ee_jax.report.study_figure import study_figure
-from ee_jax.report.study_page import study_page
+from ee_jax.report.study import study_figure, study_page
 from ee_jax.reproduce.comparison import Comparison
-from ee_jax.reproduce.comparison_table import comparison_table, not_run_table
-from ee_jax.reproduce.headline import headline
-from ee_jax.reproduce.outcome import Swept
+from ee_jax.reproduce.comparison_table import comparison_table, headline, not_run_table
 from ee_jax.reproduce.paper import load_paper
 from ee_jax.reproduce.side_by_side import chosen_table, full_table
 from ee_jax.reproduce.study import Study
+from ee_jax.reproduce.sweep import Swept
 
 HEADINGS = {
     "paper": "The paper's numbers, and ours",

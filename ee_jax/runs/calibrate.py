@@ -16,9 +16,8 @@ from jaxtyping import Float
 
 from ee_jax import __version__
 from ee_jax.atomic_io import write_json
-from ee_jax.calibration.budget import BUDGET
 from ee_jax.calibration.describe import describe
-from ee_jax.calibration.empirical import SLACK
+from ee_jax.calibration.empirical import BUDGET, SLACK
 from ee_jax.calibration.request import AnyTrace, Request, answer, trial
 from ee_jax.calibration.sequences import SequenceTrace, load_trace
 from ee_jax.calibration.trials import Trials, split
@@ -26,7 +25,7 @@ from ee_jax.errors import UserError
 from ee_jax.report.figures import save
 from ee_jax.report.record import record_figure
 from ee_jax.results import to_json
-from ee_jax.tasks.record import FORMAT, Record
+from ee_jax.tasks.calibrator import FORMAT, Record
 
 __all__ = ["Request", "calibrate", "write"]
 

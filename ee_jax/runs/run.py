@@ -4,15 +4,14 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from ee_jax.compilation import data_mesh
 from ee_jax.config import Experiment
 from ee_jax.display import SILENT, Display
 from ee_jax.report.report import write
 from ee_jax.results import Results, to_json
 from ee_jax.run_folder import RunFolder
 from ee_jax.runs.train import Trainer
-from ee_jax.sharding import data_mesh
-from ee_jax.tasks.registry import find_task
-from ee_jax.tasks.task import Task
+from ee_jax.tasks.task import Task, find_task
 
 
 def run(experiment: Experiment, output: str | Path, display: Display = SILENT) -> Results:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ee_jax.models.files import WEIGHTS
-from ee_jax.models.parameters import Parameters
+from ee_jax.models.transformer import Parameters
 from ee_jax.run_folder import MetricsFile
 from ee_jax.tasks.task import Task, Trained
 from ee_jax.training.checkpoints import Checkpoints

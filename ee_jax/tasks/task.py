@@ -1,8 +1,12 @@
-"""What a task is: all that a run must know of its data, its model and what is measured."""
+"""What a task is: all that a run must know of its data, its model and what is measured.
+
+The tasks by name; a user's own is registered like the package's.
+"""
 
 import abc
 from collections.abc import Mapping
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, NamedTuple
 
 from jax.sharding import Mesh
@@ -12,7 +16,8 @@ from ee_jax.data.dataset_dir import DatasetDir
 from ee_jax.display import Display
 from ee_jax.errors import UserError
 from ee_jax.losses.batch_losses import OfBatch
-from ee_jax.models.parameters import Parameters
+from ee_jax.models.transformer import Parameters
+from ee_jax.registry import Registry
 from ee_jax.report.report import Report, make_report
 from ee_jax.results import Results, StrategyResults
 from ee_jax.run_folder import RunFolder
@@ -103,3 +108,32 @@ class Task(abc.ABC):
         """The stages of a strategy, in turn."""
         learned, paths = self.experiment.learned, getattr(self, "values", None)
         return stages(strategy, self.layout, learned, paths)
+
+
+# What the config field `task` may name: a subclass of Task, or where one lies, so that a run
+# loads no other task than its own.
+TASKS: Registry[type[Task] | str] = Registry(
+    "task",
+    classification="ee_jax.tasks.classification.task:Classification",
+    language_modeling="ee_jax.tasks.language_modeling.task:LanguageModeling",
+)
+
+
+def find_task(name: str) -> type[Task]:
+    """The task of that name.
+
+    Args:
+      name: what the config field `task` says.
+
+    Raises:
+      UserError: there is none, or it is no Task; says the nearest name, or what is missing.
+    """
+    if name not in TASKS:
+        raise UserError(f"config field `task` names {TASKS.unknown(name)}")
+    found = TASKS[name]
+    task = resolve_name(found) if isinstance(found, str) else found
+    if not (isinstance(task, type) and issubclass(task, Task)):
+        raise UserError(f"task `{name}` must be a subclass of ee_jax.tasks.task.Task")
+    if missing := sorted(task.__abstractmethods__):
+        raise UserError(f"task `{name}` lacks {', '.join(missing)}: define them in its class")
+    return task

@@ -13,13 +13,12 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Float, Num
 
-from ee_jax.compilation import Program
+from ee_jax.compilation import Program, check_batch, replicate, split_batch
 from ee_jax.data.batches import Batch, training_batches
 from ee_jax.data.text import TokenRow
 from ee_jax.errors import UserError
 from ee_jax.losses.batch_losses import OfBatch
-from ee_jax.models.parameters import Parameters
-from ee_jax.sharding import check_batch, replicate, split_batch
+from ee_jax.models.transformer import Parameters
 from ee_jax.training.optimizer import OptimizerConfig, make_optimizer
 from ee_jax.training.stage import Stage
 from ee_jax.training.train_step import (

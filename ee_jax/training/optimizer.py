@@ -9,7 +9,7 @@ import jax
 import optax
 
 from ee_jax.checks import check, check_name, check_positive, check_rate, check_types
-from ee_jax.models.parameters import Parameters
+from ee_jax.models.transformer import Parameters
 from ee_jax.registry import Registry
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 from ee_jax.losses.batch_losses import OfBatch
 from ee_jax.losses.exit_losses import NLL
 from ee_jax.models.exit_features import Forward
-from ee_jax.models.parameters import Parameters
+from ee_jax.models.transformer import Parameters
 from ee_jax.training.optimizer import is_head
 from ee_jax.training.stage import Stage
 

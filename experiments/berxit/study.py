@@ -22,9 +22,8 @@ from ee_jax.config import (
     TwoStage,
 )
 from ee_jax.exits.thresholds import uncertainty_threshold
-from ee_jax.reproduce.glue import TASKS, glue_data
 from ee_jax.reproduce.paper import BASELINE
-from ee_jax.reproduce.study import Study
+from ee_jax.reproduce.study import TASKS, Study, glue_data
 
 UNCERTAINTY = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
 

@@ -26,10 +26,10 @@ from worlds import GRIDS, any_bad, exits, exits_risk, grid
 
 from ee_jax import __version__
 from ee_jax.calibration.certify import certify_outcomes, risk_outcomes
+from ee_jax.calibration.choice import GRID
 from ee_jax.calibration.conformal import CONFORMAL, choose_conformal
 from ee_jax.calibration.describe import promise
 from ee_jax.calibration.methods import METHODS
-from ee_jax.calibration.outcomes import GRID
 from ee_jax.calibration.per_exit import PATHS, certify_per_exit
 from ee_jax.calibration.trials import run_trials, split
 from ee_jax.report.render import Column, Table, to_markdown

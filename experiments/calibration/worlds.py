@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from ee_jax.calibration.outcomes import Outcomes
+from ee_jax.calibration.choice import Outcomes
 from ee_jax.calibration.trace import Trace
 
 # How often an exit's answer is unlike the full model's where its confidence is 0.

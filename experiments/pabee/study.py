@@ -22,9 +22,8 @@ from ee_jax.config import (
 from ee_jax.exits.thresholds import patience_threshold
 from ee_jax.models.files import find_weights
 from ee_jax.models.huggingface import read_architecture
-from ee_jax.reproduce.glue import TASKS, glue_data
 from ee_jax.reproduce.paper import BASELINE
-from ee_jax.reproduce.study import Study
+from ee_jax.reproduce.study import TASKS, Study, glue_data
 
 PATIENCE = (3, 4, 5, 6, 7, 8)
 

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from ee_jax.benchmarks.exit_loop import MIXES, bench_depths, bench_mixed
-from ee_jax.benchmarks.model import Bench
+from ee_jax.benchmarks.exit_loop import MIXES, Bench, bench_depths, bench_mixed
 from ee_jax.errors import UserError
 from ee_jax.models.families.bert import bert
 from ee_jax.models.presets import PRESETS

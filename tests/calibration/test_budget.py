@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ee_jax.calibration.budget import choose_for_depth
-from ee_jax.calibration.outcomes import GRID, outcomes
+from ee_jax.calibration.choice import GRID, outcomes
+from ee_jax.calibration.empirical import choose_for_depth
 from ee_jax.calibration.trace import Trace
 from ee_jax.errors import UserError
 from tests.calibration.small_traces import traces

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ee_jax.calibration.certify import certify, certify_outcomes
+from ee_jax.calibration.choice import Outcomes
 from ee_jax.calibration.methods import METHODS
-from ee_jax.calibration.outcomes import Outcomes
 from ee_jax.calibration.trace import Trace
 from ee_jax.errors import UserError
 from ee_jax.exits.stopping import Stopping

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ee_jax.calibration.choice import at_exits, exits_taken
 from ee_jax.calibration.conformal import (
     CONFORMAL,
     choose_conformal,
@@ -10,7 +11,6 @@ from ee_jax.calibration.conformal import (
     shared_threshold,
     upper_quantile,
 )
-from ee_jax.calibration.outcomes import at_exits, exits_taken
 from ee_jax.calibration.risks import inconsistency
 from ee_jax.calibration.trace import Trace
 from ee_jax.errors import UserError

@@ -2,9 +2,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ee_jax.calibration.choice import last_accepted
+from ee_jax.calibration.choice import GRID, at_exits, exits_taken, last_accepted
 from ee_jax.calibration.crc import accepts, rising
-from ee_jax.calibration.outcomes import GRID, at_exits, exits_taken
 from ee_jax.calibration.risks import performance_gap
 from ee_jax.exits.stopping import Stopping
 from tests.calibration.small_traces import traces

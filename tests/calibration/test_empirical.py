@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ee_jax.calibration.choice import last_accepted
+from ee_jax.calibration.choice import GRID, last_accepted, outcomes
 from ee_jax.calibration.empirical import SLACK, choose_for_quality
-from ee_jax.calibration.outcomes import GRID, outcomes
 from ee_jax.calibration.risks import zero_one_loss
 from ee_jax.calibration.trace import Trace
 from ee_jax.errors import UserError

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from ee_jax.calibration.choice import last_accepted
+from ee_jax.calibration.choice import GRID, last_accepted
 from ee_jax.calibration.conformal import shared_threshold
 from ee_jax.calibration.methods import METHODS
-from ee_jax.calibration.outcomes import GRID
 
 TRIALS, EXAMPLES, LEVEL, DELTA = 1000, 300, 0.05, 0.1
 MOST = binom.ppf(0.999, TRIALS, DELTA)

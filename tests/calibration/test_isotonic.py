@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ee_jax.calibration.isotonic import fit_isotonic
+from ee_jax.calibration.scores import fit_isotonic
 
 
 def test_a_fit_by_hand():

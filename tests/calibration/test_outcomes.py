@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ee_jax.calibration.outcomes import GRID, exits_taken, outcomes, predictions
+from ee_jax.calibration.choice import GRID, exits_taken, outcomes, predictions
 from ee_jax.calibration.trace import Trace
 from ee_jax.errors import UserError
 from ee_jax.exits.stopping import Stopping

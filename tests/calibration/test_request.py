@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from ee_jax.calibration.budget import choose_for_depth
 from ee_jax.calibration.certify import certify
+from ee_jax.calibration.choice import exits_taken
 from ee_jax.calibration.conformal import CONFORMAL
+from ee_jax.calibration.empirical import choose_for_depth
 from ee_jax.calibration.methods import METHODS
-from ee_jax.calibration.outcomes import exits_taken
 from ee_jax.calibration.per_exit import certify_per_exit
 from ee_jax.calibration.request import Request, answer, trial
 from ee_jax.calibration.sequences import SequenceTrace

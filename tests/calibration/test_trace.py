@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ee_jax.calibration.columns import validate
-from ee_jax.calibration.npz import HEADER
+from ee_jax.calibration.columns import HEADER, validate
 from ee_jax.calibration.trace import Trace
 from ee_jax.errors import UserError
 

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from ee_jax.calibration.certify import certify
+from ee_jax.calibration.choice import exits_taken
 from ee_jax.calibration.conformal import CONFORMAL
 from ee_jax.calibration.methods import METHODS
-from ee_jax.calibration.outcomes import exits_taken
 from ee_jax.calibration.sequences import SequenceTrace
 from ee_jax.calibration.trace import Trace
 from ee_jax.calibration.trials import means, run_trials, split, trials_of_outcomes

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ee_jax.data.bpe import train_bpe
-from ee_jax.data.detokenize import Detokenizer
+from ee_jax.data.documents import Detokenizer
 
 BPE = train_bpe(["a cat sat on the mat"] * 3, 270)
 

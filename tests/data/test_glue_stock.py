@@ -10,9 +10,8 @@ import pytest
 from tensorflow_datasets.core import constants
 from tensorflow_datasets.text.glue import Glue
 
-from ee_jax.data.glue import GlueBuilder, Sst2
+from ee_jax.data.glue import GlueBuilder, Sst2, read_stock
 from ee_jax.data.glue_files import read_rows
-from ee_jax.data.glue_stock import read_stock
 from ee_jax.data.prepared import prepare
 from ee_jax.data.registry import DATASETS
 from ee_jax.errors import UserError

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ee_jax.data.columns import Columns
-from ee_jax.data.dataset_dir import DatasetDir
+from ee_jax.data.dataset_dir import Columns, DatasetDir
 from ee_jax.data.describe import describe, duplicates, propose_lengths
 from ee_jax.data.own_rows import text_key
 from ee_jax.data.own_sources import builder_of_own, is_own

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from ee_jax.data.bpe import START, encode_documents, start_token, train_bpe
 from ee_jax.data.documents import LEAST, documents, split_of_name, splits_of
-from ee_jax.data.packing import pack
 from ee_jax.data.prepared import open_split, prepare
+from ee_jax.data.text import pack
 from ee_jax.errors import UserError
 
 PARAGRAPH = "All the world's a stage, and all the men and women merely players.\n" * 20

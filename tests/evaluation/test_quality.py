@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 
 from ee_jax.calibration.trace import Trace
-from ee_jax.evaluation.metrics import accuracy, pearson
-from ee_jax.evaluation.quality import exit_counts, exit_table, ideal_speedup, mean_depth
+from ee_jax.evaluation.metrics import (
+    accuracy,
+    exit_counts,
+    exit_table,
+    ideal_speedup,
+    mean_depth,
+    pearson,
+)
 
 LAYERS = (2, 4, 6)
 EXITS = np.array([0, 2, 0, 2])

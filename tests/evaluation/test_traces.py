@@ -6,20 +6,17 @@ import pytest
 from flax import nnx
 from scipy.special import expit, softmax
 
-from ee_jax.calibration.outcomes import exits_taken
+from ee_jax.calibration.choice import exits_taken
+from ee_jax.compilation import data_mesh
 from ee_jax.data.batches import evaluation_batches
-from ee_jax.evaluation.forward_pass import ForwardPass
-from ee_jax.evaluation.passes import Passes
-from ee_jax.evaluation.programs import Programs
-from ee_jax.evaluation.traces import fit_temperatures, trace_of
+from ee_jax.evaluation.passes import Passes, Programs
+from ee_jax.evaluation.traces import ForwardPass, fit_temperatures, trace_of
 from ee_jax.exits.output import ExitOutput
 from ee_jax.exits.stopping import Stopping, make_limits
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.families.bert import bert
 from ee_jax.models.heads import ExitDesign
-from ee_jax.models.parameters import parameters
-from ee_jax.models.transformer import Transformer
-from ee_jax.sharding import data_mesh
+from ee_jax.models.transformer import Transformer, parameters
 
 LAYERS, TEMPERATURE_E = (1, 3, 4), np.array([0.5, 1.0, 3.0])
 LABEL_N = np.array([0, 1, 2, 3, 0])

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ee_jax.exits.streaks import extend_streak, no_streak
+from ee_jax.exits.output import extend_streak, no_streak
 
 
 def lengths(answers, tolerance=0.1) -> list[int]:

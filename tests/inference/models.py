@@ -8,8 +8,7 @@ from flax import nnx
 
 from ee_jax.models.families.llama import llama
 from ee_jax.models.language import LanguageDesign, LanguageModel
-from ee_jax.models.parameters import bind, parameters
-from ee_jax.models.transformer import Transformer
+from ee_jax.models.transformer import Transformer, bind, parameters
 
 VOCABULARY, BLOCKS, CONTEXT = 64, 3, 40
 LAYERS = (1, 2, 3)

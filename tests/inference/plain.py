@@ -6,7 +6,7 @@ block. Llama only, written from the papers and not from the code that is tested.
 
 import numpy as np
 
-from ee_jax.models.parameters import parameters
+from ee_jax.models.transformer import parameters
 
 
 def softmax(x):

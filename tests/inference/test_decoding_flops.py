@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ee_jax.exits.stopping import Stopping
-from ee_jax.inference.decoders import start_memory, static_step
+from ee_jax.inference.decode_loop import start_memory, static_step
 from ee_jax.inference.exit_step import exit_step
 from ee_jax.inference.flops import (
     blocks_made_later,

@@ -13,7 +13,7 @@ from ee_jax.exits.rules import first_exit, threshold_rule
 from ee_jax.exits.stopping import make_limits
 from ee_jax.inference.early_exit import early_exit
 from ee_jax.models.exit_model import static_logits
-from ee_jax.models.parameters import bind, parameters
+from ee_jax.models.transformer import bind, parameters
 from ee_jax.tokens import Tokens
 from tests.models.golden_models import LAYERS, make_model
 

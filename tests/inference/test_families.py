@@ -7,9 +7,9 @@ import pytest
 
 from ee_jax.inference.generator import Decoder
 from ee_jax.inference.methods import SelfSpeculation, StaticDecoding
+from ee_jax.models.export import with_exits
 from ee_jax.models.language import LanguageDesign
-from ee_jax.models.language_files import with_exits
-from ee_jax.models.parameters import parameters
+from ee_jax.models.transformer import parameters
 from ee_jax.tokens import Tokens
 from tests.models.golden_models import golden_language
 

@@ -10,7 +10,7 @@ from ee_jax.inference.generator import Decoder
 from ee_jax.inference.methods import EarlyExitDecoding, SelfSpeculation
 from ee_jax.inference.prompts import pack_prompts
 from ee_jax.inference.rules import Exiting
-from ee_jax.models.parameters import bind
+from ee_jax.models.transformer import bind
 from tests.inference.models import PROMPTS, tiny
 
 TOKENS = 20

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from ee_jax.inference.acceptance import verify
+from ee_jax.inference.drafting import verify
 from ee_jax.inference.generator import Decoder
 from ee_jax.inference.methods import SelfSpeculation, StaticDecoding
 from ee_jax.inference.rules import Exiting

@@ -20,8 +20,7 @@ from ee_jax.inference.rules import Exiting
 from ee_jax.inference.teacher_forcing import teacher_forced
 from ee_jax.models.language import LanguageDesign, LanguageModel
 from ee_jax.models.llama2c import read_llama2c
-from ee_jax.models.parameters import bind
-from ee_jax.models.transformer import Transformer
+from ee_jax.models.transformer import Transformer, bind
 
 DATA = os.environ.get("EE_JAX_TEST_DATA")
 pytestmark = pytest.mark.skipif(DATA is None, reason="EE_JAX_TEST_DATA is not set")

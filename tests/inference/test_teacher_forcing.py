@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from jax.extend.core import jaxprs_in_params
 
-from ee_jax.inference.decoders import exiting_step, start_memory
+from ee_jax.inference.decode_loop import exiting_step, start_memory
 from ee_jax.inference.generator import Decoder
 from ee_jax.inference.kv_policies import POLICIES
 from ee_jax.inference.methods import EarlyExitDecoding
-from ee_jax.inference.prefill import prefill
 from ee_jax.inference.rules import Exiting
+from ee_jax.inference.segment import prefill
 from ee_jax.inference.teacher_forcing import teacher_forced
+from ee_jax.models.export import with_exits
 from ee_jax.models.language import LanguageDesign
-from ee_jax.models.language_files import with_exits
-from ee_jax.models.parameters import parameters
+from ee_jax.models.transformer import parameters
 from tests.inference.models import LAYERS, PROMPTS, VOCABULARY, tiny
 from tests.models.golden_models import golden_language
 

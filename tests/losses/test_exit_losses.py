@@ -12,8 +12,7 @@ from scipy.special import log_softmax, rel_entr, softmax
 
 from ee_jax.errors import UserError
 from ee_jax.exits.output import ExitOutput
-from ee_jax.losses.distillation import kl_to_last, soft_cross_entropy
-from ee_jax.losses.exit_losses import LOSSES, NLL, exit_losses
+from ee_jax.losses.exit_losses import LOSSES, NLL, exit_losses, kl_to_last, soft_cross_entropy
 from ee_jax.training.strategies.strategy import exit_weights
 
 # fp32 keeps 24 bits; the sums here are over a few numbers of size 1.

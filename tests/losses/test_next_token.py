@@ -6,8 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from ee_jax.losses.distillation import distillation_kl, kl_to_last
-from ee_jax.losses.exit_losses import NLL
+from ee_jax.losses.exit_losses import NLL, distillation_kl, kl_to_last
 from ee_jax.losses.next_token import exit_token_losses, mean_over_tokens
 
 E, B, T, D, V = 3, 2, 7, 5, 11

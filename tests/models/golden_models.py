@@ -8,11 +8,11 @@ import numpy as np
 from flax import nnx
 
 from ee_jax.models.exit_model import ExitModel
+from ee_jax.models.export import read_language, shapes_of
 from ee_jax.models.heads import ExitDesign
 from ee_jax.models.huggingface import load_backbone
 from ee_jax.models.language import LanguageDesign
-from ee_jax.models.language_files import read_language, shapes_of
-from ee_jax.models.parameters import bind
+from ee_jax.models.transformer import bind
 from ee_jax.tokens import Tokens
 
 FOLDER = Path(__file__).parent / "golden"

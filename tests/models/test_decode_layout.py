@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from ee_jax.models.decode_layout import DecodeLayout, in_decode_layout
+from ee_jax.models.kv_cache import DecodeLayout, in_decode_layout
 from ee_jax.models.language import LanguageDesign, LanguageModel
 from tests.models.golden_models import golden_backbone, golden_inputs
 

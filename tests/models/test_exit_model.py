@@ -9,8 +9,7 @@ from flax import nnx
 from ee_jax.models.exit_features import Forward
 from ee_jax.models.exit_model import ExitModel, static_logits
 from ee_jax.models.heads import HEADS, ExitDesign, ExitHeads, pool
-from ee_jax.models.parameters import bind, parameters
-from ee_jax.models.transformer import Transformer
+from ee_jax.models.transformer import Transformer, bind, parameters
 from tests.models.golden_models import LAYERS, golden_inputs, load_golden, make_model
 
 B, D, C = 5, 8, 3

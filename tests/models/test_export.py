@@ -17,14 +17,13 @@ from ee_jax.models.families import FAMILIES
 from ee_jax.models.families.albert import albert
 from ee_jax.models.families.bert import bert
 from ee_jax.models.families.gpt2 import gpt2
-from ee_jax.models.families.llama import llama
+from ee_jax.models.families.llama import llama, read_rope
 from ee_jax.models.families.roberta import roberta
-from ee_jax.models.families.rope import read_rope
 from ee_jax.models.files import WEIGHTS
 from ee_jax.models.heads import HEADS
 from ee_jax.models.huggingface import read_architecture, write_config
-from ee_jax.models.parameters import parameters
 from ee_jax.models.presets import PRESETS
+from ee_jax.models.transformer import parameters
 from tests.models.golden_models import (
     DECODERS,
     ENCODERS,

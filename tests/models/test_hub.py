@@ -7,7 +7,7 @@ from fnmatch import fnmatch
 import pytest
 
 from ee_jax.errors import UserError
-from ee_jax.models import hub
+from ee_jax.models import files
 from ee_jax.models.files import INDEX, WEIGHTS, find_weights
 from ee_jax.models.huggingface import load_backbone
 from tests.models.folders import shard
@@ -23,7 +23,7 @@ def cache(tmp_path, monkeypatch):
     """The client's cache, in which offline it finds all that it finds."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    hub.fetch.cache_clear()
+    files.fetch.cache_clear()
     return tmp_path
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from ee_jax.errors import UserError
 from ee_jax.models.huggingface import load_backbone
-from ee_jax.models.parameters import parameters
+from ee_jax.models.transformer import parameters
 from tests.models.folders import change_config, change_tensors, copy_golden
 from tests.models.golden_models import golden_backbone
 

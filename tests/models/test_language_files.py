@@ -7,13 +7,17 @@ import pytest
 from flax import nnx
 
 from ee_jax.errors import UserError
-from ee_jax.models.export import export_model
+from ee_jax.models.export import (
+    add_exits,
+    export_model,
+    import_language,
+    read_language,
+    shapes_of,
+)
 from ee_jax.models.families.llama import llama
 from ee_jax.models.language import LanguageDesign, LanguageModel
-from ee_jax.models.language_files import add_exits, import_language, read_language, shapes_of
-from ee_jax.models.parameters import bind, parameters
 from ee_jax.models.presets import PRESETS
-from ee_jax.models.transformer import Transformer
+from ee_jax.models.transformer import Transformer, bind, parameters
 
 CONFIG = llama(13, 8, 2, 2, 1, 16, 8)
 DESIGN = LanguageDesign((1, 2), own_norms=True, learned=True)

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from ee_jax.errors import UserError
+from ee_jax.models.export import shapes_of
 from ee_jax.models.language import LanguageDesign
-from ee_jax.models.language_files import shapes_of
 from ee_jax.models.llama2c import read_llama2c
-from ee_jax.models.parameters import bind, parameters
+from ee_jax.models.transformer import bind, parameters
 from ee_jax.tokens import Tokens
 from tests.models.golden_models import golden_backbone
 

@@ -9,8 +9,7 @@ import pytest
 from flax import nnx
 
 from ee_jax.models.layers import dropout, gelu
-from ee_jax.models.parameters import parameters
-from ee_jax.models.transformer import Transformer
+from ee_jax.models.transformer import Transformer, parameters
 from tests.models.golden_models import golden_backbone, golden_inputs, run_blocks
 
 # What is the same but for the order of fp32 sums differs by this share of the largest value.

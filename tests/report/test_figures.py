@@ -10,8 +10,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.text import Annotation
 
-from ee_jax.report.exit_depths import exit_depths
-from ee_jax.report.figures import save, svg
+from ee_jax.report.figures import exit_depths, save, svg
 from ee_jax.report.quality_depth import quality_depth
 from ee_jax.report.report import make_report, write
 from tests.report.conftest import made

@@ -4,8 +4,7 @@ import html.parser
 
 import pytest
 
-from ee_jax.report.generated import depth_table, headline, page
-from ee_jax.report.heat import colour, heat, numbers
+from ee_jax.report.generated import colour, depth_table, headline, heat, numbers, page
 
 TOKENS = [("<b>", 2, 0.91), (" & so", 4, 0.2), ("\n", 8, 0.5)]
 

@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 
-from ee_jax.report.study_figure import study_figure
+from ee_jax.report.study import study_figure
 from tests.report.conftest import made
 
 

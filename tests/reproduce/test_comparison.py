@@ -9,9 +9,9 @@ from ee_jax.report.render import to_csv, to_markdown
 from ee_jax.report.text import DASH, MINUS
 from ee_jax.reproduce.comparison import Comparison, matching_backbone
 from ee_jax.reproduce.comparison_table import brief, comparison_table, not_run_table
-from ee_jax.reproduce.outcome import Failed, Swept
 from ee_jax.reproduce.paper import load_paper
 from ee_jax.reproduce.study import find_study
+from ee_jax.reproduce.sweep import Failed, Swept
 from tests.reproduce.small_runs import POINTS, finished, strategy, trace
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"

@@ -9,9 +9,8 @@ import pytest
 from ee_jax.config import Data, Model, TwoStage
 from ee_jax.config.load import read, run_file
 from ee_jax.errors import UserError
-from ee_jax.reproduce.glue import TASKS
 from ee_jax.reproduce.paper import load_paper
-from ee_jax.reproduce.study import check_tasks, find_study
+from ee_jax.reproduce.study import TASKS, check_tasks, find_study
 from ee_jax.tasks.classification.inputs import check_regression
 from tests.models.golden_models import FOLDER
 

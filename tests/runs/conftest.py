@@ -23,8 +23,7 @@ from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.export import export_model
 from ee_jax.models.families.bert import bert
 from ee_jax.models.heads import ExitDesign
-from ee_jax.models.parameters import bind, parameters
-from ee_jax.models.transformer import Transformer
+from ee_jax.models.transformer import Transformer, bind, parameters
 from ee_jax.runs.run import run
 from tests.runs import tiny_study
 from tests.runs.tiny_sentences import WORDS

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from ee_jax.calibration.certify import certify
-from ee_jax.calibration.choice import Choice
+from ee_jax.calibration.choice import Choice, exits_taken
 from ee_jax.calibration.describe import describe
-from ee_jax.calibration.outcomes import exits_taken
 from ee_jax.calibration.trace import Trace
 from ee_jax.calibration.trials import run_trials, split
 from ee_jax.config import Calibration, Exits, Experiment
@@ -17,9 +16,8 @@ from ee_jax.errors import UserError
 from ee_jax.evaluation.metrics import accuracy
 from ee_jax.runs.calibrate import Request, calibrate, write
 from ee_jax.runs.run import run
-from ee_jax.tasks.calibrator import Setting, settings
+from ee_jax.tasks.calibrator import Setting, check_exits, load_record, recorded, settings
 from ee_jax.tasks.classification.thresholds import Calibrator
-from ee_jax.tasks.record import check_exits, load_record, recorded
 
 LAYERS = (1, 2)
 REQUEST = Request(level=0.3, delta=0.1)

@@ -30,13 +30,12 @@ from ee_jax.config import (
 from ee_jax.config.load import load
 from ee_jax.data.batches import evaluation_batches
 from ee_jax.data.bpe import encode_documents
-from ee_jax.data.packing import pack
-from ee_jax.data.text import load_tokenizer
+from ee_jax.data.text import load_tokenizer, pack
 from ee_jax.display import Display
 from ee_jax.errors import UserError
 from ee_jax.evaluation.perplexity import EarlyExitPass
-from ee_jax.models.language_files import import_language
-from ee_jax.models.parameters import parameters
+from ee_jax.models.export import import_language
+from ee_jax.models.transformer import parameters
 from ee_jax.results import read_results, to_json
 from ee_jax.runs.run import run
 from tests.runs.golden_numbers import check_as_before

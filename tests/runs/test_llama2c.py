@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from ee_jax.compilation import data_mesh
 from ee_jax.config import Evaluation, Exits, Experiment, Model, SelfGenerated, Text
 from ee_jax.display import SILENT, Display
 from ee_jax.errors import UserError
 from ee_jax.run_folder import RunFolder
-from ee_jax.runs.generation.request import Request
-from ee_jax.runs.generation.text_generation import TextGeneration
+from ee_jax.runs.generation.text_generation import Request, TextGeneration
 from ee_jax.runs.run import run
-from ee_jax.sharding import data_mesh
 from ee_jax.tasks.language_modeling.inputs import Rows, Sources, check
 from ee_jax.tasks.language_modeling.task import LanguageModeling
 from ee_jax.tasks.task import Trained

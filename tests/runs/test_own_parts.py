@@ -21,8 +21,7 @@ from ee_jax.models.heads import HEADS
 from ee_jax.reproduce.study import find_study
 from ee_jax.runs.run import run
 from ee_jax.runs.trained import load as load_model
-from ee_jax.tasks.registry import TASKS
-from ee_jax.tasks.task import Task
+from ee_jax.tasks.task import TASKS, Task
 from ee_jax.training.optimizer import OPTIMIZERS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from scipy.stats import pearsonr, spearmanr
 
-from ee_jax.calibration.outcomes import GRID
+from ee_jax.calibration.choice import GRID
 from ee_jax.calibration.trace import Trace
+from ee_jax.compilation import data_mesh
 from ee_jax.config import Calibration, Data, Evaluation, Exits, Joint, OptimizerConfig
 from ee_jax.data.registry import DATASETS
 from ee_jax.display import SILENT
-from ee_jax.evaluation.forward_pass import ForwardPass
 from ee_jax.evaluation.metrics import matthews
+from ee_jax.evaluation.traces import ForwardPass
 from ee_jax.report.compare import comparison
 from ee_jax.results import Results, read_results, to_json
 from ee_jax.run_folder import RunFolder
 from ee_jax.runs.run import run
-from ee_jax.sharding import data_mesh
 from ee_jax.tasks.classification.evaluate import Evaluator
 from ee_jax.tasks.classification.inputs import check, load_corpus, make_model
 from ee_jax.tasks.classification.measure import Measurer

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from ee_jax.compilation import data_mesh
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.families.bert import bert
 from ee_jax.models.heads import ExitDesign
-from ee_jax.models.parameters import Parameters, bind, parameters
-from ee_jax.models.transformer import Transformer
-from ee_jax.sharding import data_mesh
+from ee_jax.models.transformer import Parameters, Transformer, bind, parameters
 from ee_jax.tokens import Tokens
 from ee_jax.training.fit import Examples
 

@@ -11,7 +11,7 @@ from ee_jax.calibration.scores import auroc
 from ee_jax.config import Frozen, Joint, Learned, OptimizerConfig
 from ee_jax.errors import UserError
 from ee_jax.losses.batch_losses import classifier_losses
-from ee_jax.models.parameters import bind
+from ee_jax.models.transformer import bind
 from ee_jax.training.fit import Examples, StageFit, steps_of
 from ee_jax.training.strategies import stages
 from tests.training.layouts import exits

@@ -21,12 +21,11 @@ from ee_jax.errors import UserError
 from ee_jax.losses.batch_losses import language_losses
 from ee_jax.models.families.llama import llama
 from ee_jax.models.language import LanguageDesign, LanguageModel
-from ee_jax.models.parameters import bind, parameters
-from ee_jax.models.transformer import Transformer
+from ee_jax.models.transformer import Transformer, bind, parameters
 from ee_jax.tokens import Tokens
 from ee_jax.training.stage import ExitLayout, trains_backbone
 from ee_jax.training.strategies import stages
-from ee_jax.training.strategies.ee_llm import warmed_up
+from ee_jax.training.strategies.layerskip import warmed_up
 from ee_jax.training.train_step import make_objective, partition
 
 DESIGN = LanguageDesign((1, 2, 3), own_norms=True, learned=True)

@@ -24,8 +24,7 @@ from ee_jax.losses.exit_losses import NLL, exit_losses
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.families.bert import bert
 from ee_jax.models.heads import ExitDesign
-from ee_jax.models.parameters import bind, parameters
-from ee_jax.models.transformer import Transformer
+from ee_jax.models.transformer import Transformer, bind, parameters
 from ee_jax.tokens import Tokens
 from ee_jax.training.fit import StageFit
 from ee_jax.training.optimizer import is_head, make_optimizer

@@ -11,15 +11,15 @@ from ee_jax.data.llama2c import llama2c_tokenizer_beside
 from ee_jax.data.text import check_vocabulary, load_tokenizer
 from ee_jax.errors import UserError
 from ee_jax.models.architecture import Architecture
-from ee_jax.models.export import EXITS
-from ee_jax.models.files import find_weights, has_weights
-from ee_jax.models.language import LanguageDesign, LanguageModel
-from ee_jax.models.language_files import (
+from ee_jax.models.export import (
+    EXITS,
     import_language,
     read_language,
     with_exits,
 )
-from ee_jax.models.parameters import Parameters
+from ee_jax.models.files import find_weights, has_weights
+from ee_jax.models.language import LanguageDesign, LanguageModel
+from ee_jax.models.transformer import Parameters
 
 
 class Source(NamedTuple):

@@ -5,18 +5,16 @@ from functools import cached_property
 
 import numpy as np
 
+from ee_jax.calibration.choice import GRID, outcomes, predictions
 from ee_jax.calibration.empirical import Quality
-from ee_jax.calibration.outcomes import GRID, outcomes, predictions
 from ee_jax.calibration.trace import Trace
 from ee_jax.config import Experiment
 from ee_jax.display import Display
-from ee_jax.evaluation.forward_pass import ForwardPass
-from ee_jax.evaluation.metrics import METRICS
-from ee_jax.evaluation.quality import exit_table
-from ee_jax.evaluation.traces import fit_temperatures, trace_of
+from ee_jax.evaluation.metrics import METRICS, exit_table
+from ee_jax.evaluation.traces import ForwardPass, fit_temperatures, trace_of
 from ee_jax.exits.output import ExitOutput
 from ee_jax.models.exit_model import ExitModel
-from ee_jax.models.parameters import Parameters
+from ee_jax.models.transformer import Parameters
 from ee_jax.results import CurvePoint, ExitAlone, StrategyResults, nan_to_none, to_json
 from ee_jax.run_folder import RunFolder
 from ee_jax.tasks.calibrator import settings

@@ -22,7 +22,7 @@ from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.files import find_weights
 from ee_jax.models.heads import HEADS, ExitDesign
 from ee_jax.models.huggingface import load_backbone, read_architecture
-from ee_jax.models.parameters import Parameters, parameters
+from ee_jax.models.transformer import Parameters, parameters
 from ee_jax.training.stage import ExitLayout
 
 SPLITS = ("train", "validation", "calibration", "test")

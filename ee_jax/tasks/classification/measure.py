@@ -6,22 +6,20 @@ from functools import cached_property
 import numpy as np
 from jax.sharding import Mesh
 
-from ee_jax.calibration.outcomes import exits_taken
+from ee_jax.calibration.choice import exits_taken
 from ee_jax.calibration.risks import inconsistency
 from ee_jax.calibration.trace import Trace
+from ee_jax.compilation import data_mesh
 from ee_jax.config import Experiment
 from ee_jax.data.batches import Split
 from ee_jax.display import Display
-from ee_jax.evaluation.metrics import METRICS
-from ee_jax.evaluation.passes import Passes
-from ee_jax.evaluation.programs import Programs
-from ee_jax.evaluation.quality import exit_counts, ideal_speedup, mean_depth
+from ee_jax.evaluation.metrics import METRICS, exit_counts, ideal_speedup, mean_depth
+from ee_jax.evaluation.passes import Passes, Programs
 from ee_jax.exits.stopping import Limits, make_limits
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.flops import flops_speedup
-from ee_jax.models.parameters import Parameters
+from ee_jax.models.transformer import Parameters
 from ee_jax.results import Point, nan_to_none
-from ee_jax.sharding import data_mesh
 from ee_jax.tasks.calibrator import Setting
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from ee_jax.data.dataset_dir import DatasetDir
-from ee_jax.evaluation.forward_pass import ForwardPass
+from ee_jax.evaluation.traces import ForwardPass
 from ee_jax.losses.batch_losses import classifier_losses
 from ee_jax.models.export import export_model, import_model, read_exits
 from ee_jax.models.files import find_weights
-from ee_jax.models.parameters import Parameters, bind, parameters
+from ee_jax.models.transformer import Parameters, bind, parameters
 from ee_jax.results import StrategyResults
 from ee_jax.tasks.classification.evaluate import Evaluator
 from ee_jax.tasks.classification.inputs import (

@@ -9,19 +9,18 @@ import numpy as np
 from jaxtyping import Float
 
 from ee_jax.calibration.certify import risk_outcomes
+from ee_jax.calibration.choice import GRID, outcomes
 from ee_jax.calibration.conformal import CONFORMAL
 from ee_jax.calibration.describe import describe
 from ee_jax.calibration.empirical import Quality, choose_for_quality, quality_lost
 from ee_jax.calibration.methods import METHODS
-from ee_jax.calibration.outcomes import GRID, outcomes
 from ee_jax.calibration.trace import Trace
 from ee_jax.config import Experiment
 from ee_jax.errors import UserError
 from ee_jax.exits.stopping import Stopping
 from ee_jax.report import metrics
 from ee_jax.results import Calibrated, nan_to_none
-from ee_jax.tasks.calibrator import answers, requests
-from ee_jax.tasks.record import check_exits, load_record, recorded
+from ee_jax.tasks.calibrator import answers, check_exits, load_record, recorded, requests
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from ee_jax.inference.generator import Decoder
 from ee_jax.inference.methods import EarlyExitDecoding
 from ee_jax.inference.rules import Exiting
 from ee_jax.models.language import LanguageModel
-from ee_jax.models.parameters import Parameters, bind
+from ee_jax.models.transformer import Parameters, bind
 from ee_jax.results import Calibrated, ExitAlone, Point, Speculation, StrategyResults
 from ee_jax.tasks.calibrator import Setting, settings
 from ee_jax.tasks.language_modeling.inputs import data_of

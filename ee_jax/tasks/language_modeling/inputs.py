@@ -17,11 +17,10 @@ from ee_jax.config import Evaluation, Exits, Experiment, Model, Scratch, SelfGen
 from ee_jax.data.batches import Split
 from ee_jax.data.bpe import encode_documents
 from ee_jax.data.dataset_dir import DatasetDir
-from ee_jax.data.packing import pack
 from ee_jax.data.prepared import open_at, prepare_at
 from ee_jax.data.registry import TEXT, root_folder
 from ee_jax.data.self_generated import read_ids, self_generated
-from ee_jax.data.text import TokenRow
+from ee_jax.data.text import TokenRow, pack
 from ee_jax.data.text_files import builder_of_text_path
 from ee_jax.display import Display
 from ee_jax.errors import UserError
@@ -30,13 +29,12 @@ from ee_jax.inference.generator import draft_exit_at
 from ee_jax.inference.kv_policies import POLICIES
 from ee_jax.inference.memory import check_memory
 from ee_jax.models.architecture import Architecture
+from ee_jax.models.export import add_exits, read_language, shapes_of, with_exits
 from ee_jax.models.families.llama import llama
 from ee_jax.models.language import LanguageDesign, LanguageModel
-from ee_jax.models.language_files import add_exits, read_language, shapes_of, with_exits
-from ee_jax.models.parameters import Parameters, parameters
-from ee_jax.models.transformer import Transformer
-from ee_jax.tasks.language_modeling.sample import Writer
+from ee_jax.models.transformer import Parameters, Transformer, parameters
 from ee_jax.tasks.language_modeling.tokenizer import (
+    Writer,
     keep_pretrained,
     keep_trained,
     start_of,

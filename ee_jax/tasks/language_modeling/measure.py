@@ -10,6 +10,7 @@ from jaxtyping import Int
 from ee_jax.config import Experiment
 from ee_jax.data.batches import Batch, Split
 from ee_jax.display import Display
+from ee_jax.evaluation.metrics import exit_counts, ideal_speedup, mean_depth
 from ee_jax.evaluation.perplexity import (
     EarlyExitPass,
     ExitPass,
@@ -18,11 +19,10 @@ from ee_jax.evaluation.perplexity import (
     by_row,
     perplexity,
 )
-from ee_jax.evaluation.quality import exit_counts, ideal_speedup, mean_depth
 from ee_jax.inference.flops import decoding_flops_speedup
 from ee_jax.inference.rules import Exiting
 from ee_jax.models.language import LanguageModel
-from ee_jax.models.parameters import Parameters
+from ee_jax.models.transformer import Parameters
 from ee_jax.results import Point
 from ee_jax.tasks.calibrator import Setting
 from ee_jax.tasks.language_modeling.thresholds import Key

@@ -7,10 +7,9 @@ from typing import Any
 from ee_jax.config import Text
 from ee_jax.data.dataset_dir import DatasetDir
 from ee_jax.losses.batch_losses import language_losses
-from ee_jax.models.export import export_model, read_exits
+from ee_jax.models.export import export_model, import_language, read_exits
 from ee_jax.models.language import LanguageDesign
-from ee_jax.models.language_files import import_language
-from ee_jax.models.parameters import Parameters, bind, parameters
+from ee_jax.models.transformer import Parameters, bind, parameters
 from ee_jax.results import StrategyResults
 from ee_jax.tasks.language_modeling.evaluate import LanguageEvaluator
 from ee_jax.tasks.language_modeling.inputs import (

@@ -24,7 +24,7 @@ from ee_jax.data.text import TokenRow
 from ee_jax.display import Display
 from ee_jax.errors import UserError
 from ee_jax.evaluation.perplexity import EarlyExitPass, Predicted, trace_of_rows
-from ee_jax.models.parameters import Parameters
+from ee_jax.models.transformer import Parameters
 from ee_jax.results import Calibrated, Point
 from ee_jax.run_folder import RunFolder
 from ee_jax.tasks.calibrator import answers, requests

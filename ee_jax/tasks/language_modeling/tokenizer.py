@@ -1,17 +1,25 @@
-"""The tokenizer of a language model's run: where it comes from, and where it is kept."""
+"""The tokenizer of a language model's run: where it comes from, and where it is kept.
+
+Text that a language model writes by itself, a batch of rows at a time.
+"""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 from tokenizers import Tokenizer
 
 from ee_jax.atomic_io import write_text
 from ee_jax.config import Model, Scratch
 from ee_jax.data.bpe import start_token, train_bpe
 from ee_jax.data.llama2c import START_ID, llama2c_tokenizer_beside
-from ee_jax.data.text import check_vocabulary, load_tokenizer
+from ee_jax.data.text import TokenRow, check_vocabulary, load_tokenizer
+from ee_jax.inference.generator import Decoder
+from ee_jax.inference.methods import StaticDecoding
+from ee_jax.inference.sampling import Sampling
 from ee_jax.models.files import find_weights
+from ee_jax.models.language import LanguageModel
 
 TOKENIZER = "tokenizer.json"  # in a run's folder, and in that of every model it exports
 
@@ -63,3 +71,28 @@ def keep_trained(model: Scratch, documents: Sequence[str], folder: Path) -> Toke
         tokenizer = train_bpe(documents, model.vocabulary)
         write_text(path, tokenizer.to_str(pretty=True))
     return load_tokenizer(folder)
+
+
+AS_IT_IS = Sampling(temperature=1.0)  # tokens as likely as the model says
+
+
+class Writer:
+    """Samples rows of `length` tokens after a start token, which leads each row."""
+
+    def __init__(self, model: LanguageModel, start: int, length: int, batch: int):
+        self._decoder = Decoder(model, AS_IT_IS)
+        self._method = StaticDecoding(len(model.design.layers) - 1)
+        self._start, self._length, self._batch = start, length, batch
+
+    def rows(self, count: int, seed: int, tick: Callable[[], None]) -> Iterator[TokenRow]:
+        """`count` rows; the seed decides them, and the batch's size how they are drawn."""
+        seeds = np.random.SeedSequence(seed).generate_state(-(-count // self._batch))
+        for at, own in zip(range(0, count, self._batch), seeds.tolist(), strict=True):
+            yield from self._write(own)[: count - at]
+            tick()
+
+    def _write(self, seed: int) -> TokenRow:
+        prompts = [[self._start]] * self._batch
+        asked = (self._method, None, prompts, self._length)
+        *_, out = self._decoder.stream(*asked, every=self._length, seed=seed)
+        return np.concatenate([np.array(prompts, np.int32), out.ids_BN], axis=1)

@@ -4,12 +4,16 @@ from collections.abc import Collection
 
 from ee_jax.errors import UserError
 from ee_jax.training.stage import ExitLayout, Stage
-from ee_jax.training.strategies.ee_llm import EELLM
-from ee_jax.training.strategies.joint import Frozen, GradientEquilibrium, Joint
-from ee_jax.training.strategies.layerskip import LayerSkip
-from ee_jax.training.strategies.learned import Learned, with_scores
-from ee_jax.training.strategies.staged import Distill, Mixed, TwoStage
-from ee_jax.training.strategies.strategy import Strategy
+from ee_jax.training.strategies.layerskip import EELLM, LayerSkip
+from ee_jax.training.strategies.staged import (
+    Distill,
+    Frozen,
+    GradientEquilibrium,
+    Joint,
+    Mixed,
+    TwoStage,
+)
+from ee_jax.training.strategies.strategy import Learned, Strategy, with_scores
 from ee_jax.training.strategies.towards_last import Alternating, DistillTrained, SelfDistill
 
 __all__ = [

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from ee_jax.checks import check_positive
-from ee_jax.losses.distillation import Direction, kl_to_last, soft_cross_entropy
+from ee_jax.losses.exit_losses import Direction, kl_to_last, soft_cross_entropy
 from ee_jax.training.optimizer import OptimizerConfig, is_head
 from ee_jax.training.stage import (
     ExitLayout,

@@ -9,8 +9,7 @@ from tokenizers import Tokenizer
 
 from ee_jax.errors import UserError
 from ee_jax.inference import generator, memory
-from ee_jax.runs.generation.request import Request
-from ee_jax.runs.generation.text_generation import TextGeneration
+from ee_jax.runs.generation.text_generation import Request, TextGeneration
 from tests.models.folders import change_config, shard
 from tests.models.golden_models import FOLDER, golden_backbone
 from tests.models.test_llama2c import write_llama2c

@@ -14,10 +14,9 @@ from ee_jax.inference.generator import Decoder
 from ee_jax.inference.methods import StaticDecoding
 from ee_jax.inference.rules import Exiting
 from ee_jax.inference.sampling import Sampling
-from ee_jax.models.language_files import import_language
-from ee_jax.runs.generation.request import Request
+from ee_jax.models.export import import_language
 from ee_jax.runs.generation.source import open_source
-from ee_jax.runs.generation.text_generation import EVERY, TextGeneration
+from ee_jax.runs.generation.text_generation import EVERY, Request, TextGeneration
 
 REAL = os.environ.get("EE_JAX_TEST_DATA")
 PROMPT, TOKENS = "a cat sat", 20

@@ -1,4 +1,4 @@
-"""The figure of a study: quality against depth, and against measured time, task by task."""
+"""The figure and the page of a study."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,6 +9,8 @@ from matplotlib.lines import Line2D
 
 from ee_jax.report import metrics
 from ee_jax.report.figures import INK, style
+from ee_jax.report.render import Table
+from ee_jax.report.report import inline, template
 from ee_jax.report.select import batches
 from ee_jax.results import Results
 
@@ -80,3 +82,20 @@ def _by_time(results: Results, strategy: str, batch: int) -> Line:
 
 def _height(results: Results, quality: float | None) -> float:
     return metrics.height(results.quality, quality)
+
+
+def study_page(
+    title: str,
+    headline: str,
+    tables: Mapping[str, Table],
+    figure: Figure | None,
+    facts: Mapping[str, str],
+) -> str:
+    """The HTML text: finding, figure, tables under their headings, what was run."""
+    return template("study").render(
+        title=title,
+        headline=headline,
+        tables=tables,
+        figure=figure and inline(figure, "study"),
+        facts=facts,
+    )
