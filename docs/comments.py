@@ -4,6 +4,7 @@ The fields of our dataclasses and named tuples are explained by a comment on the
 it, which Griffe does not read.
 """
 
+from pathlib import Path
 from typing import Any
 
 import griffe
@@ -15,6 +16,8 @@ class Comments(griffe.Extension):
     def on_attribute_instance(self, *, attr: griffe.Attribute, **_: Any) -> None:
         """Reads the comment of one attribute."""
         if attr.docstring or attr.lineno is None or attr.name.startswith("_"):
+            return
+        if not isinstance(attr.filepath, Path):  # of a namespace package, which is no file
             return
         lines = attr.lines_collection[attr.filepath]
         text = comment(lines, attr.lineno - 1, (attr.endlineno or attr.lineno) - 1)
@@ -30,4 +33,9 @@ def comment(lines: list[str], first: int, last: int) -> str:
         above.insert(0, lines[first].strip().removeprefix("# "))
     beside = lines[last].partition("  # ")[2].strip()
     parts = [part for part in (" ".join(above), beside) if part]
-    return " ".join(f"{part[0].upper()}{part[1:].rstrip('.')}." for part in parts)
+    return " ".join(map(_sentence, parts))
+
+
+def _sentence(words: str) -> str:
+    end = "" if words.endswith((".", "?")) else "."
+    return f"{words[0].upper()}{words[1:]}{end}"

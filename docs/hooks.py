@@ -1,8 +1,8 @@
 """What pages take from files of the repository when the site is built, so nothing is copied.
 
-A page says where by a comment: `<!-- cards configs -->` is the cards of the Python files of a
-folder, `<!-- studies -->` the studies that have a README, `<!-- changelog -->` the changelog and
-`<!-- quickstart table -->` the table of the README.
+A comment says where: `<!-- cards configs -->` is the cards of the Python files of a folder,
+`<!-- studies -->` the studies that have a README, `<!-- changelog -->` the changelog, and
+`<!-- quickstart table -->` the README's table.
 """
 
 import ast
