@@ -1,7 +1,6 @@
 """The files of a run: where they are, whose they are, and writing them whole."""
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from ee_jax.atomic_io import part_of, write_json, write_text
 from ee_jax.config import Experiment, config_hash, identity, to_dict
 from ee_jax.display import Display
 from ee_jax.errors import UserError
+from ee_jax.results import Results, read_results
 from ee_jax.versions import device, versions
 
 
@@ -54,14 +54,14 @@ class RunFolder:
                 "config.json", {"hash": self.hash, "config": config, "versions": versions()}
             )
 
-    def read_back(self, display: Display) -> dict[str, Any] | None:
+    def read_back(self, display: Display) -> Results | None:
         """What a finished run found; raises as `check` does."""
         self.check()
         path = self.path / "results.json"
         if not path.is_file():
             return None
         display.say(f"{self.path} is finished: reading it back")
-        return _read(path)
+        return read_results(path)
 
     def heading(self) -> dict[str, Any]:
         """What the results of every run begin with."""
@@ -76,22 +76,6 @@ class RunFolder:
     def write(self, name: str, content: Any) -> None:
         """Writes JSON under the folder, the whole file or nothing."""
         write_json(self.path / name, content)
-
-
-def nan_to_none(value: float) -> float | None:
-    """The value, or what JSON has for nan, which it does not know."""
-    return None if math.isnan(value) else value
-
-
-def read_results(path: Path) -> dict[str, Any]:
-    """The results of a run, from its folder or its results.json."""
-    path = path / "results.json" if path.is_dir() else path
-    if not path.is_file():
-        raise UserError(f"no results at {path}: give the folder of a finished run")
-    results = _read(path)
-    if "strategies" not in results:
-        raise UserError(f"{path} holds no `strategies`: give the results.json of a run")
-    return results
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Settings of every test."""
 
+import os
 from pathlib import Path
 
 import hypothesis
@@ -13,9 +14,10 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 hypothesis.settings.register_profile("ee_jax", deadline=None)
 hypothesis.settings.load_profile("ee_jax")
 
-# Compiling is most of the work, and of that two fifths are XLA's optimizations. Commands that
-# tests start as processes of their own are compiled as users' are.
+# Compiling is most of the work, and of that two fifths are XLA's optimizations. The README's
+# commands are compiled as users' are.
 jax.config.update("jax_disable_most_optimizations", True)
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
 # The README's commands take minutes, and whole runs nearly as long.
 LONG = (Path(__file__).with_name("test_readme.py"), Path(__file__).with_name("runs"))

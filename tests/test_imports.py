@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "ee_jax"
 # From the bottom up; rooms on one line know nothing of each other, save where named below.
 FLOORS = (
     {"errors", "tokens", "display", "atomic_io", "versions"},
-    {"registry", "sharding", "compilation"},
+    {"registry", "sharding", "compilation", "results"},
     {"checks"},
     {"exits", "data"},
     {"models"},

@@ -1,6 +1,4 @@
-"""A choice in words, and as the plain values that records and reports hold."""
-
-from typing import Any
+"""A choice in words, as records and reports hold it."""
 
 import numpy as np
 
@@ -8,6 +6,7 @@ from ee_jax.calibration.budget import BUDGET
 from ee_jax.calibration.choice import Choice
 from ee_jax.calibration.conformal import CONFORMAL
 from ee_jax.calibration.methods import IN_THE_MEAN, METHODS
+from ee_jax.results import Calibrated
 
 
 def percent(share: float) -> str:
@@ -28,12 +27,13 @@ def promise(method: str, level: float, delta: float) -> str:
     return f"risk at most {most} for at least {percent(1 - delta)} of calibration sets"
 
 
-def label(choice: Choice) -> str:
-    """A short name, e.g. `ltt 2 %`; a search for each exit says so."""
+def _label(choice: Choice) -> tuple[str, str, str]:
+    """Kind, amount and unit, e.g. `ltt`, `2`, `%`; a search for each exit says so."""
     if choice.method == BUDGET:
-        return f"budget {choice.level:g} blocks"
+        return BUDGET, f"{choice.level:g}", "blocks"
     searched = isinstance(choice.threshold, tuple) and choice.method not in CONFORMAL
-    return f"{choice.method}{' per exit' if searched else ''} {percent(choice.level)}"
+    kind = f"{choice.method} per exit" if searched else choice.method
+    return kind, f"{100 * choice.level:g}", "%"
 
 
 def certified_risk(choice: Choice) -> float | None:
@@ -45,24 +45,38 @@ def certified_risk(choice: Choice) -> float | None:
     return 0.0 if choice.is_full_model else choice.level
 
 
-def to_json(choice: Choice, risk: str) -> dict[str, Any]:
-    """The choice as JSON types; `risk` is what it counts: of `RISKS`, "loss" or "quality"."""
-    threshold_E = np.atleast_1d(choice.threshold).tolist()
-    return {
-        "label": label(choice),
-        "method": choice.method,
-        "risk": risk,
-        "level": choice.level,
-        "delta": choice.delta,
-        "promise": promise(choice.method, choice.level, choice.delta or 0.0),
-        "threshold": min(threshold_E),
-        # Where each exit has its own, `threshold` is the lowest.
-        "threshold_E": threshold_E if len(set(threshold_E)) > 1 else None,
-        "full_model": choice.is_full_model,
-        "certified_risk": certified_risk(choice),
-        "calibration_risk": choice.risk,
-        "calibration_mean_depth": choice.depth,
-        "examples": choice.examples,
-        "ended": choice.ended,
-        "warning": choice.warning,
-    }
+def describe(
+    choice: Choice, risk: str, confidence: str | None = None, policy: str | None = None
+) -> Calibrated:
+    """The choice in words.
+
+    Args:
+      choice: thresholds that a method found.
+      risk: what it counts: a name in RISKS, `loss` or `quality`.
+      confidence: what the thresholds are of, and
+      policy: what later tokens see of skipped ones, where there are several of both.
+    """
+    threshold_E = tuple(np.atleast_1d(choice.threshold).tolist())
+    kind, amount, unit = _label(choice)
+    return Calibrated(
+        label=f"{kind} {amount} {unit}",
+        kind=kind,
+        amount=amount,
+        unit=unit,
+        method=choice.method,
+        risk=risk,
+        level=choice.level,
+        delta=choice.delta,
+        promise=promise(choice.method, choice.level, choice.delta or 0.0),
+        threshold=min(threshold_E),
+        threshold_E=threshold_E if len(set(threshold_E)) > 1 else None,
+        full_model=choice.is_full_model,
+        certified_risk=certified_risk(choice),
+        calibration_risk=choice.risk,
+        calibration_mean_depth=choice.depth,
+        examples=choice.examples,
+        ended=choice.ended,
+        warning=choice.warning,
+        confidence=confidence,
+        policy=policy,
+    )

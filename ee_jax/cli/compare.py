@@ -24,7 +24,7 @@ def compare(arguments: Namespace) -> None:
     from ee_jax.display import print_result
     from ee_jax.report.compare import comparison
     from ee_jax.report.render import to_terminal
-    from ee_jax.run_folder import read_results
+    from ee_jax.results import read_results
 
     runs = [read_results(Path(path)) for path in arguments.runs]
     table = comparison(runs, arguments.tolerance, arguments.calibration)

@@ -38,13 +38,14 @@ def run(arguments: Namespace) -> None:
     experiment = load(Path(arguments.config), arguments.overrides)
     from ee_jax.display import Display, print_result
     from ee_jax.report.render import to_terminal
+    from ee_jax.results import to_json
     from ee_jax.runs.run import run as run_experiment
     from ee_jax.tasks.registry import find_task
 
     output = Path(arguments.output or Path("runs") / experiment.name)
     results = run_experiment(experiment, output, Display())
     if arguments.json:
-        print(json.dumps(results))
+        print(json.dumps(to_json(results)))
     else:
         print_result(to_terminal(find_task(experiment.task).report(results).tables["table"]))
         print(f"{output / 'report.html'} shows the whole run.")

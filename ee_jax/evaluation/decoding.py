@@ -16,6 +16,7 @@ from ee_jax.inference.methods import (
     SelfSpeculation,
     StaticDecoding,
 )
+from ee_jax.results import Speculation
 
 Prompts = list[TokenRow]
 
@@ -64,7 +65,7 @@ def compare_speculation(
     batches: Sequence[Prompts],
     tokens: int,
     rounds: int,
-) -> dict[str, Any]:
+) -> Speculation:
     """Drafts by the first `depth` blocks, `drafted` at a time, against all blocks, greedily.
 
     `speedup` is the seconds of plain decoding over those of self-speculation: whole passes over
@@ -83,15 +84,15 @@ def compare_speculation(
     seconds = interleave_over(sides, batches, rounds)
     made = sum(int(found.drafted_B.sum()) for _, found in out)
     taken = sum(int(found.accepted_B.sum()) for _, found in out)
-    return {
-        "depth": depth,
-        "drafted": drafted,
-        "batch": len(batches[0]),
-        "acceptance": acceptance(made, taken),
-        "tokens_a_pass": _tokens_a_pass([found for _, found in out]),
-        "speedup": speedup(seconds["plain"], seconds["draft"]),
-        "same_tokens": all(np.array_equal(one.ids_BN, two.ids_BN) for one, two in out),
-    }
+    return Speculation(
+        depth=depth,
+        drafted=drafted,
+        batch=len(batches[0]),
+        acceptance=acceptance(made, taken),
+        tokens_a_pass=_tokens_a_pass([found for _, found in out]),
+        speedup=speedup(seconds["plain"], seconds["draft"]),
+        same_tokens=all(np.array_equal(one.ids_BN, two.ids_BN) for one, two in out),
+    )
 
 
 def acceptance(drafted: int, accepted: int) -> float | None:

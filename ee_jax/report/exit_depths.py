@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 
 from ee_jax.report import text
 from ee_jax.report.figures import MUTED, style
-from ee_jax.report.results import Point, Results, Strategy, sorted_points
+from ee_jax.report.select import has_policies, sorted_points
+from ee_jax.results import Point, Results, StrategyResults
 
 Color = tuple[float, float, float]
 
@@ -22,25 +23,26 @@ BESIDE = 1.012  # right of the bars, in shares of their width
 
 def exit_depths(results: Results) -> Figure:
     """Each strategy: a bar a threshold, split by the exit that answered."""
-    strategies = results["strategies"]
-    rows = [len(s["points"]) for s in strategies.values()]
+    strategies = results.strategies
+    rows = [len(s.points) for s in strategies.values()]
     with style():
         figure = Figure(figsize=(8, ROW * (sum(rows) + 2 * len(rows) + 2) + 0.2))
         key, *panels = figure.subplots(
             1 + len(rows), 1, squeeze=False, height_ratios=[1, *rows]
         ).ravel()
         figure.set_layout_engine("constrained", h_pad=0.09)
-        colors = _colors(strategies)
+        colors = _colors(results)
         _key(key, colors)
         for axes, (name, strategy) in zip(panels, strategies.items(), strict=True):
             _panel(axes, name, strategy, colors)
-        panels[-1].set_xlabel("% of the test examples")
+        of = "tokens of the test split" if has_policies(results) else "test examples"
+        panels[-1].set_xlabel(f"% of the {of}")
     return figure
 
 
-def _colors(strategies: Results) -> dict[int, Color]:
+def _colors(results: Results) -> dict[int, Color]:
     """Exit depths, light for the first and dark for the last: more blocks, more ink."""
-    depths = sorted({entry["depth"] for s in strategies.values() for entry in s["exits"]})
+    depths = sorted({entry.depth for s in results.strategies.values() for entry in s.exits})
     shades = matplotlib.colormaps["viridis_r"](np.linspace(0.05, 0.85, len(depths)))
     return {depth: to_rgb(shade) for depth, shade in zip(depths, shades, strict=True)}
 
@@ -55,25 +57,30 @@ def _key(axes: Axes, colors: dict[int, Color]) -> None:
     axes.set_yticks([0], ["stopped after block"])
 
 
-def _panel(axes: Axes, name: str, strategy: Strategy, colors: dict[int, Color]) -> None:
-    own = [colors[entry["depth"]] for entry in strategy["exits"]]
+def _panel(axes: Axes, name: str, strategy: StrategyResults, colors: dict[int, Color]) -> None:
+    own = [colors[entry.depth] for entry in strategy.exits]
     points = sorted_points(strategy)
     for row, point in enumerate(points):
         shares = _shares(point)
         labels = [f"{100 * share:.0f}" if share > ROOM else "" for share in shares]
         _bar(axes, row, zip(shares, labels, own, strict=True))
-        axes.text(BESIDE, row, text.number(point["mean_depth"]), va="center_baseline")
+        axes.text(BESIDE, row, text.number(point.mean_depth), va="center_baseline")
     _bare(axes, len(points))
     axes.set_title(name)
-    axes.set_yticks(range(len(points)), [text.setting(point) for point in points])
+    axes.set_yticks(range(len(points)), [_setting(point, strategy) for point in points])
     heading = {"va": "center_baseline", "color": MUTED, "size": 10}
     axes.text(1 - BESIDE, -0.85, "threshold", ha="right", **heading)
     axes.text(BESIDE, -0.85, "mean depth", **heading)
 
 
 def _shares(point: Point) -> list[float]:
-    total = sum(point["exit_counts"]) or 1
-    return [count / total for count in point["exit_counts"]]
+    total = sum(point.exit_counts) or 1
+    return [count / total for count in point.exit_counts]
+
+
+def _setting(point: Point, strategy: StrategyResults) -> str:
+    shown = text.setting(point, strategy)
+    return f"{point.confidence}, {point.policy}: {shown}" if point.policy else shown
 
 
 def _bar(axes: Axes, row: int, parts: Iterable[tuple[float, str, Color]]) -> None:

@@ -1,108 +1,150 @@
 """What a run found, in words."""
 
+from collections.abc import Callable
+
 from ee_jax.report import metrics, text
-from ee_jax.report.results import (
-    Point,
-    Results,
-    Strategy,
+from ee_jax.report.select import (
     batches,
-    best,
+    chosen,
     difference,
+    fastest,
     gains,
+    has_policies,
     is_known,
-    is_regression,
-    measured,
-    sorted_points,
+    labels,
+    shallowest,
 )
+from ee_jax.results import Point, Results, StrategyResults
+
+POINTS, RATIO = 0.01, 0.05  # what the headline gives up: of a share, of a perplexity
 
 
-def headline(results: Results, tolerance: float = 0.01) -> str:
-    """The largest measured speed-up near the best full model, or that there is none."""
-    timed = batches(results)
-    if not timed:
-        return "Speed was not measured in this run."
-    quality = results["quality"]
-    full = [strategy["full_quality"] for strategy in results["strategies"].values()]
-    top = max(filter(is_known, full), default=None)
+def headline(results: Results) -> str:
+    """The largest measured speed-up near the best full model, or that there is none.
+
+    Where nothing was timed, the least mean depth there.
+    """
+    quality = results.quality
+    full = [s.full_quality for s in results.strategies.values() if is_known(s.full_quality)]
+    top = metrics.best(quality, full)
     if top is None:
         return f"The {metrics.name(quality)} of no full model is defined."
-    found = {batch: _fastest(results, batch, top, tolerance) for batch in timed}
-    near = (
-        f"within {text.count_points(tolerance)} of the best full model's "
-        f"{metrics.said(quality, top)}"
-    )
-    if not any(found.values()):
+    tolerance = RATIO if metrics.of(quality).is_ratio else POINTS
+    near = f"within {metrics.tolerance(quality, tolerance)} of the best full model's "
+    near += metrics.said(quality, top)
+    timed = batches(results)
+    found = [_fastest(results, batch, top, tolerance) for batch in timed]
+    if not timed:
+        return _deepest(results, near, top, tolerance)
+    if not any(name for name, _ in found):
         return f"Nothing was gained: {near}, no setting ran faster than the full model."
-    clauses = _clauses(found)
-    return f"{near[0].upper()}{near[1:]}, {_join(clauses)}."
+    return f"{near[0].upper()}{near[1:]}, {text.join(_clauses(found))}."
+
+
+def _best(
+    results: Results,
+    find: Callable[[StrategyResults], Point | None],
+    rank: Callable[[Point], float],
+) -> tuple[str | None, Point | None]:
+    """The strategy whose point ranks first."""
+    found = {name: find(strategy) for name, strategy in results.strategies.items()}
+    known = [(rank(point), name, point) for name, point in found.items() if point is not None]
+    _, name, point = max(known, key=lambda each: each[0], default=(0, None, None))
+    return name, point
 
 
 def _fastest(
-    results: Results, batch: int, full: float, tolerance: float
-) -> tuple[str, float] | None:
-    """The strategy with the largest speed-up at a batch size, and that speed-up."""
-    strategies = results["strategies"]
-    found = {name: best(s, batch, full, tolerance) for name, s in strategies.items()}
-    speedups = {name: p[measured(batch)] for name, p in found.items() if p is not None}
-    return max(speedups.items(), key=lambda item: item[1], default=None)
+    results: Results, batch: int, top: float, tolerance: float
+) -> tuple[str | None, str]:
+    """The fastest strategy at a batch size, and how fast it ran; none where nothing gained."""
+    name, point = _best(
+        results,
+        lambda strategy: fastest(results, strategy, batch, top, tolerance),
+        lambda point: point.measured_speedup[batch] or 0.0,
+    )
+    if point is None:
+        return None, f"nothing was gained at batch {batch}"
+    return name, f"{text.number(point.measured_speedup[batch])} times as fast at batch {batch}"
 
 
-def _clauses(found: dict[int, tuple[str, float] | None]) -> list[str]:
+def _clauses(found: list[tuple[str | None, str]]) -> list[str]:
     """A clause a batch size; a strategy is named where it changes."""
     clauses, named = [], None
-    for batch, fastest in found.items():
-        name, speedup = fastest or (None, 0.0)
-        who = "" if name == named else f"{name} ran "
-        faster = f"{who}{text.number(speedup)} times as fast at batch {batch}"
-        clauses.append(faster if name else f"nothing was gained at batch {batch}")
+    for name, said in found:
+        clauses.append(said if name in (None, named) else f"{name} ran {said}")
         named = name
     return clauses
 
 
-def _join(clauses: list[str]) -> str:
-    return " and ".join([", ".join(clauses[:-1]), clauses[-1]] if clauses[1:] else clauses)
+def _deepest(results: Results, near: str, top: float, tolerance: float) -> str:
+    name, point = _best(
+        results,
+        lambda strategy: shallowest(results, strategy, top, tolerance),
+        lambda point: -point.mean_depth,
+    )
+    if point is None:
+        return f"Nothing was gained: {near}, nothing stopped early."
+    depth = f"{text.number(point.mean_depth)} of {results.blocks} blocks"
+    flops = text.number(point.flops_speedup)
+    how = f"{_setting(results, point)}FLOPs speed-up {flops}; speed was not measured"
+    return f"{near[0].upper()}{near[1:]}, {name} ran {depth} ({how})."
+
+
+def _setting(results: Results, point: Point) -> str:
+    if not has_policies(results):
+        return ""
+    return f"{point.confidence} above {text.threshold(point.threshold)}, {point.policy}; "
 
 
 def findings(results: Results) -> list[str]:
-    """A sentence for each threshold that calibration chose, as it did on the test split."""
-    return [
-        _calibrated(results, name, strategy, point)
-        for name, strategy in results["strategies"].items()
-        for point in sorted_points(strategy)
-        if point["calibrated_for"]
-    ]
+    """A sentence for each threshold that calibration chose, as it did on the test split.
+
+    Of several confidences and policies, the one of least depth, which the calibration split
+    picks.
+    """
+    found = []
+    for name, strategy in results.strategies.items():
+        points = [point for label in labels(results) if (point := chosen(strategy, label))]
+        once = [point for n, point in enumerate(points) if point not in points[:n]]
+        once.sort(key=lambda point: point.threshold)
+        found += [_finding(results, name, strategy, point) for point in once]
+    return found
 
 
-def _calibrated(results: Results, name: str, strategy: Strategy, point: Point) -> str:
-    who = _join(text.calibrations(point["calibrated_for"]))
-    if point["threshold"] >= 1:
+def _finding(results: Results, name: str, strategy: StrategyResults, point: Point) -> str:
+    who = text.join(text.calibrations(point, strategy))
+    if point.threshold >= 1:
         return f"{name}, {who}: no early exit could be calibrated, so the full model answers."
-    depth = f"{text.number(point['mean_depth'])} of {results['model']['blocks']}"
+    threshold = text.thresholds(point.threshold, point.threshold_E)
+    if has_policies(results):
+        threshold = f"{threshold} of {point.confidence}, {point.policy}"
+    depth = f"{text.number(point.mean_depth)} of {results.blocks}"
     speeds = [_speed(point, batch) for batch in batches(results)]
     return (
-        f"{name}, {who} (threshold {text.thresholds(point)}): "
-        f"{metrics.said(results['quality'], point['quality'])} on the test split, "
-        f"{_against(difference(point, strategy))}, "
+        f"{name}, {who} (threshold {threshold}): "
+        f"{metrics.said(results.quality, point.quality)} on the test split, "
+        f"{_against(results, point, strategy)}, "
         f"{_unlike(results, point)}, mean depth {depth}"
-        f"{'; ' + _join(speeds) if speeds else ''}."
+        f"{'; ' + text.join(speeds) if speeds else ''}."
     )
 
 
-def _against(points: float | None) -> str:
-    shown = text.points(points)
-    return f"{shown} points against the full model" if shown != "0.0" else "as the full model"
+def _against(results: Results, point: Point, strategy: StrategyResults) -> str:
+    shown = text.points(difference(results, point, strategy))
+    unit = "%" if metrics.of(results.quality).is_ratio else "points"
+    return f"{shown} {unit} against the full model" if shown != "0.0" else "as the full model"
 
 
 def _unlike(results: Results, point: Point) -> str:
-    share = text.percent(point["inconsistency"])
-    if is_regression(results):
+    share = text.percent(point.inconsistency)
+    if results.data.get("classes") == []:  # of a regression
         return f"inconsistent by {share} %"
     return f"{share} % answered unlike it"
 
 
 def _speed(point: Point, batch: int) -> str:
-    value = point.get(measured(batch))
-    if value is None or not is_known(value):
+    value = point.measured_speedup.get(batch)
+    if not is_known(value):
         return f"not timed at batch {batch}"
     if not gains(point, batch):
         return f"no gain at batch {batch} ({text.number(value)})"

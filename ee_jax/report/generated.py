@@ -1,16 +1,15 @@
 """The page of a text: a heat map of depths that needs nothing else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ee_jax.report import text
 from ee_jax.report.heat import heat
-from ee_jax.report.page import template
 from ee_jax.report.render import Column, Table
-from ee_jax.report.results import Results
+from ee_jax.report.report import template
 
 
-def page(record: Results) -> str:
+def page(record: Mapping[str, Any]) -> str:
     """The HTML text; what a token says of itself shows under the mouse."""
     layers = record["exits"]
     return template("generated").render(
@@ -24,7 +23,7 @@ def page(record: Results) -> str:
     )
 
 
-def headline(record: Results) -> str:
+def headline(record: Mapping[str, Any]) -> str:
     """Depth, or what came of the drafts, and speed."""
     speed = record["speed"]
     fast = f"{text.number(speed['measured_speedup'])} times as fast as all {record['blocks']}"
@@ -43,7 +42,7 @@ def _shown(token: dict[str, Any], layers: list[int]) -> dict[str, Any]:
     return {"text": token["text"], "title": title, "heat": heat(depth, layers)}
 
 
-def depth_table(record: Results) -> Table:
+def depth_table(record: Mapping[str, Any]) -> Table:
     """How many tokens stopped where, and how sure they were."""
     tokens = record["generated"]
     rows = []
@@ -61,7 +60,7 @@ def depth_table(record: Results) -> Table:
     return Table("Where tokens stopped", columns, tuple(rows))
 
 
-def _speed(record: Results) -> Iterator[tuple[str, str]]:
+def _speed(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     speed = record["speed"]
     yield "tokens a second", text.number(speed["tokens_per_second"], 1)
     yield "with all blocks", text.number(speed["static_tokens_per_second"], 1)
@@ -77,7 +76,7 @@ def _speed(record: Results) -> Iterator[tuple[str, str]]:
     yield "measured speed-up", text.number(speed["measured_speedup"])
 
 
-def _settings(record: Results) -> Iterator[tuple[str, Any]]:
+def _settings(record: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     yield "model", record["model"]
     if record["threshold"] is not None:
         yield "confidence", record["confidence"]

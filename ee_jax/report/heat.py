@@ -1,12 +1,12 @@
 """Depth as warmth: how far a token's depth lies between the first exit and the last."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from rich.console import Console, Group
 from rich.text import Text
 
 from ee_jax.report import text
-from ee_jax.report.results import Results
 
 # From cool to hot; each can be read on a light terminal and on a dark one.
 SCALE = ((63, 140, 214), (147, 112, 196), (214, 90, 60))
@@ -40,7 +40,7 @@ def write_heat(layers: Sequence[int]) -> Callable[[str, int | None], None]:
     return write
 
 
-def summary(record: Results) -> Group:
+def summary(record: Mapping[str, Any]) -> Group:
     """The colours and the numbers of a text, below it."""
     layers = record["exits"]
     legend = Text("\nblocks run: ")
@@ -50,7 +50,7 @@ def summary(record: Results) -> Group:
     return Group(*([legend] if known else [""]), Text(numbers(record)))
 
 
-def numbers(record: Results) -> str:
+def numbers(record: Mapping[str, Any]) -> str:
     """Speed and depth of a text in one line."""
     speed, blocks = record["speed"], record["blocks"]
     fast = (

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from ee_jax.report import text
 from ee_jax.report.figures import MUTED, style
 from ee_jax.report.render import Column, Table
-from ee_jax.report.results import Choice, Results
 
-Record = Results
+Record = Mapping[str, Any]
+Choice = Mapping[str, Any]  # `Calibrated` as JSON
 DASHES = (0, (5, 4))
 RISKS = {
     "consistency": "consistency: answers unlike the full model's",

@@ -11,8 +11,7 @@ import rich.box
 import rich.table
 from rich.text import Text
 
-from ee_jax.report.results import is_known
-from ee_jax.report.text import NO_GAIN
+from ee_jax.report.text import NO_GAIN, is_known
 
 Row = Mapping[str, Any]  # scalars, lists of them; every row of a table has the same keys
 
@@ -77,7 +76,7 @@ def to_csv(table: Table) -> str:
 
 
 def _raw(value: object) -> object:
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return ", ".join(map(str, value))
     return "" if isinstance(value, float) and not is_known(value) else value
 

@@ -1,13 +1,24 @@
-"""A report as files: tables, figures and a page, of any task and of studies."""
+"""The report of a run of any task: tables, figures and a page, as files."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import jinja2
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from ee_jax.report.figures import save
+from ee_jax.report import metrics
+from ee_jax.report.calibrated import calibration_table
+from ee_jax.report.exit_depths import exit_depths
+from ee_jax.report.figures import save, svg
+from ee_jax.report.findings import findings, headline
+from ee_jax.report.quality_depth import quality_depth
 from ee_jax.report.render import Table, to_csv, to_markdown
+from ee_jax.report.select import batches, has_policies
+from ee_jax.report.tables import exit_table, speculation_table, speed_table
+from ee_jax.results import Results
 
 
 class Report(NamedTuple):
@@ -16,6 +27,56 @@ class Report(NamedTuple):
     tables: Mapping[str, Table]  # by the name of their files, without an ending
     figures: Mapping[str, Figure]  # by the name of their file
     page: str  # HTML that needs nothing else
+
+
+def make_report(results: Results) -> Report:
+    """Quality, depth and speed, where examples stop, and what calibration chose."""
+    tables = {
+        "table": speed_table(results),
+        "exits": exit_table(results),
+        "calibration": calibration_table(results),
+    }
+    if (speculation := speculation_table(results)).rows:
+        tables["speculation"] = speculation
+    figures = {
+        "quality_depth.png": quality_depth(results),
+        "exit_depths.png": exit_depths(results),
+    }
+    return Report(tables, figures, page(results, tables, figures))
+
+
+def page(results: Results, tables: Mapping[str, Table], figures: Mapping[str, Figure]) -> str:
+    """The HTML text: finding, tables, figures, and how it was measured."""
+    return template("page").render(
+        results=results,
+        quality=metrics.name(results.quality),
+        headline=headline(results),
+        findings=findings(results),
+        batches=batches(results),
+        decodes=has_policies(results),
+        rounds=results.config.get("evaluation", {}).get("rounds"),
+        config=json.dumps(results.config, indent=2),
+        tables=tables,
+        quality_depth=inline(figures["quality_depth.png"], "quality-depth"),
+        exit_depths=inline(figures["exit_depths.png"], "exit-depths"),
+    )
+
+
+def inline(figure: Figure, name: str) -> Markup:
+    """The figure as SVG in a page; Matplotlib escapes the text that it draws."""
+    return Markup(svg(figure, name))
+
+
+def template(name: str) -> jinja2.Template:
+    """A page's template: `base` holds its style, `parts` its tables."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("ee_jax.report", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(f"{name}.html.jinja")
 
 
 def write(report: Report, folder: Path) -> list[Path]:

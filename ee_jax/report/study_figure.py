@@ -9,7 +9,8 @@ from matplotlib.lines import Line2D
 
 from ee_jax.report import metrics
 from ee_jax.report.figures import INK, style
-from ee_jax.report.results import Results, batches, is_known, measured
+from ee_jax.report.select import batches
+from ee_jax.results import Results
 
 Line = tuple[list[float], list[float]]  # x and percent
 
@@ -24,9 +25,7 @@ def study_figure(tasks: Mapping[str, Sequence[Results]]) -> Figure:
         grid = figure.subplots(len(tasks), 2, sharey="row", squeeze=False)
         for (task, seeds), (left, right) in zip(tasks.items(), grid, strict=True):
             _draw(task, seeds, left, right)
-        names = list(
-            dict.fromkeys(n for seeds in tasks.values() for n in seeds[0]["strategies"])
-        )
+        names = list(dict.fromkeys(n for seeds in tasks.values() for n in seeds[0].strategies))
         handles = [
             Line2D([], [], color=f"C{i}", marker="o", ms=4, label=n)
             for i, n in enumerate(names)
@@ -37,13 +36,13 @@ def study_figure(tasks: Mapping[str, Sequence[Results]]) -> Figure:
 
 
 def _draw(task: str, seeds: Sequence[Results], left: Axes, right: Axes) -> None:
-    blocks, timed = seeds[0]["model"]["blocks"], batches(seeds[0])
+    blocks, timed = seeds[0].blocks, batches(seeds[0])
     left.set_title(f"{task}, {len(seeds)} seeds" if len(seeds) > 1 else task)
     left.set_xlabel(f"mean depth, blocks of {blocks}")
-    left.set_ylabel(metrics.axis(seeds[0]["quality"]))
-    for number, name in enumerate(seeds[0]["strategies"]):
+    left.set_ylabel(metrics.axis(seeds[0].quality))
+    for number, name in enumerate(seeds[0].strategies):
         color = f"C{number}"
-        full_S = [_percent(results["strategies"][name]["full_quality"]) for results in seeds]
+        full_S = [_height(r, r.strategies[name].full_quality) for r in seeds]
         for axes in (left, right):
             axes.axhline(float(np.mean(full_S)), color=color, ls=(0, (5, 4)), lw=1, alpha=0.9)
         _lines(left, [_by_depth(results, name) for results in seeds], color, "")
@@ -65,19 +64,19 @@ def _lines(axes: Axes, lines: Sequence[Line], color: str, mark: str) -> None:
 
 def _by_depth(results: Results, strategy: str) -> Line:
     """Every threshold, from the trace."""
-    curve = results["strategies"][strategy]["curve"]
-    return [p["mean_depth"] for p in curve], [_percent(p["quality"]) for p in curve]
+    curve = results.strategies[strategy].curve
+    return [p.mean_depth for p in curve], [_height(results, p.quality) for p in curve]
 
 
 def _by_time(results: Results, strategy: str, batch: int) -> Line:
     """The settings that the config asks for, which were run and timed."""
-    asked = results["config"]["evaluation"]["thresholds"]
-    points = results["strategies"][strategy]["points"]
-    one = [p for p in points if p["threshold"] in asked and p["threshold_E"] is None]
-    timed = sorted(one, key=lambda p: p["threshold"])
-    time = [100 / p[measured(batch)] for p in timed]
-    return time, [_percent(p["quality"]) for p in timed]
+    asked = results.config["evaluation"]["thresholds"]
+    points = results.strategies[strategy].points
+    one = [p for p in points if p.threshold in asked and p.threshold_E is None]
+    timed = sorted(one, key=lambda p: p.threshold)
+    time = [100 / (p.measured_speedup[batch] or np.nan) for p in timed]
+    return time, [_height(results, p.quality) for p in timed]
 
 
-def _percent(quality: float | None) -> float:
-    return 100 * quality if is_known(quality) else np.nan
+def _height(results: Results, quality: float | None) -> float:
+    return metrics.height(results.quality, quality)

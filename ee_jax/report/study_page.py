@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from ee_jax.report.page import inline, template
 from ee_jax.report.render import Table
+from ee_jax.report.report import inline, template
 
 
 def study_page(

@@ -1,91 +1,152 @@
-"""The tables of one run: what each setting gives, each exit, each calibration."""
+"""The tables of one run: what each setting gives, each exit, each draft."""
 
+from dataclasses import asdict
 from typing import Any
 
 from ee_jax.report import metrics, text
 from ee_jax.report.render import Column, Row, Table
-from ee_jax.report.results import (
-    Point,
-    Results,
-    Strategy,
-    batches,
-    difference,
-    measured,
-    sorted_points,
-)
+from ee_jax.report.select import batches, difference, gains, has_policies, sorted_points
+from ee_jax.results import Point, Results, StrategyResults
 
 STRATEGY = Column("strategy", lambda row: row["strategy"], is_text=True)
+CONFIDENCE = Column("confidence", lambda row: row["confidence"], is_text=True)
+POLICY = Column("policy", lambda row: row["policy"], is_text=True)
+
+
+def measured(batch: int) -> str:
+    """The name of the column of a measured speed-up."""
+    return f"measured_speedup_b{batch}"
 
 
 def speed_table(results: Results) -> Table:
-    """Strategy and threshold against quality, depth and speed-ups."""
+    """Strategy and setting against quality, depth and speed-ups."""
     timed = batches(results)
     rows = [
-        _speed_row(name, strategy, point, timed)
-        for name, strategy in results["strategies"].items()
+        _speed_row(results, name, strategy, point, timed)
+        for name, strategy in results.strategies.items()
         for point in sorted_points(strategy)
     ]
-    quality = metrics.name(results["quality"])
-    title = f"{results['name']}: {quality}, depth and speed on the test split"
-    return Table(title, _speed_columns(results, timed), tuple(rows), (_speed_note(results),))
+    title = (
+        f"{results.name}: {metrics.name(results.quality)}, depth and speed on the test split"
+    )
+    return Table(
+        title, _speed_columns(results, timed), tuple(rows), tuple(_notes(results, timed))
+    )
 
 
-def _speed_row(name: str, strategy: Strategy, point: Point, timed: list[int]) -> Row:
-    setting = ("threshold", "threshold_E", "calibrated_for")
+def _speed_row(
+    results: Results, name: str, strategy: StrategyResults, point: Point, timed: list[int]
+) -> Row:
+    policies = ("confidence", "policy") if has_policies(results) else ()
+    setting = (*policies, "threshold", "threshold_E", "calibrated_for")
     found = ("inconsistency", "mean_depth", "ideal_speedup", "flops_speedup")
-    row: dict[str, Any] = {"strategy": name} | {key: point[key] for key in setting}
-    row |= point["metrics"] | {key: point[key] for key in found}
-    row |= {"difference_points": difference(point, strategy)}
-    return row | {measured(batch): point.get(measured(batch)) for batch in timed}
+    row: dict[str, Any] = {"strategy": name} | {key: getattr(point, key) for key in setting}
+    row |= {"setting": text.setting(point, strategy)}
+    row |= {metric: point.metrics.get(metric) for metric in results.metrics}
+    row |= {key: getattr(point, key) for key in found}
+    row |= {"difference": difference(results, point, strategy)}
+    for batch in timed:
+        row[measured(batch)] = point.measured_speedup.get(batch)
+        row[f"gains_b{batch}"] = gains(point, batch)
+    return row
 
 
 def _speed_columns(results: Results, timed: list[int]) -> tuple[Column, ...]:
     return (
         STRATEGY,
-        Column("threshold", text.setting, is_text=True),
-        *(_metric_column(metric) for metric in results["metrics"]),
-        Column("against full model", lambda r: text.points(r["difference_points"])),
+        *((CONFIDENCE, POLICY) if has_policies(results) else ()),
+        Column("threshold", lambda r: r["setting"], is_text=True),
+        *(metric_column(metric) for metric in results.metrics),
+        Column("against full model", lambda r: metrics.apart(results.quality, r["difference"])),
         Column("mean depth", lambda r: text.number(r["mean_depth"])),
         Column("ideal speed-up", lambda r: text.number(r["ideal_speedup"])),
         Column("FLOPs speed-up", lambda r: text.number(r["flops_speedup"])),
-        *(measured_column(batch) for batch in timed),
+        *(_measured_column(batch) for batch in timed),
     )
 
 
-def _metric_column(metric: str) -> Column:
-    return Column(metrics.heading(metric), lambda row: text.percent(row[metric]))
+def metric_column(metric: str) -> Column:
+    """The values of a metric."""
+    return Column(metrics.heading(metric), lambda row: metrics.cell(metric, row[metric]))
 
 
-def measured_column(batch: int) -> Column:
-    """The measured speed-up at a batch size."""
-    return Column(f"measured batch {batch}", lambda row: text.speedup(row, batch))
+def _measured_column(batch: int) -> Column:
+    def speedup(row: Row) -> str:
+        shown = text.number(row[measured(batch)])
+        return (
+            shown
+            if row[f"gains_b{batch}"] or shown == text.DASH
+            else f"{shown}, {text.NO_GAIN}"
+        )
+
+    return Column(f"measured batch {batch}", speedup)
 
 
-def _speed_note(results: Results) -> str:
-    of = f" of {metrics.name(results['quality'])}" if len(results["metrics"]) > 1 else ""
-    return (
-        f"Against full model: points{of} of difference to the strategy's own. "
-        f"Ideal speed-up: blocks ({results['model']['blocks']}) / mean depth. "
-        "Measured: wall clock of the full-depth program / of the early-exit program. "
-        f"{text.NO_GAIN.capitalize()}: the setting is not faster than the full model."
+def _notes(results: Results, timed: list[int]) -> list[str]:
+    unit = "percent" if metrics.of(results.quality).is_ratio else "points"
+    of = f" of {metrics.name(results.quality)}" if len(results.metrics) > 1 else ""
+    note = (
+        f"Against full model: {unit}{of} of difference to the strategy's own. "
+        f"Ideal speed-up: blocks ({results.blocks}) / mean depth."
     )
+    if timed:
+        note += (
+            " Measured: wall clock of the full-depth program / of the early-exit program. "
+            f"{text.NO_GAIN.capitalize()}: the setting is not faster than the full model."
+        )
+    if not has_policies(results):
+        return [note]
+    return [
+        f"{note} Policy: what later tokens see of the blocks that a token skipped. FLOPs "
+        "speed-up: of decoding a row alone, with the logits that exits read on the way and "
+        "what the policy makes of skipped blocks."
+    ]
 
 
 def exit_table(results: Results) -> Table:
     """What each exit alone can do, and how far its confidence can be trusted."""
-    quality, keys = results["quality"], ("ece", "auroc", "temperature")
+    shown = results.metrics if has_policies(results) else results.metrics[:1]
+    trust = ("ece", "auroc", "temperature")
     rows = [
-        {"strategy": name, "depth": entry["depth"], quality: entry["quality"]}
-        | {key: entry[key] for key in keys}
-        for name, strategy in results["strategies"].items()
-        for entry in strategy["exits"]
+        {"strategy": name, "depth": entry.depth}
+        | {metric: entry.metrics.get(metric) for metric in shown}
+        | {key: getattr(entry, key) for key in trust}
+        for name, strategy in results.strategies.items()
+        for entry in strategy.exits
     ]
     columns = (
         STRATEGY,
         Column("exit after block", lambda r: str(r["depth"])),
-        _metric_column(quality),
+        *(metric_column(metric) for metric in shown),
         Column("ECE", lambda r: text.number(r["ece"], 3)),
         Column("AUROC", lambda r: text.number(r["auroc"], 3)),
         Column("temperature", lambda r: text.number(r["temperature"])),
     )
-    return Table(f"{results['name']}: each exit alone", columns, tuple(rows))
+    if all(row["temperature"] is None for row in rows):  # confidences were not judged
+        columns = columns[:-3]
+        rows = [{key: row[key] for key in row if key not in trust} for row in rows]
+    return Table(f"{results.name}: each exit alone", columns, tuple(rows))
+
+
+def speculation_table(results: Results) -> Table:
+    """Drafting depth and length against acceptance and measured speed-up."""
+    rows = [
+        {"strategy": name, **asdict(entry)}
+        for name, strategy in results.strategies.items()
+        for entry in strategy.speculation
+    ]
+    columns = (
+        STRATEGY,
+        Column("batch", lambda r: str(r["batch"])),
+        Column("drafting blocks", lambda r: str(r["depth"])),
+        Column("drafts", lambda r: str(r["drafted"])),
+        Column("accepted %", lambda r: text.percent(r["acceptance"])),
+        Column("tokens a pass", lambda r: text.number(r["tokens_a_pass"])),
+        Column("measured speed-up", lambda r: text.number(r["speedup"])),
+        Column("same tokens", lambda r: "yes" if r["same_tokens"] else "NO"),
+    )
+    note = (
+        "The first blocks draft, the others verify all drafts in one pass. Measured: wall "
+        "clock of plain decoding / of self-speculation, both compiled, interleaved."
+    )
+    return Table(f"{results.name}: self-speculation", columns, tuple(rows), (note,))

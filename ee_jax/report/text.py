@@ -1,13 +1,19 @@
 """Numbers as a reader sees them, the same in the tables, figures and page."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import math
+from collections.abc import Iterable, Mapping
+from typing import TypeGuard
 
-from ee_jax.report.results import Point, gains, is_known, measured
+from ee_jax.results import Calibrated, Point, StrategyResults
 
 DASH = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 NO_GAIN = "no gain"
+
+
+def is_known(value: float | None) -> TypeGuard[float]:
+    """False for what could not be computed: null in JSON, NaN in Python."""
+    return value is not None and not math.isnan(value)
 
 
 def number(value: float | None, decimals: int = 2) -> str:
@@ -48,36 +54,35 @@ def threshold(value: float | None) -> str:
     return next((t for d in (3, 4, 5, 6) if (t := f"{value:.{d}f}") < "1"), f"{value!r}")
 
 
-def thresholds(point: Mapping[str, Any]) -> str:
+def thresholds(lowest_of: float, each: Iterable[float] | None) -> str:
     """The threshold, or from which to which where each early exit has its own."""
-    lowest = threshold(point["threshold"])
-    each = point.get("threshold_E")
+    lowest = threshold(lowest_of)
+    each = tuple(each or ())
     highest = threshold(max(each[:-1])) if each else lowest
     return lowest if highest == lowest else f"{lowest} to {highest}"
 
 
-def setting(point: Point) -> str:
+def setting(point: Point, strategy: StrategyResults) -> str:
     """The threshold and what sets it apart: 0.62 (empirical 1 %, ltt 2 %)."""
-    full = ["full depth"] if point["threshold"] >= 1 else []
-    apart = ", ".join(full + calibrations(point["calibrated_for"]))
-    return f"{thresholds(point)} ({apart})" if apart else thresholds(point)
+    full = ["full depth"] if point.threshold >= 1 else []
+    apart = ", ".join([*full, *calibrations(point, strategy)])
+    shown = thresholds(point.threshold, point.threshold_E)
+    return f"{shown} ({apart})" if apart else shown
 
 
-def calibrations(labels: Sequence[str]) -> list[str]:
-    """Labels with a method said once: `ltt 2 %`, `ltt 5 %` are `ltt 2 and 5 %`."""
-    levels: dict[tuple[str, str], list[str]] = {}
-    for label in labels:
-        method, level, unit = label.rsplit(" ", 2)
-        levels.setdefault((method, unit), []).append(level)
-    return [f"{method} {' and '.join(all)} {unit}" for (method, unit), all in levels.items()]
+def calibrations(point: Point, strategy: StrategyResults) -> list[str]:
+    """Who chose it, a method said once: `ltt 2 %`, `ltt 5 %` are `ltt 2 and 5 %`."""
+    known: dict[str, Calibrated] = {choice.label: choice for choice in strategy.calibrated}
+    amounts: dict[tuple[str, str], list[str]] = {}
+    for label in point.calibrated_for:
+        choice = known[label]
+        amounts.setdefault((choice.kind, choice.unit), []).append(choice.amount)
+    return [f"{kind} {' and '.join(all)} {unit}" for (kind, unit), all in amounts.items()]
 
 
-def speedup(point: Point, batch: int) -> str:
-    """A measured speed-up, marked where it is none."""
-    value = point.get(measured(batch))
-    if value is None or not is_known(value):
-        return DASH
-    return number(value) if gains(point, batch) else f"{number(value)}, {NO_GAIN}"
+def join(clauses: list[str]) -> str:
+    """`one`, `one and two`, `one, two and three`."""
+    return " and ".join(filter(None, [", ".join(clauses[:-1]), *clauses[-1:]]))
 
 
 def drafts(accepted: float | None) -> str:

@@ -1,6 +1,6 @@
 """Our numbers of one task and strategy: each setting, over the seeds that were run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -8,15 +8,16 @@ import numpy as np
 from ee_jax.calibration.outcomes import predictions
 from ee_jax.evaluation.metrics import METRICS
 from ee_jax.evaluation.statistics import Interval, bootstrap_interval, seed_interval
-from ee_jax.report.results import Point, Results, is_known, measured
+from ee_jax.report.text import is_known
 from ee_jax.reproduce.outcome import Finished
+from ee_jax.results import Point, Results
 
-# What a paper's table counts as saved, and the key of the speed-up that counts the same here.
-SPEEDUPS = {
-    "wall clock": measured(1),
-    "layers": "ideal_speedup",
-    "FLOPs": "flops_speedup",
-    "not stated": measured(1),
+# What a paper's table counts as saved, and the speed-up that counts the same here.
+SPEEDUPS: dict[str, Callable[[Point], float | None]] = {
+    "wall clock": lambda point: point.measured_speedup.get(1),
+    "layers": lambda point: point.ideal_speedup,
+    "FLOPs": lambda point: point.flops_speedup,
+    "not stated": lambda point: point.measured_speedup.get(1),
 }
 
 
@@ -51,10 +52,10 @@ def settings(
 
 def _points(results: Results, strategy: str) -> dict[float, Point]:
     """By threshold, those that the config asks for: calibration's differ from seed to seed."""
-    asked = results["config"]["evaluation"]["thresholds"]
-    points = results["strategies"][strategy]["points"]
-    one = [point for point in points if point["threshold_E"] is None]
-    return {point["threshold"]: point for point in one if point["threshold"] in asked}
+    asked = results.config["evaluation"]["thresholds"]
+    points = results.strategies[strategy].points
+    one = [point for point in points if point.threshold_E is None]
+    return {point.threshold: point for point in one if point.threshold in asked}
 
 
 def _setting(
@@ -62,32 +63,31 @@ def _setting(
     points: Sequence[Point],
     strategy: str,
     metric: str | None,
-    speedup: str,
+    speedup: Callable[[Point], float | None],
 ) -> Setting:
     quality_S = tuple(_quality(point, metric) for point in points)
     full_S = [_full(run.results, strategy, metric) for run in runs]
-    saved_S = [
-        None if point.get(speedup) is None else 1 - 1 / point[speedup] for point in points
-    ]
-    threshold, full, quality = points[0]["threshold"], mean(full_S), mean(quality_S)
+    speedup_S = [speedup(point) for point in points]
+    saved_S = [None if value is None else 1 - 1 / value for value in speedup_S]
+    threshold, full, quality = points[0].threshold, mean(full_S), mean(quality_S)
     difference = None if full is None or quality is None else quality - full
     return Setting(threshold, quality_S, difference, mean(saved_S))
 
 
 def full_model(runs: Sequence[Finished], strategy: str) -> Setting:
     """The full model as a setting, judged by the task's main metric."""
-    full_S = tuple(run.results["strategies"][strategy]["full_quality"] for run in runs)
+    full_S = tuple(run.results.strategies[strategy].full_quality for run in runs)
     return Setting(1.0, full_S, 0.0, 0.0)
 
 
-def _quality(point: Mapping, metric: str | None) -> float | None:
-    return point["quality"] if metric is None else point["metrics"].get(metric)
+def _quality(point: Point, metric: str | None) -> float | None:
+    return point.quality if metric is None else point.metrics.get(metric)
 
 
 def _full(results: Results, strategy: str, metric: str | None) -> float | None:
     """The full model's: the point at threshold 1 has all metrics."""
-    if metric in (None, results["quality"]):
-        return results["strategies"][strategy]["full_quality"]
+    if metric in (None, results.quality):
+        return results.strategies[strategy].full_quality
     full = _points(results, strategy).get(1.0)
     return None if full is None else _quality(full, metric)
 
@@ -114,7 +114,7 @@ def interval(
     results, trace = runs[0].results, runs[0].traces.get(strategy)
     if trace is None or trace.label_N is None:
         return None
-    of = METRICS[metric or results["quality"]]
+    of = METRICS[metric or results.quality]
     prediction_N = predictions(trace, np.array([setting.threshold]), runs[0].stopping)[0]
     return bootstrap_interval(
         of, prediction_N, trace.label_N, method="percentile", resamples=999

@@ -97,10 +97,10 @@ class Comparison:
         if not swept.finished:
             return [start | NOT_RUN | {"not_run": FAILED}]
         results = swept.finished[0].results
-        found = {name: settings(swept.finished, name) for name in results["strategies"]}
+        found = {name: settings(swept.finished, name) for name in results.strategies}
         return [
             start
-            | {"metric": results["quality"], "method": strategy, "setting": _name(setting)}
+            | {"metric": results.quality, "method": strategy, "setting": _name(setting)}
             | of_setting(setting, interval(swept.finished, strategy, setting))
             | {"against_paper": None, "differs": []}
             for strategy, each in found.items()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from ee_jax.calibration.trace import Trace
 from ee_jax.exits.stopping import Stopping
-from ee_jax.report.results import Results
+from ee_jax.results import Results
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +20,7 @@ class Finished:
     @property
     def stopping(self) -> Stopping:
         """Who might stop, but for the thresholds."""
-        exits = self.results["config"]["exits"]
+        exits = self.results.config["exits"]
         return Stopping(*(exits[name] for name in Stopping._fields))
 
 

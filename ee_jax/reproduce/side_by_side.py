@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from ee_jax.evaluation.statistics import Difference
 from ee_jax.report import metrics, text
 from ee_jax.report.render import Column, Row, Table
-from ee_jax.report.results import batches, chosen, difference, labels, measured
+from ee_jax.report.select import batches, chosen, difference, labels
+from ee_jax.report.tables import measured
 from ee_jax.reproduce.aggregate import full_model, interval, mean
 from ee_jax.reproduce.comparison import percent
 from ee_jax.reproduce.outcome import Finished, Swept
@@ -80,7 +81,7 @@ def _full_rows(runs: Sequence[Finished]) -> list[Row]:
         {
             "task": runs[0].task,
             "strategy": name,
-            "metric": runs[0].results["quality"],
+            "metric": runs[0].results.quality,
             "seeds": len(runs),
             **_sure(runs, name),
             **_tested(_against_first(runs, name)),
@@ -109,21 +110,25 @@ def _chosen_row(
     runs: Sequence[Finished], strategy: str, label: str, timed: list[int]
 ) -> Row | None:
     """None unless the calibration chose for every seed."""
-    of_run = [run.results["strategies"][strategy] for run in runs]
+    of_run = [run.results.strategies[strategy] for run in runs]
     points = [point for found in of_run if (point := chosen(found, label))]
     if len(points) < len(runs):
         return None
-    lost = [difference(*pair) for pair in zip(points, of_run, strict=True)]
+    results = runs[0].results
+    lost = [difference(results, *pair) for pair in zip(points, of_run, strict=True)]
     return {
         "task": runs[0].task,
         "strategy": strategy,
         "calibration": label,
-        "quality": percent(mean([point["quality"] for point in points])),
+        "quality": percent(mean([point.quality for point in points])),
         "difference": mean(lost),
         **_tested(_against_first(runs, strategy, label)),
-        "mean_depth": mean([point["mean_depth"] for point in points]),
-        "blocks": runs[0].results["model"]["blocks"],
-        **{measured(b): mean([point.get(measured(b)) for point in points]) for b in timed},
+        "mean_depth": mean([point.mean_depth for point in points]),
+        "blocks": results.blocks,
+        **{
+            measured(b): mean([point.measured_speedup.get(b) for point in points])
+            for b in timed
+        },
     }
 
 

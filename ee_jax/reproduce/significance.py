@@ -11,9 +11,10 @@ from jaxtyping import Float
 
 from ee_jax.calibration.outcomes import outcomes
 from ee_jax.evaluation.statistics import Difference, area_under_curve, paired_permutation_test
-from ee_jax.report.results import Results, chosen, is_known
+from ee_jax.report.select import chosen, is_known
 from ee_jax.reproduce.aggregate import mean
 from ee_jax.reproduce.outcome import Finished
+from ee_jax.results import Results
 
 Curve = tuple[Float[np.ndarray, " P"], Float[np.ndarray, " P"]]  # depths and qualities
 Losses = Float[np.ndarray, " N"]
@@ -39,13 +40,13 @@ def areas(
 
 
 def _curve(results: Results, strategy: str) -> Curve:
-    points = [p for p in results["strategies"][strategy]["curve"] if is_known(p["quality"])]
-    return np.array([p["mean_depth"] for p in points]), np.array([p["quality"] for p in points])
+    points = [p for p in results.strategies[strategy].curve if is_known(p.quality)]
+    return np.array([p.mean_depth for p in points]), np.array([p.quality for p in points])
 
 
 def strategies(runs: Sequence[Finished]) -> list[str]:
     """The names of the runs' strategies, which all of them have."""
-    return list(runs[0].results["strategies"])
+    return list(runs[0].results.strategies)
 
 
 def against(
@@ -65,10 +66,10 @@ def against(
 
 def _losses(run: Finished, strategy: str, label: str | None) -> Losses | None:
     trace = run.traces.get(strategy)
-    point = chosen(run.results["strategies"][strategy], label) if label else None
+    point = chosen(run.results.strategies[strategy], label) if label else None
     if trace is None or (label and point is None):
         return None
     if point is None:
         return trace.full_loss_N
-    threshold_K = np.array([point["threshold_E"] or point["threshold"]])
+    threshold_K = np.array([point.threshold_E or point.threshold])
     return outcomes(trace, threshold_K, run.stopping).loss_KN[0]

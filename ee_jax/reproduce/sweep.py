@@ -10,9 +10,9 @@ from ee_jax.config import Data, Experiment
 from ee_jax.config.load import override
 from ee_jax.display import SILENT, Display
 from ee_jax.errors import UserError
-from ee_jax.report.results import Results
 from ee_jax.reproduce.outcome import Failed, Finished, Swept
 from ee_jax.reproduce.study import Study
+from ee_jax.results import Results
 from ee_jax.runs.run import run
 
 
@@ -70,8 +70,7 @@ def _planned(study: Study, plan: Plan, task: str) -> Experiment | UserError:
 
 def _traces(folder: Path, results: Results) -> dict[str, Trace]:
     return {
-        name: Trace.load(folder / name / "traces" / "test.npz")
-        for name in results["strategies"]
+        name: Trace.load(folder / name / "traces" / "test.npz") for name in results.strategies
     }
 
 

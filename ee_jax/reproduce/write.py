@@ -74,14 +74,14 @@ def _content(
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "ee_jax": ee_jax.__version__,
         "weights": weights,
-        "devices": list(dict.fromkeys(run.results["device"] for run in runs)),
+        "devices": list(dict.fromkeys(run.results.device for run in runs)),
         "runs": [
             {
                 "task": run.task,
                 "seed": run.seed,
-                "config_hash": run.results["config_hash"],
-                "data": run.results["data"]["version"],
-                "seconds": run.results["seconds"]["total"],
+                "config_hash": run.results.config_hash,
+                "data": run.results.data["version"],
+                "seconds": run.results.seconds["total"],
             }
             for run in runs
         ],

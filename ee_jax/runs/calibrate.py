@@ -17,7 +17,7 @@ from jaxtyping import Float
 from ee_jax import __version__
 from ee_jax.atomic_io import write_json
 from ee_jax.calibration.budget import BUDGET
-from ee_jax.calibration.describe import to_json
+from ee_jax.calibration.describe import describe
 from ee_jax.calibration.empirical import SLACK
 from ee_jax.calibration.request import AnyTrace, Request, answer, trial
 from ee_jax.calibration.sequences import SequenceTrace, load_trace
@@ -25,6 +25,7 @@ from ee_jax.calibration.trials import Trials, split
 from ee_jax.errors import UserError
 from ee_jax.report.figures import save
 from ee_jax.report.record import record_figure
+from ee_jax.results import to_json
 from ee_jax.tasks.record import FORMAT, Record
 
 __all__ = ["Request", "calibrate", "write"]
@@ -60,7 +61,7 @@ def calibrate(path: str | Path, request: Request, trials: int = 100, seed: int =
         "min_depth": request.stopping.min_depth,
         "patience": request.stopping.patience,
         "search": request.search,
-        "choice": to_json(choice, "loss" if budget else request.risk),
+        "choice": to_json(describe(choice, "loss" if budget else request.risk)),
         **_trials(trace, request, trials, seed),
     }
 

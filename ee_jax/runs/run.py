@@ -1,12 +1,13 @@
 """A run of any task: config to data, training, traces, thresholds, wall clock, report."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from ee_jax.config import Experiment
 from ee_jax.display import SILENT, Display
 from ee_jax.report.report import write
+from ee_jax.results import Results, to_json
 from ee_jax.run_folder import RunFolder
 from ee_jax.runs.train import Trainer
 from ee_jax.sharding import data_mesh
@@ -14,9 +15,7 @@ from ee_jax.tasks.registry import find_task
 from ee_jax.tasks.task import Task
 
 
-def run(
-    experiment: Experiment, output: str | Path, display: Display = SILENT
-) -> dict[str, Any]:
+def run(experiment: Experiment, output: str | Path, display: Display = SILENT) -> Results:
     """Runs an experiment into a folder.
 
     A run that was cut short goes on from its last checkpoint; one that has finished is read
@@ -28,7 +27,7 @@ def run(
       display: where progress is shown.
 
     Returns:
-      What `results.json` holds.
+      What was found, as `results.json` holds it.
 
     Raises:
       UserError: anything that a user can mend, before long work where it can be known.
@@ -41,13 +40,11 @@ def run(
     folder.claim()
     results = _run(experiment, task, folder, display)
     write(task.report(results), folder.path)
-    folder.write("results.json", results)  # last: it says that the run has finished
+    folder.write("results.json", to_json(results))  # last: it says that the run has finished
     return results
 
 
-def _run(
-    experiment: Experiment, task: Task, folder: RunFolder, display: Display
-) -> dict[str, Any]:
+def _run(experiment: Experiment, task: Task, folder: RunFolder, display: Display) -> Results:
     start = time.perf_counter()
     task.prepare()
     seconds = {"data": time.perf_counter() - start}
@@ -56,14 +53,14 @@ def _run(
     for strategy in experiment.strategies:
         trained = trainer.train(strategy, task.values, folder.path / strategy.name)
         found = task.evaluate(strategy.name, trained.values)
-        strategies[strategy.name] = {**found, "train_seconds": trained.seconds}
+        strategies[strategy.name] = replace(found, train_seconds=trained.seconds)
     for program, spent in task.compile_seconds.items():
         seconds[f"compile_{program}"] = spent
     seconds["total"] = time.perf_counter() - start
-    return {
+    return Results(
         **folder.heading(),
-        "task": experiment.task,
+        task=experiment.task,
         **task.describe(),
-        "seconds": seconds,
-        "strategies": strategies,
-    }
+        seconds=seconds,
+        strategies=strategies,
+    )

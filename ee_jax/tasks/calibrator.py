@@ -2,15 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from ee_jax.calibration.describe import to_json
+from ee_jax.calibration.describe import describe
 from ee_jax.calibration.request import AnyTrace, Request, answer
 from ee_jax.config import Calibration
 from ee_jax.exits.stopping import PLAIN, Stopping
+from ee_jax.results import Calibrated
 
-Chosen = dict[str, Any]  # of `calibration.describe.to_json`
-Point = dict[str, Any]  # what a setting gave on the test split
 Threshold = float | tuple[float, ...]  # of all exits, or of each
 
 
@@ -35,21 +33,15 @@ def requests(calibration: Calibration, stopping: Stopping = PLAIN) -> Iterator[R
             )
 
 
-def answers(trace: AnyTrace, asked: Sequence[Request]) -> list[Chosen]:
-    """What each request chooses from the trace."""
-    return [to_json(answer(trace, request), request.risk) for request in asked]
+def answers(trace: AnyTrace, asked: Sequence[Request], **found_for: str) -> list[Calibrated]:
+    """What each request chooses from the trace, which is of a confidence and a policy."""
+    return [describe(answer(trace, request), request.risk, **found_for) for request in asked]
 
 
-def threshold_of(choice: Chosen) -> Threshold:
-    """A number for all exits, or one for each."""
-    each = choice.get("threshold_E")
-    return choice["threshold"] if each is None else tuple(each)
-
-
-def settings(thresholds: Sequence[float], chosen: Sequence[Chosen]) -> list[Setting]:
+def settings(thresholds: Sequence[float], chosen: Sequence[Calibrated]) -> list[Setting]:
     """Every threshold once, with the labels of the calibrations that chose it."""
     labels: dict[Threshold, tuple[str, ...]] = dict.fromkeys(thresholds, ())
     for choice in chosen:
-        threshold = threshold_of(choice)
-        labels[threshold] = (*labels.get(threshold, ()), choice["label"])
+        threshold = choice.thresholds
+        labels[threshold] = (*labels.get(threshold, ()), choice.label)
     return [Setting(threshold, names) for threshold, names in labels.items()]

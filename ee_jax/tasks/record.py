@@ -1,6 +1,7 @@
 """A record of `ee-jax calibrate` as a run reads it: whole, and made for the run's exits."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from jaxtyping import Float
 
 from ee_jax.config import Exits
 from ee_jax.errors import UserError
+from ee_jax.results import Calibrated, from_json
 
 Record = dict[str, Any]
 
@@ -74,17 +76,18 @@ def check_exits(record: Record, layers: tuple[int, ...], exits: Exits) -> None:
 
 def recorded(
     record: Record, strategy: str, temperature_E: Float[np.ndarray, " E"]
-) -> dict[str, Any]:
+) -> Calibrated:
     """The record's choice, labelled so; warns where its promise is of another model."""
-    choice, header = record["choice"], record["header"]
-    warnings = [choice["warning"]] if choice["warning"] else []
+    choice, header = from_json(Calibrated, record["choice"]), record["header"]
+    warnings = [choice.warning] if choice.warning else []
     if (model := header.get("model", strategy)) != strategy:
         warnings.append(f"calibrated on a trace of {model}: promises nothing of {strategy}")
     theirs = header.get("temperatures")
     if theirs is not None and not np.allclose(theirs, temperature_E):
         warnings.append("calibrated at other temperatures: promises nothing here")
-    return {
-        **choice,
-        "label": f"recorded {choice['label']}",
-        "warning": "; ".join(warnings),
-    }
+    return replace(
+        choice,
+        label=f"recorded {choice.label}",
+        kind=f"recorded {choice.kind}",
+        warning="; ".join(warnings),
+    )

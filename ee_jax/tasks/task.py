@@ -13,7 +13,8 @@ from ee_jax.display import Display
 from ee_jax.errors import UserError
 from ee_jax.losses.batch_losses import OfBatch
 from ee_jax.models.parameters import Parameters
-from ee_jax.report.report import Report
+from ee_jax.report.report import Report, make_report
+from ee_jax.results import Results, StrategyResults
 from ee_jax.run_folder import RunFolder
 from ee_jax.training.fit import Examples
 from ee_jax.training.stage import ExitLayout, Stage
@@ -76,12 +77,12 @@ class Task(abc.ABC):
         """Reads it back."""
 
     @abc.abstractmethod
-    def evaluate(self, strategy: str, values: Parameters) -> dict[str, Any]:
-        """What the results hold of a strategy."""
+    def evaluate(self, strategy: str, values: Parameters) -> StrategyResults:
+        """What the run found of a strategy."""
 
     @abc.abstractmethod
     def describe(self) -> Mapping[str, Any]:
-        """What the results hold of data and model."""
+        """The fields `data`, `model`, `metrics` and `risks` of `ee_jax.results.Results`."""
 
     @staticmethod
     def directory(data: Any) -> DatasetDir:
@@ -89,9 +90,9 @@ class Task(abc.ABC):
         raise UserError(f"{type(data).__name__} is no data set that can be prepared")
 
     @staticmethod
-    @abc.abstractmethod
-    def report(results: Mapping[str, Any]) -> Report:
-        """Tables, figures and page of a run's results."""
+    def report(results: Results) -> Report:
+        """Tables, figures and page of a run's results; the same for every task."""
+        return make_report(results)
 
     @property
     def compile_seconds(self) -> Mapping[str, float]:

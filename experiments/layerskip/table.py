@@ -10,8 +10,8 @@ from pathlib import Path
 
 from ee_jax.report import text
 from ee_jax.report.render import Column, Row, Table, to_markdown
-from ee_jax.report.results import Results
 from ee_jax.reproduce.paper import Paper, parse_paper
+from ee_jax.results import Results, read_results
 
 PAPER = Path(__file__).with_name("paper.json")
 
@@ -30,7 +30,7 @@ def comparison(paper: Paper, results: Results) -> Table:
     notes = (
         f"Paper: {paper.title} ({paper.where}, {paper.url}).",
         *paper.notes,
-        f"Ours: {results['device']}, greedy, wall clock of plain decoding over that of "
+        f"Ours: {results.device}, greedy, wall clock of plain decoding over that of "
         "self-speculation, both compiled, interleaved; the tokens are those of plain decoding.",
     )
     rows = (*_theirs(paper), *_ours(results))
@@ -51,21 +51,21 @@ def _theirs(paper: Paper) -> Iterator[Row]:
 
 
 def _ours(results: Results) -> Iterator[Row]:
-    model, task = results["model"], results["data"]["name"]
-    for name, strategy in results["strategies"].items():
-        for entry in strategy["speculation"]:
-            accepted = entry["acceptance"]
+    model, task = results.model, results.data["name"]
+    for name, strategy in results.strategies.items():
+        for entry in strategy.speculation:
+            accepted = entry.acceptance
             yield {
                 "whose": f"ours, {name}",
                 "model": f"llama, {model['parameters'] / 1e6:.1f} M, from scratch",
                 "task": task,
-                "batch": entry["batch"],
-                "setting": f"E={entry['depth']} of {model['blocks']}, d={entry['drafted']}",
+                "batch": entry.batch,
+                "setting": f"E={entry.depth} of {model['blocks']}, d={entry.drafted}",
                 "accepted": None if accepted is None else 100 * accepted,
-                "speedup": entry["speedup"],
+                "speedup": entry.speedup,
             }
 
 
 if __name__ == "__main__":
     paper = parse_paper(json.loads(PAPER.read_text()), PAPER.name)
-    print(to_markdown(comparison(paper, json.loads(Path(sys.argv[1]).read_text()))), end="")
+    print(to_markdown(comparison(paper, read_results(Path(sys.argv[1])))), end="")

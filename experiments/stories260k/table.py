@@ -6,7 +6,6 @@ and of the agreement with the full model, over mean depth.
 Command:  python experiments/stories260k/table.py experiments/stories260k/results.json
 """
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,25 +14,27 @@ import numpy as np
 
 from ee_jax.report import text
 from ee_jax.report.render import Column, Row, Table, to_markdown
-from ee_jax.report.results import Point, Results
+from ee_jax.results import Point, Results, read_results
 
 DEPTHS = (3.5, 4.0, 4.5)  # blocks of 5
 
 
 def at_depth(points: Sequence[Point], depth: float) -> tuple[float, float] | None:
     """Perplexity and agreement at a mean depth; None outside of the thresholds' range."""
-    points = sorted(points, key=lambda point: point["mean_depth"])
-    depth_N = [point["mean_depth"] for point in points]
+    points = sorted(points, key=lambda point: point.mean_depth)
+    depth_N = [point.mean_depth for point in points]
     if not depth_N[0] <= depth <= depth_N[-1]:
         return None
-    log_perplexity = np.interp(depth, depth_N, np.log([p["perplexity"] for p in points]))
-    agreement = np.interp(depth, depth_N, [p["agreement"] for p in points])
+    log_perplexity = np.interp(
+        depth, depth_N, np.log([p.metrics["perplexity"] or np.nan for p in points])
+    )
+    agreement = np.interp(depth, depth_N, [p.metrics["agreement"] or np.nan for p in points])
     return float(np.exp(log_perplexity)), float(agreement)
 
 
 def side_by_side(results: Results) -> Table:
     """A row for each strategy, depth and confidence, a column for each policy."""
-    policies = results["config"]["evaluation"]["policies"]
+    policies = results.config["evaluation"]["policies"]
     columns = (
         Column("strategy", lambda row: row["strategy"], is_text=True),
         Column("mean depth", lambda row: text.number(row["depth"], 1)),
@@ -43,7 +44,7 @@ def side_by_side(results: Results) -> Table:
     note = "Perplexity, and the share of tokens predicted as by the full model, in percent."
     rows = tuple(_rows(results, policies))
     notes = (note, *(_worse(depth, rows) for depth in DEPTHS))
-    return Table(f"{results['name']}: policies side by side", columns, rows, notes)
+    return Table(f"{results.name}: policies side by side", columns, rows, notes)
 
 
 def _worse(depth: float, rows: Sequence[Row]) -> str:
@@ -57,12 +58,12 @@ def _worse(depth: float, rows: Sequence[Row]) -> str:
 
 
 def _rows(results: Results, policies: Sequence[str]) -> Iterator[Row]:
-    for name, strategy in results["strategies"].items():
+    for name, strategy in results.strategies.items():
         for depth in DEPTHS:
-            for confidence in results["config"]["exits"]["confidences"]:
-                own = [p for p in strategy["points"] if p["confidence"] == confidence]
+            for confidence in results.config["exits"]["confidences"]:
+                own = [p for p in strategy.points if p.confidence == confidence]
                 found = {
-                    policy: at_depth([p for p in own if p["policy"] == policy], depth)
+                    policy: at_depth([p for p in own if p.policy == policy], depth)
                     for policy in policies
                 }
                 yield {"strategy": name, "depth": depth, "confidence": confidence} | found
@@ -78,4 +79,4 @@ def _show(policy: str) -> Callable[[Row], str]:
 
 
 if __name__ == "__main__":
-    print(to_markdown(side_by_side(json.loads(Path(sys.argv[1]).read_text()))), end="")
+    print(to_markdown(side_by_side(read_results(Path(sys.argv[1])))), end="")

@@ -4,8 +4,9 @@ import pytest
 
 from ee_jax.calibration.choice import Choice
 from ee_jax.calibration.conformal import CONFORMAL
-from ee_jax.calibration.describe import certified_risk, label, promise, to_json
+from ee_jax.calibration.describe import certified_risk, describe, promise
 from ee_jax.calibration.methods import METHODS
+from ee_jax.results import Calibrated, from_json, to_json
 
 
 def choice(method="ltt", threshold: float | tuple[float, ...] = 0.7, level=0.025, delta=0.1):
@@ -45,7 +46,7 @@ def test_every_method_has_a_promise():
     ],
 )
 def test_a_label_is_short(of, name):
-    assert label(of) == name
+    assert describe(of, "gap").label == name
 
 
 @pytest.mark.parametrize(
@@ -67,12 +68,16 @@ def test_what_is_certified(of, risk):
     ("threshold", "lowest", "each"),
     [
         (0.7, 0.7, None),
-        ((0.9, 0.5, 1.0), 0.5, [0.9, 0.5, 1.0]),
+        ((0.9, 0.5, 1.0), 0.5, (0.9, 0.5, 1.0)),
         ((1.0, 1.0), 1.0, None),
     ],
 )
 def test_the_threshold_is_a_number_and_beside_it_those_of_each_exit(threshold, lowest, each):
-    found = to_json(choice(threshold=threshold), "gap")
-    assert (found["threshold"], found["threshold_E"]) == (lowest, each)
-    assert found["full_model"] == (lowest == 1)
-    assert found["risk"] == "gap"
+    found = describe(choice(threshold=threshold), "gap")
+    assert (found.threshold, found.threshold_E, found.thresholds) == (
+        lowest,
+        each,
+        each or lowest,
+    )
+    assert found.full_model == (lowest == 1)
+    assert from_json(Calibrated, to_json(found)) == found

@@ -29,7 +29,7 @@ from tests.exits.table_model import (
 TOLERANCE = 1e-6
 SIZES = (1, 3)
 # Fixed when a program is compiled, so that few make few programs.
-STOPPINGS = [PLAIN, Stopping(min_depth=3), Stopping(min_depth=2, patience=1)]
+STOPPINGS = [PLAIN, Stopping(min_depth=2, patience=1)]
 
 
 @cache

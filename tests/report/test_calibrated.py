@@ -5,13 +5,14 @@ import pytest
 from ee_jax.report import text
 from ee_jax.report.calibrated import calibration_table
 from ee_jax.report.render import to_csv
+from tests.report.conftest import made
 
 NONE = text.DASH
 
 
 def test_a_row_for_each_calibration(results):
     """Risks in percent; the accuracy gained on the calibration split is a risk below 0."""
-    table = calibration_table(results)
+    table = calibration_table(made(results))
     gained = f"{text.MINUS}0.5"
     assert table.cells() == [
         [
@@ -55,7 +56,7 @@ def test_a_row_for_each_calibration(results):
 
 def test_the_notes_say_what_was_promised_and_what_to_beware_of(results):
     ltt = "what ltt promises. Its risk: answers unlike the full model's."
-    notes = calibration_table(results).notes
+    notes = calibration_table(made(results)).notes
     assert notes == (
         "empirical 1 % promises: what empirical promises. "
         "Its risk: accuracy lost against the full model's.",
@@ -68,7 +69,7 @@ def test_the_notes_say_what_was_promised_and_what_to_beware_of(results):
 def test_a_search_that_ended_at_the_edge_is_told_once(results):
     for choice in results["strategies"]["joint"]["calibrated"][::2]:
         choice["ended"] = "edge of the grid"
-    told = calibration_table(results).notes[-2]
+    told = calibration_table(made(results)).notes[-2]
     assert told == (
         "joint, empirical 1 %; joint, ltt 5 %: even the lowest threshold tried was accepted."
     )
@@ -77,8 +78,8 @@ def test_a_search_that_ended_at_the_edge_is_told_once(results):
 def test_thresholds_of_each_exit_are_a_range(results):
     choice = results["strategies"]["joint"]["calibrated"][2]
     choice |= {"threshold": 0.4, "threshold_E": [0.4, 0.9, 0.55, 1.0]}
-    assert calibration_table(results).cells()[2][5] == "0.40 to 0.90"
-    assert '0.4,"0.4, 0.9, 0.55, 1.0"' in to_csv(calibration_table(results))
+    assert calibration_table(made(results)).cells()[2][5] == "0.40 to 0.90"
+    assert '0.4,"0.4, 0.9, 0.55, 1.0"' in to_csv(calibration_table(made(results)))
 
 
 @pytest.mark.parametrize(
@@ -89,5 +90,14 @@ def test_thresholds_of_each_exit_are_a_range(results):
         (["recorded ltt 5 %", "budget 4 blocks"], ["recorded ltt 5 %", "budget 4 blocks"]),
     ],
 )
-def test_labels_name_a_method_once(labels, shown):
-    assert text.calibrations(labels) == shown
+def test_labels_name_a_method_once(results, labels, shown):
+    joint = results["strategies"]["joint"]
+    of = [label.rsplit(" ", 2) for label in labels]
+    parts = [dict(zip(("kind", "amount", "unit"), each, strict=True)) for each in of]
+    joint["calibrated"] = [
+        joint["calibrated"][0] | {"label": label} | each
+        for label, each in zip(labels, parts, strict=True)
+    ]
+    joint["points"][0]["calibrated_for"] = labels
+    strategy = made(results).strategies["joint"]
+    assert text.calibrations(strategy.points[0], strategy) == shown

@@ -12,9 +12,9 @@ from matplotlib.text import Annotation
 
 from ee_jax.report.exit_depths import exit_depths
 from ee_jax.report.figures import save, svg
-from ee_jax.report.page import classification_report
 from ee_jax.report.quality_depth import quality_depth
-from ee_jax.report.report import write
+from ee_jax.report.report import make_report, write
+from tests.report.conftest import made
 
 
 def xy(line):
@@ -37,7 +37,7 @@ def tiny(results):
 
 
 def test_curves_points_and_full_models(results):
-    axes = quality_depth(results).axes[0]
+    axes = quality_depth(made(results)).axes[0]
     full, curve, plain, first, second, third = axes.lines[:6]
     np.testing.assert_allclose(xy(full)[1], 83.0)
     np.testing.assert_allclose(xy(curve)[0], [2.4, 3.2, 4.0, 6.0])
@@ -52,7 +52,7 @@ def test_curves_points_and_full_models(results):
 
 def test_marks_of_one_threshold_lie_one_inside_the_other(results):
     """0.62 was chosen twice, empirical 1 % (a circle) and ltt 5 % (a diamond)."""
-    inner, outer = quality_depth(results).axes[0].lines[4:6]
+    inner, outer = quality_depth(made(results)).axes[0].lines[4:6]
     assert (inner.get_marker(), outer.get_marker()) == ("o", "D")
     assert inner.get_markersize() < outer.get_markersize()
     assert inner.get_zorder() > outer.get_zorder()
@@ -60,7 +60,7 @@ def test_marks_of_one_threshold_lie_one_inside_the_other(results):
 
 def test_strategies_are_named_apart_at_their_full_models(results):
     results["strategies"]["frozen"]["full_quality"] = 0.83
-    first, second = quality_depth(results).axes[0].texts
+    first, second = quality_depth(made(results)).axes[0].texts
     assert isinstance(first, Annotation)
     assert isinstance(second, Annotation)
     assert (first.get_text(), second.get_text()) == ("joint\n83.0 %", "frozen\n83.0 %")
@@ -68,21 +68,21 @@ def test_strategies_are_named_apart_at_their_full_models(results):
 
 
 def test_the_upper_scale_is_blocks_over_depth(results):
-    lower, upper = quality_depth(results).axes
+    lower, upper = quality_depth(made(results)).axes
     assert lower.get_xlim() == upper.get_xlim()
     for position, label in zip(upper.get_xticks(), upper.get_xticklabels(), strict=True):
         assert position == pytest.approx(6 / float(label.get_text()))
 
 
 def test_the_legend_names_the_marks(results):
-    (legend,) = quality_depth(results).legends
+    (legend,) = quality_depth(made(results)).legends
     labels = [label.get_text() for label in legend.get_texts()]
     chosen = ["empirical 1 %", "ltt 2 %", "ltt 5 %"]
     assert labels == ["every threshold", "measured", *chosen, "full model"]
 
 
 def test_bars_are_the_shares_of_the_exits(results):
-    key, joint, frozen = exit_depths(results).axes
+    key, joint, frozen = exit_depths(made(results)).axes
     np.testing.assert_allclose(widths(joint)[:6], [0.4, 0.2, 0.15, 0.1, 0.1, 0.05])
     assert len(widths(joint)) == 4 * 6
     assert (joint.get_title(loc="left"), frozen.get_title(loc="left")) == ("joint", "frozen")
@@ -92,7 +92,7 @@ def test_bars_are_the_shares_of_the_exits(results):
 
 
 def test_bars_are_labelled_by_threshold_depth_and_share(results):
-    axes = exit_depths(results).axes[1]
+    axes = exit_depths(made(results)).axes[1]
     settings = [label.get_text() for label in axes.get_yticklabels()]
     assert settings == [
         "0.50", "0.62 (empirical 1 %, ltt 5 %)", "0.80", "1.00 (full depth, ltt 2 %)"
@@ -102,33 +102,33 @@ def test_bars_are_labelled_by_threshold_depth_and_share(results):
 
 
 def test_later_exits_are_darker(results):
-    colors = [bar.get_facecolor() for bar in exit_depths(results).axes[0].patches]
+    colors = [bar.get_facecolor() for bar in exit_depths(made(results)).axes[0].patches]
     luminance = [np.dot(color[:3], (0.2126, 0.7152, 0.0722)) for color in colors]
     assert np.all(np.diff(luminance) < 0)
 
 
 def test_one_strategy_one_exit_one_point(tiny, tmp_path):
-    (axes, _) = quality_depth(tiny).axes
+    (axes, _) = quality_depth(made(tiny)).axes
     assert len(axes.lines) == 3
-    _, panel = exit_depths(tiny).axes
+    _, panel = exit_depths(made(tiny)).axes
     assert widths(panel) == [1.0]
-    assert len(write(classification_report(tiny), tmp_path)) == 9
+    assert len(write(make_report(made(tiny)), tmp_path)) == 9
 
 
 def test_svg_takes_the_page_s_ink_and_keeps_its_ids_apart(results):
     results["strategies"]["a <b> & $c$"] = results["strategies"].pop("frozen")
-    drawn = svg(exit_depths(results), "stops")
+    drawn = svg(exit_depths(made(results)), "stops")
     root = ElementTree.fromstring(drawn)
     ids = [node.get("id", "stops-") for node in root.iter()]
     assert all(name.startswith("stops-") for name in ids)
     assert "currentColor" in drawn
     assert "#24292f" not in drawn
     assert "a <b> & $c$" in "".join(root.itertext())
-    assert drawn == svg(exit_depths(results), "stops")
+    assert drawn == svg(exit_depths(made(results)), "stops")
 
 
 def test_png_has_the_size_of_a_readme(results, tmp_path):
-    path = save(quality_depth(results), tmp_path / "figure.png")
+    path = save(quality_depth(made(results)), tmp_path / "figure.png")
     header = path.read_bytes()[:24]
     assert header[:4] == b"\x89PNG"
     assert int.from_bytes(header[16:20]) == 8 * 150
@@ -137,13 +137,13 @@ def test_png_has_the_size_of_a_readme(results, tmp_path):
 def test_the_caller_s_matplotlib_is_left_alone(results):
     with matplotlib.rc_context({"font.size": 7.5, "axes.edgecolor": "#123456"}):
         before = dict(matplotlib.rcParams)
-        figure = quality_depth(results)
+        figure = quality_depth(made(results))
         assert to_hex(figure.axes[0].spines["left"].get_edgecolor()) == "#24292f"
         assert dict(matplotlib.rcParams) == before
 
 
 def test_the_report_needs_neither_jax_nor_pyplot():
-    assert loaded_by("ee_jax.report.page", "jax", "matplotlib.pyplot") == "set()"
+    assert loaded_by("ee_jax.report.report", "jax", "matplotlib.pyplot") == "set()"
 
 
 def test_a_table_needs_neither_figures_nor_pages():

@@ -9,6 +9,7 @@ from rich.console import Console
 from ee_jax.report import text
 from ee_jax.report.render import Column, Table, to_csv, to_markdown, to_terminal
 from ee_jax.report.tables import exit_table, speed_table
+from tests.report.conftest import made
 
 # The table of conftest.RESULTS, each number worked out by hand: 6 / 2.4 is 2.50, 0.96 of it
 # 2.40; 0.70 is 13 points below 0.83. Batch 32 at threshold 0.8 ran at 0.97, full depth at 1.02.
@@ -32,25 +33,26 @@ SPEED = """\
 """  # noqa: RUF001
 
 CSV = """\
-strategy,threshold,threshold_E,calibrated_for,accuracy,inconsistency,mean_depth,ideal_speedup,\
-flops_speedup,difference_points,measured_speedup_b1,measured_speedup_b32
-joint,0.5,,,0.7,0.25,2.4,2.5,2.4,-13.0,2.25,1.8
-joint,0.62,,"empirical 1 %, ltt 5 %",0.82,0.25,3.2,1.875,1.8,-1.0,1.7,1.5
-joint,0.8,,,0.822,0.25,4.0,1.5,1.44,-0.8,1.4,0.97
-joint,1.0,,ltt 2 %,0.83,0.0,6.0,1.0,0.96,0.0,1.02,0.96
-frozen,0.5,,,0.66,0.25,4.8,1.25,1.2,-5.0,1.2,1.1
-frozen,1.0,,,0.71,0.0,6.0,1.0,0.96,0.0,0.99,0.95
+strategy,threshold,threshold_E,calibrated_for,setting,accuracy,inconsistency,mean_depth,\
+ideal_speedup,flops_speedup,difference,measured_speedup_b1,gains_b1,measured_speedup_b32,gains_b32
+joint,0.5,,,0.50,0.7,0.25,2.4,2.5,2.4,-13.0,2.25,True,1.8,True
+joint,0.62,,"empirical 1 %, ltt 5 %","0.62 (empirical 1 %, ltt 5 %)",0.82,0.25,3.2,1.875,1.8,\
+-1.0,1.7,True,1.5,True
+joint,0.8,,,0.80,0.822,0.25,4.0,1.5,1.44,-0.8,1.4,True,0.97,False
+joint,1.0,,ltt 2 %,"1.00 (full depth, ltt 2 %)",0.83,0.0,6.0,1.0,0.96,0.0,1.02,False,0.96,False
+frozen,0.5,,,0.50,0.66,0.25,4.8,1.25,1.2,-5.0,1.2,True,1.1,True
+frozen,1.0,,,1.00 (full depth),0.71,0.0,6.0,1.0,0.96,0.0,0.99,False,0.95,False
 """
 
 
 def test_markdown_is_the_table_checked_by_hand(results):
-    table, _, note = to_markdown(speed_table(results)).partition("\n\n")
+    table, _, note = to_markdown(speed_table(made(results))).partition("\n\n")
     assert table + "\n" == SPEED
     assert "blocks (6) / mean depth" in note
 
 
 def test_csv_is_raw(results):
-    assert to_csv(speed_table(results)) == CSV
+    assert to_csv(speed_table(made(results))) == CSV
 
 
 @pytest.mark.parametrize(
@@ -58,29 +60,30 @@ def test_csv_is_raw(results):
     [(1.004, "1.00, no gain"), (1.006, "1.01"), (0.5, "0.50, no gain"), (None, text.DASH)],
 )
 def test_no_gain_is_what_two_decimals_do_not_show(results, speedup, shown):
-    results["strategies"]["joint"]["points"][0]["measured_speedup_b1"] = speedup
-    assert speed_table(results).cells()[0][-2] == shown
+    results["strategies"]["joint"]["points"][0]["measured_speedup"]["1"] = speedup
+    assert speed_table(made(results)).cells()[0][-2] == shown
 
 
 def test_a_setting_that_never_stops_early_gains_nothing(results):
     """Faster by chance at mean depth 6 of 6 is noise, whatever the threshold."""
     first = results["strategies"]["joint"]["points"][0]
-    first |= {"mean_depth": 6.0, "ideal_speedup": 1.0, "measured_speedup_b1": 1.1}
-    assert speed_table(results).cells()[0][-2] == "1.10, no gain"
+    first |= {"mean_depth": 6.0, "ideal_speedup": 1.0}
+    first["measured_speedup"]["1"] = 1.1
+    assert speed_table(made(results)).cells()[0][-2] == "1.10, no gain"
 
 
-def test_batches_are_found_in_the_keys(results):
+def test_batches_are_those_that_were_timed(results):
     for strategy in results["strategies"].values():
         for point in strategy["points"]:
-            point["measured_speedup_b8"] = point.pop("measured_speedup_b1")
-    headings = [column.heading for column in speed_table(results).columns]
+            point["measured_speedup"]["8"] = point["measured_speedup"].pop("1")
+    headings = [column.heading for column in speed_table(made(results)).columns]
     assert headings[-2:] == ["measured batch 8", "measured batch 32"]
 
 
 @pytest.mark.parametrize("unknown", [None, math.nan])
 def test_what_could_not_be_computed_is_a_dash_and_an_empty_field(results, unknown):
     results["strategies"]["joint"]["exits"][5]["auroc"] = unknown
-    table = exit_table(results)
+    table = exit_table(made(results))
     assert table.cells()[5] == ["joint", "6", "83.0", "0.030", text.DASH, "1.10"]
     assert to_csv(table).splitlines()[6] == "joint,6,0.83,0.03,,1.1"
 
@@ -95,7 +98,7 @@ def test_the_terminal_table_fits_80_columns(results, name):
     """Wider than that, rich would cut the last column off. Square brackets are no markup."""
     results["strategies"][name] = results["strategies"].pop("frozen")
     console = Console(width=80, file=io.StringIO(), record=True)
-    console.print(to_terminal(speed_table(results)))
+    console.print(to_terminal(speed_table(made(results))))
     shown = console.export_text()
     assert name[:8] in shown
     assert sum(line.count("no gain") for line in shown.splitlines()) == 5

@@ -1,26 +1,33 @@
 """Finished runs made by hand: four blocks, two strategies, numbers that are easy to check."""
 
+from dataclasses import replace
+
 import numpy as np
 
+from ee_jax.calibration.choice import Choice
+from ee_jax.calibration.describe import describe
 from ee_jax.calibration.trace import Trace
 from ee_jax.exits.stopping import Stopping
 from ee_jax.reproduce.outcome import Finished
+from ee_jax.results import CurvePoint, Point, Results, StrategyResults
 
 LABEL = "empirical 1 %"
 
 
 def point(threshold, quality, depth, batch_1, f1=None, calibrated_for=()):
-    return {
-        "threshold": threshold,
-        "threshold_E": None,
-        "calibrated_for": list(calibrated_for),
-        "quality": quality,
-        "metrics": {"accuracy": quality} | ({"f1": f1} if f1 is not None else {}),
-        "mean_depth": depth,
-        "ideal_speedup": 4 / depth,
-        "flops_speedup": 3 / depth,
-        "measured_speedup_b1": batch_1,
-    }
+    return Point(
+        threshold=threshold,
+        confidence="max_prob",
+        calibrated_for=tuple(calibrated_for),
+        quality=quality,
+        metrics={"accuracy": quality} | ({"f1": f1} if f1 is not None else {}),
+        inconsistency=0.0,
+        mean_depth=depth,
+        ideal_speedup=4 / depth,
+        flops_speedup=3 / depth,
+        measured_speedup={1: batch_1},
+        exit_counts=(),
+    )
 
 
 # Saves nothing, 20 %, 50 % and 60 % of the time at batch 1.
@@ -33,35 +40,43 @@ POINTS = [
 
 
 def strategy(points=POINTS, shift=0.0):
-    moved = [p | _qualities(p, round(p["quality"] + shift, 6)) for p in points]
-    return {
-        "full_quality": moved[0]["quality"],
-        "points": moved,
-        "curve": [{k: p[k] for k in ("threshold", "quality", "mean_depth")} for p in moved],
-        "calibrated": [{"label": LABEL}],
-    }
+    moved = tuple(_shifted(point, round(point.quality + shift, 6)) for point in points)
+    keys = ("threshold", "quality", "mean_depth")
+    choice = Choice(
+        method="empirical", level=0.01, threshold=0.7, risk=0.0, depth=2.0, examples=9,
+        ended="found",
+    )  # fmt: skip
+    return StrategyResults(
+        full_quality=moved[0].quality,
+        exits=(),
+        points=moved,
+        curve=tuple(CurvePoint(**{k: getattr(p, k) for k in keys}) for p in moved),
+        calibrated=(describe(choice, "quality"),),
+    )
 
 
-def _qualities(point, accuracy):
-    return {"quality": accuracy, "metrics": point["metrics"] | {"accuracy": accuracy}}
+def _shifted(point, accuracy):
+    metrics = {**point.metrics, "accuracy": accuracy}
+    return replace(point, quality=accuracy, metrics=metrics)
 
 
 def finished(task="sst2", seed=0, shift=0.0, traces=None, **strategies):
-    results = {
-        "name": task,
-        "config": {
-            "evaluation": {"thresholds": [p["threshold"] for p in POINTS]},
+    results = Results(
+        name=task,
+        task="classification",
+        config={
+            "evaluation": {"thresholds": [point.threshold for point in POINTS]},
             "exits": Stopping()._asdict(),
         },
-        "config_hash": "0123456789ab",
-        "quality": "accuracy",
-        "metrics": ["accuracy", "f1"],
-        "device": "1 x cpu: Example",
-        "data": {"name": f"glue/{task}", "version": "1.0.0", "classes": ["no", "yes"]},
-        "model": {"weights": "some-bert", "blocks": 4},
-        "seconds": {"total": 12.3},
-        "strategies": strategies or {"two_stage": strategy(shift=shift)},
-    }
+        config_hash="0123456789ab",
+        versions={},
+        metrics=("accuracy", "f1"),
+        device="1 x cpu: Example",
+        data={"name": f"glue/{task}", "version": "1.0.0", "classes": ["no", "yes"]},
+        model={"weights": "some-bert", "blocks": 4},
+        seconds={"total": 12.3},
+        strategies=strategies or {"two_stage": strategy(shift=shift)},
+    )
     return Finished(task, seed, results, traces or {})
 
 

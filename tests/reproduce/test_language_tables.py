@@ -3,13 +3,14 @@
 import importlib.util
 import json
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from ee_jax.report.language_tables import depth_table, speculation_table
 from ee_jax.report.render import to_markdown
+from ee_jax.report.tables import speculation_table, speed_table
 from ee_jax.reproduce.paper import parse_paper
+from ee_jax.results import read_results
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
@@ -29,24 +30,26 @@ def read(study: str, name: str) -> str:
 
 
 def test_policies_side_by_side():
-    results = json.loads(read("stories260k", "results.json"))
+    results = read_results(EXPERIMENTS / "stories260k")
     table = builder("stories260k").side_by_side(results)
     assert to_markdown(table) == read("stories260k", "side_by_side.md")
-    assert to_markdown(depth_table(results)) == read("stories260k", "table.md")
+    assert to_markdown(speed_table(results)) == read("stories260k", "table.md")
+
+
+def point(depth, perplexity, agreement):
+    metrics = {"perplexity": perplexity, "agreement": agreement}
+    return SimpleNamespace(mean_depth=depth, metrics=metrics)
 
 
 def test_a_cell_is_read_off_the_line_between_two_thresholds():
-    points = [
-        {"mean_depth": 4.0, "perplexity": 8.0, "agreement": 0.5},
-        {"mean_depth": 2.0, "perplexity": 2.0, "agreement": 0.1},
-    ]
+    points = [point(4.0, 8.0, 0.5), point(2.0, 2.0, 0.1)]
     at_depth = builder("stories260k").at_depth
     assert at_depth(points, 3.0) == pytest.approx((4.0, 0.3))  # the geometric mean
     assert at_depth(points, 1.9) is None
 
 
 def test_drafts_beside_the_papers():
-    results = json.loads(read("layerskip", "results.json"))
+    results = read_results(EXPERIMENTS / "layerskip")
     paper = parse_paper(json.loads(read("layerskip", "paper.json")), "paper.json")
     table = builder("layerskip").comparison(paper, results)
     assert to_markdown(table) == read("layerskip", "comparison.md")

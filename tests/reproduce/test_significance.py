@@ -1,5 +1,7 @@
 """Areas, tests and the table of strategies, on runs made by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from ee_jax.report.render import Table, to_markdown
@@ -22,6 +24,13 @@ def contest(seed=0, shift=-0.1, joint=None, frozen=None):
     return finished(seed=seed, traces=traces, joint=strategy(), frozen=strategy(shift=shift))
 
 
+def changed(run, **fields):
+    """The run with other results of `frozen`."""
+    strategies = dict(run.results.strategies)
+    strategies["frozen"] = replace(strategies["frozen"], **fields)
+    return replace(run, results=replace(run.results, strategies=strategies))
+
+
 def test_areas_by_hand():
     """(0.70 + 0.86) / 2, (0.86 + 0.89) / 2, (0.89 + 0.90) / 2 over depths 1 to 4."""
     reach, area = areas([contest()])
@@ -32,7 +41,8 @@ def test_areas_by_hand():
 
 def test_areas_only_where_every_curve_goes():
     run = contest()
-    run.results["strategies"]["frozen"]["curve"].pop()  # its shallowest point: depth 1
+    frozen = run.results.strategies["frozen"]  # less its shallowest point: depth 1
+    run = changed(run, curve=frozen.curve[:-1])
     reach, area = areas([run])
     assert reach == (2, 4)
     assert area["joint"] == pytest.approx((0.875 + 0.895) / 2)
@@ -46,8 +56,8 @@ def test_one_exit_has_no_area():
 
 def test_a_quality_that_is_nowhere_defined_has_no_area():
     run = contest()
-    for point in run.results["strategies"]["frozen"]["curve"]:
-        point["quality"] = None
+    curve = run.results.strategies["frozen"].curve
+    run = changed(run, curve=tuple(replace(point, quality=None) for point in curve))
     assert areas([run]) == (None, {"joint": None, "frozen": None})
 
 
@@ -106,8 +116,8 @@ def test_what_calibration_chose_side_by_side():
 
 def test_a_calibration_that_did_not_choose_for_every_seed_has_no_row():
     run = contest(seed=1)
-    for point in run.results["strategies"]["frozen"]["points"]:
-        point["calibrated_for"] = []
+    points = run.results.strategies["frozen"].points
+    run = changed(run, points=tuple(replace(p, calibrated_for=()) for p in points))
     rows = chosen_table("x", Swept((contest(), run))).rows
     assert [row["strategy"] for row in rows] == ["joint"]
 

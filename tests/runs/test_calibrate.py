@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from ee_jax.calibration.certify import certify
+from ee_jax.calibration.choice import Choice
+from ee_jax.calibration.describe import describe
 from ee_jax.calibration.outcomes import exits_taken
 from ee_jax.calibration.trace import Trace
 from ee_jax.calibration.trials import run_trials, split
@@ -117,9 +119,9 @@ def test_a_record_that_is_no_file_or_no_json(tmp_path, text, message):
 
 def test_a_promise_is_of_the_model_that_was_calibrated(record):
     same = recorded(record[0], "joint", np.ones(2))
-    assert (same["label"], same["warning"]) == ("recorded ltt 30 %", "")
+    assert (same.label, same.warning) == ("recorded ltt 30 %", "")
     other = recorded(record[0], "frozen", np.array([1.0, 1.1]))
-    assert other["warning"] == (
+    assert other.warning == (
         "calibrated on a trace of joint: promises nothing of frozen; "
         "calibrated at other temperatures: promises nothing here"
     )
@@ -132,15 +134,15 @@ def test_a_run_chooses_for_tolerances_for_methods_at_levels_and_by_the_record(re
     calibrator = Calibrator(Experiment("x", calibration=asked), LAYERS, accuracy)
     test = trace_of(seed=1)
     chosen = calibrator.choose("joint", trace_of(), test, np.ones(2))
-    assert [choice["label"] for choice in chosen] == [
+    assert [choice.label for choice in chosen] == [
         "empirical 10 %", "ltt 20 %", "ltt 30 %", "crc 20 %", "crc 30 %", "recorded ltt 30 %"
     ]  # fmt: skip
     for choice in chosen:
-        exit_N = exits_taken(test, np.array([choice["threshold"]]))[0]
+        exit_N = exits_taken(test, np.array([choice.threshold]))[0]
         # Here every wrong answer is one unlike the full model's, which is always right.
         lost = test.loss_NE[np.arange(200), exit_N].mean()
-        assert choice["test_risk"] == pytest.approx(lost, rel=1e-12)
-        assert choice["test_mean_depth"] == np.mean(1 + exit_N)
+        assert choice.test_risk == pytest.approx(lost, rel=1e-12)
+        assert choice.test_mean_depth == np.mean(1 + exit_N)
 
 
 @pytest.mark.parametrize("method", ["clopper_pearson", "conformal"])
@@ -153,14 +155,19 @@ def test_methods_that_need_a_risk_of_0_or_1_are_refused_for_a_regression(method)
 
 
 def test_a_threshold_is_measured_once_with_all_its_labels():
-    def chosen(label, threshold, threshold_E=None):
-        return {"label": label, "threshold": threshold, "threshold_E": threshold_E}
-
-    found = settings(
-        (0.5, 1.0),
-        [chosen("a", 0.7), chosen("b", 0.5), chosen("c", 0.7), chosen("d", 0.5, [0.5, 0.8])],
+    found = Choice(
+        method="ltt", level=0.1, threshold=0.5, risk=0, depth=2, examples=9, ended="found"
     )
-    assert found == [
+
+    def chosen(label, threshold, threshold_E=None):
+        choice = describe(found, "gap")
+        return replace(choice, label=label, threshold=threshold, threshold_E=threshold_E)
+
+    measured = settings(
+        (0.5, 1.0),
+        [chosen("a", 0.7), chosen("b", 0.5), chosen("c", 0.7), chosen("d", 0.5, (0.5, 0.8))],
+    )
+    assert measured == [
         Setting(0.5, ("b",)),
         Setting(1.0),
         Setting(0.7, ("a", "c")),
@@ -174,22 +181,22 @@ def test_a_run_measures_certified_thresholds_and_those_of_a_record(
     path = broken(record[1], threshold=0.35, threshold_E=[0.35, 1.0])
     asked = Calibration(methods=("ltt",), levels=(0.001, 0.4), record=str(path))
     small = replace(experiment, strategies=experiment.strategies[:1], calibration=asked)
-    (strategy,) = run(small, tmp_path / "run")["strategies"].values()
+    (strategy,) = run(small, tmp_path / "run").strategies.values()
     labels = ["empirical 1 %", "ltt 0.1 %", "ltt 40 %", "recorded ltt 30 %"]
-    chosen = {choice["label"]: choice for choice in strategy["calibrated"]}
+    chosen = {choice.label: choice for choice in strategy.calibrated}
     assert list(chosen) == labels
-    assert chosen["ltt 0.1 %"]["full_model"]
-    assert "would do: using the full model" in chosen["ltt 0.1 %"]["warning"]
-    points = [point for point in strategy["points"] if point["calibrated_for"]]
-    shown = [label for point in points for label in point["calibrated_for"]]
+    assert chosen["ltt 0.1 %"].full_model
+    assert "would do: using the full model" in chosen["ltt 0.1 %"].warning
+    points = [point for point in strategy.points if point.calibrated_for]
+    shown = [label for point in points for label in point.calibrated_for]
     assert sorted(shown) == sorted(labels)
     for point in points:
-        assert point["unlike_trace"] == 0
-        assert point["inconsistency"] * 35 == pytest.approx(round(point["inconsistency"] * 35))
-        for label in point["calibrated_for"]:
-            assert chosen[label]["test_mean_depth"] == pytest.approx(point["mean_depth"])
-            if chosen[label]["risk"] == "consistency":
-                assert chosen[label]["test_risk"] == pytest.approx(point["inconsistency"])
+        assert point.unlike_trace == 0
+        assert point.inconsistency * 35 == pytest.approx(round(point.inconsistency * 35))
+        for label in point.calibrated_for:
+            assert chosen[label].test_mean_depth == pytest.approx(point.mean_depth)
+            if chosen[label].risk == "consistency":
+                assert chosen[label].test_risk == pytest.approx(point.inconsistency)
     assert "recorded ltt 30 %" in (tmp_path / "run" / "report.html").read_text()
 
 

@@ -10,7 +10,8 @@ import pytest
 from ee_jax.config import config_hash
 from ee_jax.display import SILENT
 from ee_jax.errors import UserError
-from ee_jax.run_folder import MetricsFile, RunFolder, read_results
+from ee_jax.results import read_results
+from ee_jax.run_folder import MetricsFile, RunFolder
 from ee_jax.runs.run import run
 
 
@@ -98,7 +99,10 @@ def test_results_are_read_from_the_folder_or_the_file(finished, tmp_path):
     with pytest.raises(UserError, match=r"no results at .*: give the folder of a finished run"):
         read_results(tmp_path)
     (tmp_path / "results.json").write_text("{}")
-    with pytest.raises(UserError, match="holds no `strategies`"):
+    with pytest.raises(
+        UserError,
+        match=r"is of no run of this version \(required field missing @ \$\.name, and 9",
+    ):
         read_results(tmp_path)
 
 

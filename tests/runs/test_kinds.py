@@ -56,7 +56,7 @@ def test_from_config_to_report(deeper, tmp_path, kind):
     changed = replace(deeper, exits=exits, strategies=strategies, evaluation=EVALUATION)
     whole = run(changed, tmp_path)
     check_as_before(kind, tmp_path, whole)
-    results = whole["strategies"]
+    results = whole.strategies
     assert list(results) == [strategy.name for strategy in strategies]
     for name, found in results.items():
         check_points(found, exits)
@@ -65,14 +65,14 @@ def test_from_config_to_report(deeper, tmp_path, kind):
 
 def check_points(found, exits):
     """The compiled loop stops where the trace says, some examples early and some not."""
-    points = found["points"]
-    assert [point["unlike_trace"] for point in points] == [0] * len(points)
+    points = found.points
+    assert [point.unlike_trace for point in points] == [0] * len(points)
     full = points[4]
-    assert (full["threshold"], full["mean_depth"]) == (1.0, 3.0)
-    assert full["quality"] == found["full_quality"]
+    assert (full.threshold, full.mean_depth) == (1.0, 3.0)
+    assert full.quality == found.full_quality
     assert some_stop_early(points)
     if exits.patience or exits.min_depth > 1:  # an exit after each of three blocks
-        assert {point["exit_counts"][0] for point in points} == {0}
+        assert {point.exit_counts[0] for point in points} == {0}
 
 
 def check_files(folder, exits):

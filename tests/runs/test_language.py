@@ -37,6 +37,7 @@ from ee_jax.errors import UserError
 from ee_jax.evaluation.perplexity import EarlyExitPass
 from ee_jax.models.language_files import import_language
 from ee_jax.models.parameters import parameters
+from ee_jax.results import read_results, to_json
 from ee_jax.runs.run import run
 from tests.runs.golden_numbers import check_as_before
 
@@ -96,24 +97,24 @@ def finished(experiment, tmp_path_factory) -> Path:
 
 
 def test_the_numbers_are_as_before(finished):
-    check_as_before("language", finished, json.loads((finished / "results.json").read_text()))
+    check_as_before("language", finished, read_results(finished))
 
 
 def test_what_a_run_finds_and_writes(finished):
-    found = json.loads((finished / "results.json").read_text())["strategies"]["layerskip"]
-    early, _, full = found["points"]
-    assert full["perplexity"] == pytest.approx(found["full_perplexity"], rel=1e-4)
-    assert (full["agreement"], full["mean_depth"], full["ideal_speedup"]) == (1.0, 2.0, 1.0)
+    found = read_results(finished).strategies["layerskip"]
+    early, _, full = found.points
+    assert full.quality == pytest.approx(found.full_quality, rel=1e-4)
+    assert (full.metrics["agreement"], full.mean_depth, full.ideal_speedup) == (1.0, 2.0, 1.0)
     # A block of a token that sees 8.5 tokens on average: 256 for queries and output, 128 for
     # keys and values, 32 for each token seen, 768 for the MLP; 4,320 for 270 logits.
     static = 2 * 1424 + 4320
-    assert full["flops_speedup"] == pytest.approx(static / (static + 4320))
-    assert full["flops_speedup"] < early["flops_speedup"] <= static / (1424 + 4320) + 1e-9
-    assert early["mean_depth"] == pytest.approx(1.0, abs=0.2)  # 270 tokens: 0.01 is little
-    assert sum(early["exit_counts"]) == found["tokens"] == 8 * 16
-    assert [entry["depth"] for entry in found["exits"]] == [1, 2]
-    assert found["speculation"][0]["same_tokens"] is True
-    assert all(point["measured_speedup_b1"] > 0 for point in found["points"])
+    assert full.flops_speedup == pytest.approx(static / (static + 4320))
+    assert full.flops_speedup < early.flops_speedup <= static / (1424 + 4320) + 1e-9
+    assert early.mean_depth == pytest.approx(1.0, abs=0.2)  # 270 tokens: 0.01 is little
+    assert sum(early.exit_counts) == found.examples == 8 * 16
+    assert [entry.depth for entry in found.exits] == [1, 2]
+    assert found.speculation[0].same_tokens is True
+    assert all((point.measured_speedup[1] or 0) > 0 for point in found.points)
     page = (finished / "report.html").read_text()
     assert "Self-speculation" in page
     assert "layerskip" in (finished / "table.md").read_text()
@@ -142,36 +143,38 @@ def test_the_trace_of_calibration_is_each_row_on_its_own(finished):
             pairs = zip(full.prediction_N, found.prediction_N, strict=True)
             assert loss == sum(one != other for one, other in pairs) / 16
             assert depth == sum(1 + int(exit) for exit in found.exit_N) / 16
-    results = json.loads((finished / "results.json").read_text())
-    for k, point in enumerate(reversed(results["strategies"]["layerskip"]["points"])):
-        assert trace.loss_NK[:, k].mean() == pytest.approx(1 - point["agreement"])
-        assert trace.depth_NK[:, k].mean() == pytest.approx(point["mean_depth"])
+    results = read_results(finished)
+    for k, point in enumerate(reversed(results.strategies["layerskip"].points)):
+        assert trace.loss_NK[:, k].mean() == pytest.approx(point.inconsistency)
+        assert trace.depth_NK[:, k].mean() == pytest.approx(point.mean_depth)
 
 
 def test_thresholds_of_a_run_with_what_they_promise(finished):
     """On 8 rows 5 % cannot be certified, and 100 % is at every threshold."""
-    found = json.loads((finished / "results.json").read_text())["strategies"]["layerskip"]
-    chosen = {choice["label"]: choice for choice in found["calibrated"]}
+    found = read_results(finished).strategies["layerskip"]
+    chosen = {choice.label: choice for choice in found.calibrated}
     strict, lax = chosen["ltt 5 %"], chosen["ltt 100 %"]
-    assert (strict["threshold"], strict["certified_risk"], strict["test_risk"]) == (1, 0, 0)
-    assert strict["warning"].endswith("on 8 examples, 59 would do: using the full model")
-    assert (lax["threshold"], lax["certified_risk"], lax["full_model"]) == (0.01, 1, False)
-    assert lax["test_mean_depth"] == found["points"][0]["mean_depth"]
-    assert lax["test_risk"] == 1 - found["points"][0]["agreement"]
-    assert chosen["empirical 100 %"]["certified_risk"] is None
-    labels = [label for point in found["points"] for label in point["calibrated_for"]]
+    assert (strict.threshold, strict.certified_risk, strict.test_risk) == (1, 0, 0)
+    assert strict.warning.endswith("on 8 examples, 59 would do: using the full model")
+    assert (lax.threshold, lax.certified_risk, lax.full_model) == (0.01, 1, False)
+    assert lax.test_mean_depth == found.points[0].mean_depth
+    assert lax.test_risk == found.points[0].inconsistency
+    assert chosen["empirical 100 %"].certified_risk is None
+    labels = [label for point in found.points for label in point.calibrated_for]
     assert {*labels} == {*chosen}
     assert "0.01 (empirical 100 %, ltt 100 %)" in (finished / "table.md").read_text()
-    assert "Calibrated thresholds" in (finished / "report.html").read_text()
+    assert "ltt 100 % promises" in (finished / "report.html").read_text()
 
 
 def test_the_command_calibrates_a_runs_trace_as_the_run_did(finished, tmp_path, capsys):
     trace = finished / "layerskip" / "traces" / "calibration_max_prob_copy.npz"
     main(["calibrate", str(trace), "--level", "1", "--output", str(tmp_path), "--json"])
     record = json.loads(capsys.readouterr().out)
-    results = json.loads((finished / "results.json").read_text())
-    chosen = results["strategies"]["layerskip"]["calibrated"]
-    assert record["choice"].items() <= chosen[-1].items()
+    results = read_results(finished)
+    chosen = results.strategies["layerskip"].calibrated
+    # A trace of sequences knows neither its confidence nor the test split.
+    unknown = dict.fromkeys(("confidence", "policy", "test_risk", "test_mean_depth"))
+    assert record["choice"] == to_json(replace(chosen[-1], **unknown))
     assert (record["header"]["policy"], record["full_depth"]) == ("copy", 2.0)
 
 
@@ -179,7 +182,7 @@ def test_compare_takes_the_runs_of_language_models(finished, capsys):
     main(["compare", str(finished), str(finished), "--tolerance", "9", "--json"])
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert [(row["run"], row["strategy"]) for row in rows] == [("tiny", "layerskip")] * 2
-    assert rows[0]["mean_depth"] < 2
+    assert rows[0]["mean_depth_b1"] is None or rows[0]["mean_depth_b1"] < 2
     assert rows[0]["speculation_speedup"] > 0
 
 
@@ -200,9 +203,9 @@ def test_a_run_stopped_in_training_ends_with_the_same_bits(experiment, finished,
     one, other = (calibration_of(folder).columns() for folder in (finished, tmp_path / "run"))
     for name, column in one.items():
         np.testing.assert_array_equal(column, other[name])
-    *_, full = results["strategies"]["layerskip"]["points"]
-    assert (full["threshold"], full["mean_depth"]) == (1.0, 2.0)
-    assert "ltt 5 %" in full["calibrated_for"]
+    *_, full = results.strategies["layerskip"].points
+    assert (full.threshold, full.mean_depth) == (1.0, 2.0)
+    assert "ltt 5 %" in full.calibrated_for
 
 
 def test_exits_are_added_to_a_trained_model_on_its_own_text(experiment, finished, tmp_path):
@@ -217,8 +220,8 @@ def test_exits_are_added_to_a_trained_model_on_its_own_text(experiment, finished
     )
     results = run(added, tmp_path / "run")
     tokens = {"train": 8 * 9, "calibration": 4 * 9, "test": 4 * 9}
-    assert results["data"]["tokens"] == tokens
-    assert len({*results["data"]["checksum"].values()}) == 3  # no split has another's rows
+    assert results.data["tokens"] == tokens
+    assert len({*results.data["checksum"].values()}) == 3  # no split has another's rows
     kept = tmp_path / "run" / "distill" / "model" / "tokenizer.json"
     assert kept.read_bytes() == (trained / "tokenizer.json").read_bytes()
     before = parameters(import_language(trained))

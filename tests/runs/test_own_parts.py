@@ -55,8 +55,8 @@ def own(experiment):
 
 def test_the_example_runs_from_training_to_report(own, tmp_path):
     results = run(own, tmp_path / "run")
-    points = results["strategies"]["frozen"]["points"]
-    assert [point["unlike_trace"] for point in points] == [0] * len(points)
+    points = results.strategies["frozen"].points
+    assert [point.unlike_trace for point in points] == [0] * len(points)
     trace = Trace.load(tmp_path / "run" / "frozen" / "traces" / "test.npz")
     assert trace.header["confidence"] == "unlikely_rest"
     # The two likeliest of three classes hold more than two thirds.
@@ -109,8 +109,8 @@ def test_an_own_strategy_loss_and_optimizer(experiment, tmp_path):
     )
     strategy: Any = changed.strategies[0]
     assert (strategy.sharpness, strategy.fit.batch, strategy.loss) == (2.0, 8, "focal")
-    results = run(changed, tmp_path / "run")["strategies"]["deepening"]
-    assert {point["unlike_trace"] for point in results["points"]} == {0}
+    results = run(changed, tmp_path / "run").strategies["deepening"]
+    assert {point.unlike_trace for point in results.points} == {0}
     lines = (tmp_path / "run" / "deepening" / "metrics.jsonl").read_text().splitlines()
     assert '"stage": "deepening"' in lines[-1]
 
@@ -118,10 +118,11 @@ def test_an_own_strategy_loss_and_optimizer(experiment, tmp_path):
 def test_an_own_metric_risk_and_method(experiment, tmp_path):
     planned = on_tiny("own_calibration.py", experiment)
     results = run(planned, tmp_path / "run")
-    found = results["strategies"]["frozen"]
-    assert results["metrics"] == ["worst_class", "accuracy"]
-    assert all(p["quality"] <= p["metrics"]["accuracy"] for p in found["points"])
-    labels = {choice["label"]: choice["risk"] for choice in found["calibrated"]}
+    found = results.strategies["frozen"]
+    assert results.metrics == ("worst_class", "accuracy")
+    for point in found.points:
+        assert (point.quality or 0) <= (point.metrics["accuracy"] or 0)
+    labels = {choice.label: choice.risk for choice in found.calibrated}
     assert labels == {"empirical 1 %": "quality", "bernstein 5 %": "harm"}
     assert "bernstein 5 % promises" in (tmp_path / "run" / "calibration.md").read_text()
 
@@ -135,19 +136,19 @@ def test_an_own_policy(tmp_path):
     sizes = Scratch(vocabulary=270, width=8, blocks=2, heads=2, kv_heads=1, hidden=16)
     data = replace(planned.data, folder=str(tmp_path / "data"))
     results = run(replace(planned, model=sizes, data=data), tmp_path / "run")
-    points = results["strategies"]["layerskip"]["points"]
-    assert {point["policy"] for point in points} == {"propagate", "halved"}
-    assert all(point["measured_speedup_b1"] > 0 for point in points)
+    points = results.strategies["layerskip"].points
+    assert {point.policy for point in points} == {"propagate", "halved"}
+    assert all((point.measured_speedup[1] or 0) > 0 for point in points)
 
 
 def test_an_own_exit_rule(experiment, tmp_path):
     planned = on_tiny("own_rule.py", experiment)
     every = replace(planned.exits, layers=None)
     results = run(replace(planned, exits=every), tmp_path / "run")
-    found = results["strategies"]["frozen"]
-    assert [point["unlike_trace"] for point in found["points"]] == [0] * 5
+    found = results.strategies["frozen"]
+    assert [point.unlike_trace for point in found.points] == [0] * 5
     # Nobody stops at the first exit, even where a third of them would be confident.
-    assert all(point["exit_counts"][0] == 0 for point in found["points"])
+    assert all(point.exit_counts[0] == 0 for point in found.points)
     model = load_model(tmp_path / "run" / "frozen")
     assert {answer.depth for answer in model(["one text", "and another"], 0.0)} == {2}
 

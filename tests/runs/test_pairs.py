@@ -43,13 +43,13 @@ def paired(deeper, tmp_path, monkeypatch) -> Experiment:
 
 def test_pairs_with_classes(paired, tmp_path):
     results = run(paired, tmp_path / "run")
-    assert (results["quality"], results["metrics"]) == ("f1", ["f1", "accuracy"])
-    assert results["data"]["rows"]["test"] == ROWS["dev"]
-    strategy = results["strategies"]["frozen"]
-    points = strategy["points"]
-    assert [point["unlike_trace"] for point in points] == [0] * len(points)
-    assert (points[0]["mean_depth"], points[2]["mean_depth"]) == (1.0, 3.0)
-    assert points[2]["quality"] == strategy["full_quality"]
+    assert results.metrics == ("f1", "accuracy")
+    assert results.data["rows"]["test"] == ROWS["dev"]
+    strategy = results.strategies["frozen"]
+    points = strategy.points
+    assert [point.unlike_trace for point in points] == [0] * len(points)
+    assert (points[0].mean_depth, points[2].mean_depth) == (1.0, 3.0)
+    assert points[2].quality == strategy.full_quality
     assert some_stop_early(points)
 
 
@@ -63,9 +63,9 @@ def test_pairs_with_scores(paired, tmp_path):
         evaluation=Evaluation(thresholds=(0.3, 1.0), batches=(2,), rounds=1),
     )
     results = run(scored, tmp_path / "run")
-    assert (results["quality"], results["metrics"]) == ("pearson", ["pearson", "spearman"])
-    points = results["strategies"]["joint"]["points"]
-    assert [point["unlike_trace"] for point in points] == [0] * len(points)
+    assert results.metrics == ("pearson", "spearman")
+    points = results.strategies["joint"].points
+    assert [point.unlike_trace for point in points] == [0] * len(points)
     assert some_stop_early(points)
     trace = Trace.load(tmp_path / "run" / "joint" / "traces" / "test.npz")
     assert trace.label_range == (0.0, 5.0)

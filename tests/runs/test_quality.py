@@ -16,6 +16,7 @@ from ee_jax.display import SILENT
 from ee_jax.evaluation.forward_pass import ForwardPass
 from ee_jax.evaluation.metrics import matthews
 from ee_jax.report.compare import comparison
+from ee_jax.results import Results, read_results, to_json
 from ee_jax.run_folder import RunFolder
 from ee_jax.runs.run import run
 from ee_jax.sharding import data_mesh
@@ -48,8 +49,8 @@ def folder(experiment, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def results(folder) -> dict:
-    return json.loads((folder / "results.json").read_text())
+def results(folder) -> Results:
+    return read_results(folder)
 
 
 def matthews_at(trace: Trace, threshold: float) -> float:
@@ -63,17 +64,17 @@ def matthews_at(trace: Trace, threshold: float) -> float:
 
 
 def test_results_hold_the_metric_everywhere(folder, results):
-    assert (results["quality"], results["metrics"]) == ("matthews", ["matthews"])
-    strategy = results["strategies"]["joint"]
+    assert results.metrics == ("matthews",)
+    strategy = results.strategies["joint"]
     trace = Trace.load(folder / "joint" / "traces" / "test.npz")
     full = matthews_at(trace, 1.0)
-    assert 0 < full == strategy["full_quality"] == strategy["exits"][-1]["quality"]
-    for point in strategy["points"]:
-        assert point["quality"] == matthews_at(trace, point["threshold"])
-        assert point["metrics"] == {"matthews": point["quality"]}
-    for point in strategy["curve"]:
-        assert point["quality"] == matthews_at(trace, point["threshold"])
-    assert "accuracy" not in json.dumps(results)
+    assert 0 < full == strategy.full_quality == strategy.exits[-1].metrics[results.quality]
+    for point in strategy.points:
+        assert point.quality == matthews_at(trace, point.threshold)
+        assert point.metrics == {"matthews": point.quality}
+    for point in strategy.curve:
+        assert point.quality == matthews_at(trace, point.threshold)
+    assert "accuracy" not in json.dumps(to_json(results))
 
 
 def test_a_tolerance_is_of_the_metric_and_a_level_of_the_risk(folder, results):
@@ -88,12 +89,12 @@ def test_a_tolerance_is_of_the_metric_and_a_level_of_the_risk(folder, results):
         if full - matthews_at(traces["calibration"], threshold) > TOLERANCE + 1e-9:
             break
         expected = float(threshold)
-    empirical, ltt = results["strategies"]["joint"]["calibrated"]
-    assert empirical["threshold"] == expected
-    assert (empirical["risk"], ltt["risk"]) == ("quality", "consistency")
+    empirical, ltt = results.strategies["joint"].calibrated
+    assert empirical.threshold == expected
+    assert (empirical.risk, ltt.risk) == ("quality", "consistency")
     for split, key in (("calibration", "calibration_risk"), ("test", "test_risk")):
         lost = matthews_at(traces[split], 1.0) - matthews_at(traces[split], expected)
-        assert empirical[key] == pytest.approx(lost, abs=1e-12)
+        assert getattr(empirical, key) == pytest.approx(lost, abs=1e-12)
 
 
 def test_tables_and_page_name_the_metric(folder, results):
@@ -140,16 +141,16 @@ def test_a_regression_is_judged_by_correlations(deeper, tmp_path):
         """The loop's answers are those of the full pass but for the order of float32's sums."""
         return pytest.approx(value, rel=1e-4, abs=1e-6)
 
-    assert found["full_quality"] == close(pearsonr(full_N, label_N)[0])
-    assert [point["unlike_trace"] for point in found["points"]] == [0] * len(found["points"])
-    assert some_stop_early(found["points"])
-    last = found["points"][1]
-    assert (last["threshold"], last["mean_depth"]) == (1, 3)
-    assert last["metrics"]["pearson"] == last["quality"]
-    assert last["quality"] == close(found["full_quality"])
-    assert last["metrics"]["spearman"] == close(spearmanr(full_N, label_N)[0])
-    assert last["inconsistency"] == pytest.approx(0, abs=1e-9)
-    assert [(entry["ece"], entry["auroc"]) for entry in found["exits"]] == [(None, None)] * 3
-    empirical, ltt = found["calibrated"]
-    assert (empirical["risk"], ltt["risk"]) == ("quality", "gap")
-    assert 0 <= ltt["calibration_risk"] <= 1
+    assert found.full_quality == close(pearsonr(full_N, label_N)[0])
+    assert [point.unlike_trace for point in found.points] == [0] * len(found.points)
+    assert some_stop_early(found.points)
+    last = found.points[1]
+    assert (last.threshold, last.mean_depth) == (1, 3)
+    assert last.metrics["pearson"] == last.quality
+    assert last.quality == close(found.full_quality)
+    assert last.metrics["spearman"] == close(spearmanr(full_N, label_N)[0])
+    assert last.inconsistency == pytest.approx(0, abs=1e-9)
+    assert [(entry.ece, entry.auroc) for entry in found.exits] == [(None, None)] * 3
+    empirical, ltt = found.calibrated
+    assert (empirical.risk, ltt.risk) == ("quality", "gap")
+    assert 0 <= (ltt.calibration_risk or 0) <= 1

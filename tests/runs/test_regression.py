@@ -28,14 +28,14 @@ def test_uncertainty_of_numbers_is_learned(deeper, tmp_path, monkeypatch):
     )
     whole = run(changed, tmp_path / "run")
     check_as_before("regression", tmp_path / "run", whole)
-    results = whole["strategies"][strategy.name]
-    points = results["points"]
-    assert [point["unlike_trace"] for point in points] == [0] * len(points)
+    results = whole.strategies[strategy.name]
+    points = results.points
+    assert [point.unlike_trace for point in points] == [0] * len(points)
     assert some_stop_early(points)
     full = points[1]
-    assert full["mean_depth"] == 3.0
+    assert full.mean_depth == 3.0
     # A correlation of two programs' answers, in fp32.
-    assert full["quality"] == pytest.approx(results["full_quality"], abs=1e-5)
+    assert full.quality == pytest.approx(results.full_quality, abs=1e-5)
     trace = Trace.load(tmp_path / "run" / strategy.name / "traces" / "test.npz")
     assert trace.label_range == (0.0, 3.0)
     assert np.all((trace.confidence_NE > 0) & (trace.confidence_NE < 1))

@@ -71,9 +71,7 @@ def test_stopped_in_and_between_stages(experiment, tmp_path, monkeypatch):
     for name in ("metrics.jsonl", "model/model.safetensors", "calibration.json"):
         left, right = (tmp_path / f / "deebert" / name for f in ("whole", "stopped"))
         assert left.read_bytes() == right.read_bytes()
-    seconds = [
-        results["strategies"]["deebert"]["train_seconds"] for results in (whole, stopped)
-    ]
+    seconds = [results.strategies["deebert"].train_seconds for results in (whole, stopped)]
     features = seconds[0] - 12  # 6 steps in each stage
     # A checkpoint comes before the tick of its step, so each of three stops in a stage loses a
     # second; the features of the second stage are made twice.

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,8 @@ from ee_jax.evaluation.traces import fit_temperatures, trace_of
 from ee_jax.exits.output import ExitOutput
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.parameters import Parameters
-from ee_jax.run_folder import RunFolder, nan_to_none
+from ee_jax.results import CurvePoint, ExitAlone, StrategyResults, nan_to_none, to_json
+from ee_jax.run_folder import RunFolder
 from ee_jax.tasks.calibrator import settings
 from ee_jax.tasks.classification.inputs import Corpus
 from ee_jax.tasks.classification.measure import Measurer
@@ -50,25 +50,26 @@ class Evaluator:
     def _metric(self) -> Quality:
         return METRICS[self.corpus.metrics[0]]
 
-    def evaluate(self, name: str, values: Parameters) -> dict[str, Any]:
+    def evaluate(self, name: str, values: Parameters) -> StrategyResults:
         """What `results.json` holds of a strategy; its traces and thresholds are written."""
         traces, temperature_E = self._traces(name, values)
         test = traces["test"]
         chosen = self._calibrator.choose(name, traces["calibration"], test, temperature_E)
         self.folder.write(
             f"{name}/calibration.json",
-            {"temperature_E": temperature_E.tolist(), "choices": chosen},
+            {"temperature_E": temperature_E.tolist(), "choices": [*map(to_json, chosen)]},
         )
         todo = settings(self.experiment.evaluation.thresholds, chosen)
         points = self.measurer.measure(name, values, temperature_E, todo, test)
         exits = self._exits(test, temperature_E)
-        return {
-            "full_quality": exits[-1]["quality"],
-            "exits": exits,
-            "curve": self._curve(test),
-            "calibrated": chosen,
-            "points": points,
-        }
+        return StrategyResults(
+            full_quality=exits[-1].metrics[self.corpus.metrics[0]],
+            exits=exits,
+            curve=self._curve(test),
+            calibrated=tuple(chosen),
+            points=tuple(points),
+            examples=len(self.corpus.splits["test"].rows),
+        )
 
     def _traces(self, name: str, values: Parameters) -> tuple[dict[str, Trace], np.ndarray]:
         """Traces of the calibration and test splits; temperatures of the validation split."""
@@ -112,26 +113,29 @@ class Evaluator:
             features = self.forward.features(values, batches, len(rows.rows), tick)
         return self.forward.answers(values, features)
 
-    def _exits(self, test: Trace, temperature_E: np.ndarray) -> list[dict[str, Any]]:
+    def _exits(self, test: Trace, temperature_E: np.ndarray) -> tuple[ExitAlone, ...]:
         rows = exit_table(test, self._metric)
-        return [
-            {
-                **{key: nan_to_none(value) for key, value in row._asdict().items()},
-                "temperature": float(temperature),
-            }
+        return tuple(
+            ExitAlone(
+                depth=row.depth,
+                metrics={self.corpus.metrics[0]: nan_to_none(row.quality)},
+                ece=nan_to_none(row.ece),
+                auroc=nan_to_none(row.auroc),
+                temperature=float(temperature),
+            )
             for row, temperature in zip(rows, temperature_E, strict=True)
-        ]
+        )
 
-    def _curve(self, test: Trace) -> list[dict[str, float | None]]:
+    def _curve(self, test: Trace) -> tuple[CurvePoint, ...]:
         rule = (GRID, self.experiment.exits.stopping)
         depth_K = outcomes(test, *rule).depth_KN.mean(1)
         prediction_KN = predictions(test, *rule)
         assert test.label_N is not None
-        return [
-            {
-                "threshold": float(threshold),
-                "quality": nan_to_none(self._metric(prediction_N, test.label_N)),
-                "mean_depth": float(depth),
-            }
+        return tuple(
+            CurvePoint(
+                threshold=float(threshold),
+                quality=nan_to_none(self._metric(prediction_N, test.label_N)),
+                mean_depth=float(depth),
+            )
             for threshold, prediction_N, depth in zip(GRID, prediction_KN, depth_K, strict=True)
-        ]
+        )

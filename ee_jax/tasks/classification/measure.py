@@ -1,6 +1,6 @@
 """Measuring settings on the test split with the compiled programs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -20,9 +20,9 @@ from ee_jax.exits.stopping import Limits, make_limits
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.flops import flops_speedup
 from ee_jax.models.parameters import Parameters
-from ee_jax.run_folder import nan_to_none
+from ee_jax.results import Point, nan_to_none
 from ee_jax.sharding import data_mesh
-from ee_jax.tasks.calibrator import Point, Setting
+from ee_jax.tasks.calibrator import Setting
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,10 @@ class Measurer:
             label = f"{name}: wall clock, batch {size}"
             with self.display.bar(label, len(each.timed)) as tick:
                 speedups = each.speedups(self.experiment.evaluation.rounds, tick)
-            for point, value in zip(points, speedups, strict=True):
-                point[f"measured_speedup_b{size}"] = value
+            points = [
+                replace(point, measured_speedup=point.measured_speedup | {size: value})
+                for point, value in zip(points, speedups, strict=True)
+            ]
         return points
 
     def _limits(self, setting: Setting, temperature_E: np.ndarray) -> Limits:
@@ -122,19 +124,20 @@ class Measurer:
         metrics = {
             m: nan_to_none(METRICS[m](prediction_N, self.test.label_N)) for m in self.metrics
         }
-        return {
-            "threshold": min(threshold_E),
-            "threshold_E": threshold_E if len(threshold_E) > 1 else None,
-            "calibrated_for": list(setting.calibrated_for),
-            "quality": metrics[self.metrics[0]],
-            "metrics": metrics,
-            "inconsistency": _unlike(prediction_N, trace),
-            "mean_depth": mean_depth(counts_E, design.layers),
-            "ideal_speedup": ideal_speedup(counts_E, design.layers),
-            "flops_speedup": flops,
-            "exit_counts": counts_E.tolist(),
-            "unlike_trace": int(np.sum(exit_N != expected_N)),
-        }
+        return Point(
+            threshold=min(threshold_E),
+            threshold_E=tuple(threshold_E) if len(threshold_E) > 1 else None,
+            confidence=exits.confidence,
+            calibrated_for=setting.calibrated_for,
+            quality=metrics[self.metrics[0]],
+            metrics=metrics,
+            inconsistency=_unlike(prediction_N, trace),
+            mean_depth=mean_depth(counts_E, design.layers),
+            ideal_speedup=ideal_speedup(counts_E, design.layers),
+            flops_speedup=flops,
+            exit_counts=tuple(counts_E.tolist()),
+            unlike_trace=int(np.sum(exit_N != expected_N)),
+        )
 
 
 def _unlike(prediction_N: np.ndarray, trace: Trace) -> float:

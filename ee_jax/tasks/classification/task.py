@@ -11,8 +11,7 @@ from ee_jax.losses.batch_losses import classifier_losses
 from ee_jax.models.export import export_model, import_model, read_exits
 from ee_jax.models.files import find_weights
 from ee_jax.models.parameters import Parameters, bind, parameters
-from ee_jax.report.page import classification_report
-from ee_jax.report.report import Report
+from ee_jax.results import StrategyResults
 from ee_jax.tasks.classification.evaluate import Evaluator
 from ee_jax.tasks.classification.inputs import (
     check,
@@ -21,6 +20,7 @@ from ee_jax.tasks.classification.inputs import (
     model_of,
 )
 from ee_jax.tasks.classification.measure import Measurer
+from ee_jax.tasks.classification.thresholds import risks_in_words
 from ee_jax.tasks.task import Task, Trained
 from ee_jax.training.fit import Examples
 from ee_jax.training.stage import ExitLayout, Stage, trains_backbone
@@ -88,7 +88,7 @@ class Classification(Task):
         seconds = read_exits(folder)["train_seconds"]
         return Trained(parameters(import_model(folder)), seconds)
 
-    def evaluate(self, strategy: str, values: Parameters) -> dict[str, Any]:
+    def evaluate(self, strategy: str, values: Parameters) -> StrategyResults:
         """Exits, thresholds, quality and wall clock; traces are written."""
         return self._evaluator.evaluate(strategy, values)
 
@@ -97,18 +97,13 @@ class Classification(Task):
         """Where the labelled rows are kept."""
         return DatasetDir.of(data.name, data.folder, data.columns)
 
-    @staticmethod
-    def report(results: Mapping[str, Any]) -> Report:
-        """Quality, depth and speed, and what calibration chose."""
-        return classification_report(results)
-
     @property
     def compile_seconds(self) -> Mapping[str, float]:
         """Seconds spent compiling the static and the early-exit programs."""
         return self._measurer.compile_seconds
 
     def describe(self) -> dict[str, Any]:
-        """Data, model and metrics."""
+        """Data, model, metrics, and what risks count."""
         corpus = self._corpus
         return {
             "data": corpus.record,
@@ -117,6 +112,6 @@ class Classification(Task):
                 "blocks": self._architecture.blocks,
                 "parameters": sum(value.size for value in self.values.values()),
             },
-            "quality": corpus.metrics[0],
-            "metrics": list(corpus.metrics),
+            "metrics": corpus.metrics,
+            "risks": risks_in_words(corpus.metrics[0], regression=not corpus.classes),
         }

@@ -1,7 +1,7 @@
 """The thresholds of a run that calibration chooses, and what they do on the test split."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from ee_jax.calibration.certify import risk_outcomes
 from ee_jax.calibration.conformal import CONFORMAL
-from ee_jax.calibration.describe import to_json
+from ee_jax.calibration.describe import describe
 from ee_jax.calibration.empirical import Quality, choose_for_quality, quality_lost
 from ee_jax.calibration.methods import METHODS
 from ee_jax.calibration.outcomes import GRID, outcomes
@@ -18,8 +18,9 @@ from ee_jax.calibration.trace import Trace
 from ee_jax.config import Experiment
 from ee_jax.errors import UserError
 from ee_jax.exits.stopping import Stopping
-from ee_jax.run_folder import nan_to_none
-from ee_jax.tasks.calibrator import Chosen, answers, requests, threshold_of
+from ee_jax.report import metrics
+from ee_jax.results import Calibrated, nan_to_none
+from ee_jax.tasks.calibrator import answers, requests
 from ee_jax.tasks.record import check_exits, load_record, recorded
 
 
@@ -61,31 +62,55 @@ class Calibrator:
         calibration: Trace,
         test: Trace,
         temperature_E: Float[np.ndarray, " E"],
-    ) -> list[Chosen]:
+    ) -> list[Calibrated]:
         """One for each tolerance, for each method and level, and for the record."""
         asked = list(requests(self.experiment.calibration, self._stopping))
         chosen = [*self._empirical(calibration), *answers(calibration, asked)]
         if self.record is not None:
             chosen.append(recorded(self.record, strategy, temperature_E))
-        return [choice | self._on(test, choice) for choice in chosen]
+        return [self._on(test, choice) for choice in chosen]
 
-    def _empirical(self, trace: Trace) -> Iterator[Chosen]:
+    def _empirical(self, trace: Trace) -> Iterator[Calibrated]:
         for tolerance in self.experiment.calibration.tolerances:
             choice = choose_for_quality(trace, self.quality, tolerance, GRID, self._stopping)
-            yield to_json(choice, "quality")
+            yield describe(choice, "quality")
 
     @property
     def _stopping(self) -> Stopping:
         return self.experiment.exits.stopping
 
-    def _on(self, test: Trace, choice: Chosen) -> dict[str, float | None]:
-        threshold_K = np.array([threshold_of(choice)])
+    def _on(self, test: Trace, choice: Calibrated) -> Calibrated:
+        """The choice with its risk and depth on the test split."""
+        threshold_K = np.array([choice.thresholds])
         found = outcomes(test, threshold_K, self._stopping)
-        if choice["risk"] == "quality":
+        if choice.risk == "quality":
             risk = float(quality_lost(test, self.quality, threshold_K, self._stopping)[0])
-        elif choice["risk"] == "loss":
+        elif choice.risk == "loss":
             risk = float((found.loss_KN - test.full_loss_N).mean())
         else:
-            of_risk = risk_outcomes(test, choice["risk"], threshold_K, self._stopping)
+            of_risk = risk_outcomes(test, choice.risk, threshold_K, self._stopping)
             risk = float(of_risk.loss_KN.mean())
-        return {"test_risk": nan_to_none(risk), "test_mean_depth": float(found.depth_KN.mean())}
+        depth = float(found.depth_KN.mean())
+        return replace(choice, test_risk=nan_to_none(risk), test_mean_depth=depth)
+
+
+RISK_WORDS = {
+    "consistency": "answers unlike the full model's",
+    "gap": "answers worse than the full model's",
+    "loss": "mean loss above the full model's",
+}
+SQUARED = {
+    "consistency": "(answer - the full model's)^2 / (range of the labels)^2",
+    "gap": "squared error above the full model's / (range of the labels)^2",
+}
+
+
+def risks_in_words(metric: str, regression: bool) -> dict[str, str]:
+    """What each risk counts, as reports say it.
+
+    Args:
+      metric: what the quality of a tolerance is.
+      regression: whether answers are numbers, not classes.
+    """
+    quality = f"{metrics.name(metric)} lost against the full model's"
+    return RISK_WORDS | (SQUARED if regression else {}) | {"quality": quality}

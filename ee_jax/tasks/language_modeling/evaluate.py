@@ -2,9 +2,8 @@
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 from ee_jax.config import Decoding, Experiment
 from ee_jax.data.batches import Split
@@ -16,18 +15,16 @@ from ee_jax.evaluation.decoding import (
     early_exit_speedups,
     prompts_of,
 )
-from ee_jax.evaluation.perplexity import perplexity
 from ee_jax.inference.generator import Decoder
 from ee_jax.inference.methods import EarlyExitDecoding
 from ee_jax.inference.rules import Exiting
 from ee_jax.models.language import LanguageModel
 from ee_jax.models.parameters import Parameters, bind
-from ee_jax.tasks.calibrator import Chosen, Point, Setting, settings
+from ee_jax.results import Calibrated, ExitAlone, Point, Speculation, StrategyResults
+from ee_jax.tasks.calibrator import Setting, settings
 from ee_jax.tasks.language_modeling.inputs import data_of
-from ee_jax.tasks.language_modeling.measure import LanguageMeasurer, quality
+from ee_jax.tasks.language_modeling.measure import METRICS, LanguageMeasurer, quality
 from ee_jax.tasks.language_modeling.thresholds import Key, LanguageCalibrator, of_key, on_test
-
-Entry = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -58,50 +55,56 @@ class LanguageEvaluator:
     def _measurer(self) -> LanguageMeasurer:
         return LanguageMeasurer(self.experiment, self.model, self.test, self.display)
 
-    def evaluate(self, name: str, values: Parameters) -> Entry:
+    def evaluate(self, name: str, values: Parameters) -> StrategyResults:
         """What `results.json` holds of a strategy."""
         alone = self._measurer.alone(values)
         chosen = self.calibrator.choose(name, values, self._measurer.passes)
         todo = self._settings(chosen)
         points = list(self._measurer.measure(name, values, todo, alone[-1]))
         decoder = Decoder(bind(self.model, values))
-        self._time(name, decoder, points)
-        return {
-            "full_perplexity": perplexity(alone[-1].loss_N),
-            "tokens": len(alone[-1].loss_N),
-            "exits": [
-                {"depth": depth, **quality(found, alone[-1])}
-                for depth, found in zip(self.model.design.layers, alone, strict=True)
-            ],
-            "calibrated": [on_test(choice, points) for choice in chosen],
-            "points": points,
-            "speculation": list(self._speculation(name, decoder)),
-        }
+        exits = [
+            ExitAlone(depth=depth, metrics=quality(found, alone[-1]))
+            for depth, found in zip(self.model.design.layers, alone, strict=True)
+        ]
+        return StrategyResults(
+            full_quality=exits[-1].metrics[METRICS[0]],
+            examples=len(alone[-1].loss_N),
+            exits=tuple(exits),
+            calibrated=tuple(on_test(choice, points) for choice in chosen),
+            points=tuple(self._timed(name, decoder, points)),
+            speculation=tuple(self._speculation(name, decoder)),
+        )
 
     def _prompts(self, decoding: Decoding, batch: int) -> list[Prompts]:
         return prompts_of(self.test.rows[: decoding.prompts], decoding.prompt, batch)
 
-    def _time(self, name: str, decoder: Decoder, points: list[Point]) -> None:
-        """Adds the measured speed-ups of decoding to the points, at each batch size."""
+    def _timed(self, name: str, decoder: Decoder, points: list[Point]) -> list[Point]:
+        """The points with the measured speed-ups of decoding, at each batch size."""
         evaluation = self.experiment.evaluation
         decoding, keys = evaluation.decoding, list(self._measurer.passes)
         if decoding is None:
-            return
+            return points
+        found: dict[int, dict[int, float]] = {n: {} for n in range(len(points))}
         todo = list(itertools.product(evaluation.batches, keys))
         with self.display.bar(f"{name}: wall clock of decoding", len(todo)) as tick:
             for batch, (confidence, policy) in todo:
-                own = of_key(points, (confidence, policy))
+                own = [
+                    n
+                    for n, p in enumerate(points)
+                    if (p.confidence, p.policy) == (confidence, policy)
+                ]
                 exiting = Exiting(confidence, self.experiment.exits.stopping)
                 method = EarlyExitDecoding(exiting.rule_at, policy)
-                thresholds = [point["threshold"] for point in own]
+                thresholds = [points[n].threshold for n in own]
                 prompts = self._prompts(decoding, batch)
                 asked = (prompts, decoding.tokens, evaluation.rounds)
-                found = early_exit_speedups(decoder, method, thresholds, *asked)
-                for point, value in zip(own, found, strict=True):
-                    point[f"measured_speedup_b{batch}"] = value
+                speedups = early_exit_speedups(decoder, method, thresholds, *asked)
+                for n, value in zip(own, speedups, strict=True):
+                    found[n][batch] = value
                 tick()
+        return [replace(point, measured_speedup=found[n]) for n, point in enumerate(points)]
 
-    def _speculation(self, name: str, decoder: Decoder) -> Iterator[Entry]:
+    def _speculation(self, name: str, decoder: Decoder) -> Iterator[Speculation]:
         """Nothing where the experiment asks for none."""
         evaluation = self.experiment.evaluation
         config, decoding = evaluation.speculation, evaluation.decoding
@@ -114,7 +117,7 @@ class LanguageEvaluator:
                 yield compare_speculation(decoder, depth, drafted, *rest)
                 tick()
 
-    def _settings(self, chosen: list[Chosen]) -> list[tuple[Key, Setting]]:
+    def _settings(self, chosen: list[Calibrated]) -> list[tuple[Key, Setting]]:
         """Each threshold of the config, and 1 where calibration fell back to it."""
         thresholds = self.experiment.evaluation.thresholds
         return [

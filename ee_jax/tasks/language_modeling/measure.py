@@ -23,8 +23,11 @@ from ee_jax.inference.flops import decoding_flops_speedup
 from ee_jax.inference.rules import Exiting
 from ee_jax.models.language import LanguageModel
 from ee_jax.models.parameters import Parameters
-from ee_jax.tasks.calibrator import Point, Setting
+from ee_jax.results import Point
+from ee_jax.tasks.calibrator import Setting
 from ee_jax.tasks.language_modeling.thresholds import Key
+
+METRICS = ("perplexity", "agreement")  # the first is called the quality
 
 
 @dataclass(frozen=True)
@@ -81,17 +84,20 @@ class LanguageMeasurer:
         layers = self.model.design.layers
         counts_E = exit_counts(found.exit_N, len(layers))
         confidence, policy = key
-        return {
-            "confidence": confidence,
-            "policy": policy,
-            "threshold": setting.threshold,
-            "calibrated_for": list(setting.calibrated_for),
-            **quality(found, full),
-            "mean_depth": mean_depth(counts_E, layers),
-            "ideal_speedup": ideal_speedup(counts_E, layers),
-            "flops_speedup": self._flops_speedup(confidence, policy, found),
-            "exit_counts": counts_E.tolist(),
-        }
+        metrics = quality(found, full)
+        return Point(
+            confidence=confidence,
+            policy=policy,
+            threshold=float(np.min(setting.threshold)),
+            calibrated_for=setting.calibrated_for,
+            quality=metrics[METRICS[0]],
+            metrics=metrics,
+            inconsistency=1 - metrics["agreement"],
+            mean_depth=mean_depth(counts_E, layers),
+            ideal_speedup=ideal_speedup(counts_E, layers),
+            flops_speedup=self._flops_speedup(confidence, policy, found),
+            exit_counts=tuple(counts_E.tolist()),
+        )
 
     def _flops_speedup(self, confidence: str, policy: str, found: Predicted) -> float:
         """Of decoding each row by itself, from its first token on."""

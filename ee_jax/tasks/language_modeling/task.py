@@ -1,7 +1,6 @@
 """The task of predicting the next token, with exits that share the output projection."""
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,7 @@ from ee_jax.models.export import export_model, read_exits
 from ee_jax.models.language import LanguageDesign
 from ee_jax.models.language_files import import_language
 from ee_jax.models.parameters import Parameters, bind, parameters
-from ee_jax.report.language_report import language_report
-from ee_jax.report.report import Report
+from ee_jax.results import StrategyResults
 from ee_jax.tasks.language_modeling.evaluate import LanguageEvaluator
 from ee_jax.tasks.language_modeling.inputs import (
     Sources,
@@ -22,7 +20,8 @@ from ee_jax.tasks.language_modeling.inputs import (
     directory_of,
     make_language_model,
 )
-from ee_jax.tasks.language_modeling.thresholds import LanguageCalibrator
+from ee_jax.tasks.language_modeling.measure import METRICS
+from ee_jax.tasks.language_modeling.thresholds import MEANING, RISK, LanguageCalibrator
 from ee_jax.tasks.language_modeling.tokenizer import TOKENIZER
 from ee_jax.tasks.task import Task, Trained
 from ee_jax.training.fit import Examples
@@ -73,7 +72,7 @@ class LanguageModeling(Task):
         seconds = read_exits(folder, LanguageDesign)["train_seconds"]
         return Trained(parameters(import_language(folder)), seconds)
 
-    def evaluate(self, strategy: str, values: Parameters) -> dict[str, Any]:
+    def evaluate(self, strategy: str, values: Parameters) -> StrategyResults:
         """Exits, thresholds, perplexity, agreement and wall clock; traces are written."""
         return self._evaluator.evaluate(strategy, values)
 
@@ -82,15 +81,12 @@ class LanguageModeling(Task):
         """Where the documents are kept; what a model writes lies in its run's folder."""
         return directory_of(data) if isinstance(data, Text) else Task.directory(data)
 
-    @staticmethod
-    def report(results: Mapping[str, Any]) -> Report:
-        """Perplexity, depth and speed, and what calibration chose."""
-        return language_report(results)
-
     def describe(self) -> dict[str, Any]:
-        """Data and model."""
+        """Data, model, metrics, and what the risk counts."""
         config = self._weights.config
         return {
+            "metrics": METRICS,
+            "risks": {RISK: MEANING},
             "data": self._rows.record,
             "model": {
                 "weights": getattr(self.experiment.model, "weights", "random"),

@@ -9,8 +9,9 @@ is no promise of what the model writes when it goes on from its own tokens.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -24,12 +25,19 @@ from ee_jax.display import Display
 from ee_jax.errors import UserError
 from ee_jax.evaluation.perplexity import EarlyExitPass, Predicted, trace_of_rows
 from ee_jax.models.parameters import Parameters
+from ee_jax.results import Calibrated, Point
 from ee_jax.run_folder import RunFolder
-from ee_jax.tasks.calibrator import Chosen, Point, answers, requests
+from ee_jax.tasks.calibrator import answers, requests
 from ee_jax.tasks.language_modeling.inputs import Rows, data_of
 
 Key = tuple[str, str]  # confidence and policy
 RISK = "consistency"
+MEANING = (
+    "the share of a row's tokens that are predicted unlike the full model, on the row's own "
+    "text, not on what the model would write itself; its mean over rows like those of the "
+    "calibration split, drawn independently of each other"
+)
+Found = TypeVar("Found", Calibrated, Point)
 
 
 @dataclass(frozen=True)
@@ -84,14 +92,14 @@ class LanguageCalibrator:
 
     def choose(
         self, name: str, values: Parameters, passes: Mapping[Key, EarlyExitPass]
-    ) -> list[Chosen]:
+    ) -> list[Calibrated]:
         """One for each confidence, policy, method and level; the traces are written."""
         if not self._requests:
             return []
         return [
-            {"confidence": confidence, "policy": policy, **choice}
+            choice
             for (confidence, policy), trace in self._traces(name, values, passes)
-            for choice in answers(trace, self._requests)
+            for choice in answers(trace, self._requests, confidence=confidence, policy=policy)
         ]
 
     def _traces(
@@ -128,14 +136,13 @@ class LanguageCalibrator:
         return trace
 
 
-def of_key(chosen: Sequence[Chosen], key: Key) -> list[Chosen]:
-    """What was chosen for a confidence and a policy."""
-    return [choice for choice in chosen if (choice["confidence"], choice["policy"]) == key]
+def of_key(found: Sequence[Found], key: Key) -> list[Found]:
+    """What was chosen, or measured, for a confidence and a policy."""
+    return [each for each in found if (each.confidence, each.policy) == key]
 
 
-def on_test(choice: Chosen, points: Sequence[Point]) -> Chosen:
+def on_test(choice: Calibrated, points: Sequence[Point]) -> Calibrated:
     """The choice with its risk and depth on the test split, from the point that it labels."""
-    own = of_key(points, (choice["confidence"], choice["policy"]))
-    point = next(point for point in own if choice["label"] in point["calibrated_for"])
-    found = {"test_risk": 1 - point["agreement"], "test_mean_depth": point["mean_depth"]}
-    return choice | found
+    own = of_key(points, (str(choice.confidence), str(choice.policy)))
+    point = next(point for point in own if choice.label in point.calibrated_for)
+    return replace(choice, test_risk=point.inconsistency, test_mean_depth=point.mean_depth)

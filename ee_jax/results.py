@@ -1,0 +1,214 @@
+"""What a run found, of any task: what `results.json` holds, and every report is made from."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ee_jax.errors import UserError
+
+T = TypeVar("T")
+Metrics = Mapping[str, float | None]  # None: not defined on these examples
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExitAlone:
+    """One exit, had it answered every example of the test split."""
+
+    depth: int
+    metrics: Metrics
+    ece: float | None = None  # expected calibration error of its confidence
+    auroc: float | None = None  # of its confidence, for its answer being right
+    temperature: float | None = None  # fitted on the validation split
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvePoint:
+    """A threshold, computed from the trace of the test split."""
+
+    threshold: float
+    quality: float | None
+    mean_depth: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """A setting that was run on the test split, and what it gave."""
+
+    threshold: float  # of all exits; where each has its own, the lowest
+    threshold_E: tuple[float, ...] | None = None
+    confidence: str
+    policy: str | None = None  # what deeper blocks see of skipped tokens, in decoding
+    calibrated_for: tuple[str, ...] = ()  # labels of the calibrations that chose it
+    quality: float | None  # the first of the metrics
+    metrics: Metrics
+    inconsistency: float  # how far the answers are from the full model's, in [0, 1]
+    mean_depth: float  # blocks
+    ideal_speedup: float
+    flops_speedup: float
+    measured_speedup: dict[int, float | None] = dataclasses.field(default_factory=dict)
+    exit_counts: tuple[int, ...]  # examples or tokens that each exit answered
+    unlike_trace: int = 0  # examples that stopped elsewhere than their trace says
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibrated:
+    """What a calibration chose, what it promises, and what it did on the test split.
+
+    Attributes:
+      label: a short name, the three parts below it: `ltt 2 %`.
+      kind: the method, and `per exit` where thresholds were searched for each: `ltt`.
+      amount: what was allowed: `2`.
+      unit: of the amount: `%`, or `blocks`.
+      risk: what is kept below the level: a name in RISKS, `loss` or `quality`.
+      level: the risk allowed; of a budget, the mean depth.
+      delta: the chance of more than that, where the method gives one.
+      threshold: of all exits; where each has its own, the lowest.
+      certified_risk: the level; 0 of the full model; None where nothing is promised.
+    """
+
+    label: str
+    kind: str
+    amount: str
+    unit: str
+    method: str
+    risk: str
+    level: float
+    delta: float | None
+    promise: str
+    threshold: float
+    threshold_E: tuple[float, ...] | None
+    full_model: bool
+    certified_risk: float | None
+    calibration_risk: float | None
+    calibration_mean_depth: float
+    examples: int
+    ended: str
+    warning: str
+    confidence: str | None = None
+    policy: str | None = None  # of a language model
+    test_risk: float | None = None
+    test_mean_depth: float | None = None
+
+    @property
+    def thresholds(self) -> float | tuple[float, ...]:
+        """A number for all exits, or one for each."""
+        return self.threshold if self.threshold_E is None else self.threshold_E
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speculation:
+    """Self-speculative decoding against plain decoding."""
+
+    batch: int
+    depth: int  # blocks that draft
+    drafted: int  # tokens a draft
+    acceptance: float | None
+    tokens_a_pass: float
+    speedup: float | None
+    same_tokens: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class StrategyResults:
+    """What a run found of one strategy."""
+
+    full_quality: float | None  # of the last exit
+    exits: tuple[ExitAlone, ...]
+    points: tuple[Point, ...]
+    calibrated: tuple[Calibrated, ...] = ()
+    curve: tuple[CurvePoint, ...] = ()
+    speculation: tuple[Speculation, ...] = ()
+    examples: int | None = None  # of the test split that were judged, or tokens
+    train_seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """What a run found.
+
+    Attributes:
+      metrics: names of what was measured; the first is called the quality.
+      data: `name`, `version`, `rows` and `checksum` by split, and what else a task says.
+      model: `blocks`, `parameters`, and what else a task says.
+      risks: what each risk of a calibration counts, in words.
+      seconds: what took how long.
+    """
+
+    name: str
+    task: str
+    config: Mapping[str, Any]
+    config_hash: str
+    versions: Mapping[str, str]
+    device: str
+    data: Mapping[str, Any]
+    model: Mapping[str, Any]
+    metrics: tuple[str, ...]
+    risks: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    strategies: Mapping[str, StrategyResults]
+
+    @property
+    def quality(self) -> str:
+        """The metric that thresholds are judged by."""
+        return self.metrics[0]
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of the full model."""
+        return self.model["blocks"]
+
+
+def nan_to_none(value: float) -> float | None:
+    """The value, or what JSON has for nan, which it does not know."""
+    return None if math.isnan(value) else float(value)
+
+
+def to_json(results: Any) -> dict[str, Any]:
+    """A dataclass of results as JSON types."""
+    return json.loads(json.dumps(dataclasses.asdict(results)))
+
+
+def from_json(kind: type[T], content: Mapping[str, Any]) -> T:
+    """The dataclass that `to_json` made the content of.
+
+    Raises:
+      Exception: a field is missing or of another type; which one, the message says.
+    """
+    return _converter().structure(content, kind)
+
+
+@cache
+def _converter() -> Any:
+    import cattrs
+
+    return cattrs.Converter(forbid_extra_keys=True)
+
+
+def read_results(path: Path) -> Results:
+    """The results of a run, from its folder or its results.json.
+
+    Raises:
+      UserError: there are none, or of another version of ee_jax.
+    """
+    path = path / "results.json" if path.is_dir() else path
+    if not path.is_file():
+        raise UserError(f"no results at {path}: give the folder of a finished run")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("it is no object")
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path} cannot be read ({error}): delete it and run again") from None
+    try:
+        return from_json(Results, content)
+    except Exception as error:
+        import cattrs
+
+        first, *others = cattrs.transform_error(error) or [repr(error)]
+        said = f"{first}, and {len(others)} more" if others else first
+        raise UserError(f"{path} is of no run of this version ({said}): run again") from None
