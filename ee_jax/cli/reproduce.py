@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
     command.add_argument(
         "study",
         metavar="STUDY",
-        help="e.g. deebert, joint_vs_frozen, or your own path/to/study.py",
+        help="a Python file with a STUDY, its folder, or the name of one in experiments/",
     )
     command.add_argument("--backbone", required=True, metavar="WEIGHTS", help="folder or name")
     command.add_argument(

@@ -8,7 +8,7 @@ import dataclasses
 import json
 from collections import Counter
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 from typing import Any, Literal
 
 import typeguard
@@ -102,10 +102,12 @@ class Paper:
         return round(cell.value - baseline.value, 6)
 
 
-def load_paper(name: str) -> Paper:
-    """The table of a paper that comes with ee_jax, e.g. `deebert`."""
-    path = resources.files("ee_jax.reproduce") / "papers" / f"{name}.json"
-    return parse_paper(json.loads(path.read_text("utf-8")), f"{name}.json")
+def load_paper(path: Path) -> Paper:
+    """The table of a paper, from its JSON file; errors as `parse_paper`."""
+    try:
+        return parse_paper(json.loads(path.read_text("utf-8")), str(path))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}): write a paper's table") from None
 
 
 def parse_paper(content: Any, name: str) -> Paper:

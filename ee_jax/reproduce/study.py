@@ -3,18 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from pkgutil import resolve_name
 
 from ee_jax.config import Experiment
 from ee_jax.config.load import run_file
 from ee_jax.data.registry import nearest
 from ee_jax.errors import UserError
 
-# Name -> the module that holds its `STUDY`.
-STUDIES = {
-    name: f"ee_jax.reproduce.{name}:STUDY"
-    for name in ("joint_vs_frozen", "deebert", "pabee", "berxit", "fastbert")
-}
+# Where a clone of ee_jax has a folder for each study, below the current directory.
+EXPERIMENTS = Path("experiments")
 
 
 @dataclass(frozen=True)
@@ -25,7 +21,7 @@ class Study:
     title: str
     tasks: tuple[str, ...]  # those that it can run
     experiment: Callable[[str, str], Experiment]  # of a task and weights
-    paper: str | None = None  # whose table it is put beside
+    paper: Path | None = None  # the JSON of the table that it is put beside
     backbone: str = "bert-base"  # the paper's, for weights that are none of the paper's
     # The paper's methods, and the name of our strategy that is each of them.
     methods: Mapping[str, str] = field(default_factory=dict)
@@ -33,24 +29,24 @@ class Study:
 
 
 def find_study(name: str) -> Study:
-    """The study of that name, or the `STUDY` of a Python file.
+    """The `STUDY` of a Python file.
 
     Args:
-      name: of a study of the package's, or a path that ends in .py.
+      name: the file, or a folder with a `study.py`, or the name of a folder in `experiments/`.
 
     Raises:
       UserError: there is none; says the nearest.
     """
-    if name.endswith(".py"):
-        return _of_file(Path(name))
-    if name not in STUDIES:
-        raise UserError(f"no study `{name}`: {nearest(name, list(STUDIES))}")
-    return resolve_name(STUDIES[name])
+    given = Path(name)
+    for path in (given, given / "study.py", EXPERIMENTS / name / "study.py"):
+        if path.is_file() and path.suffix == ".py":
+            return _of_file(path)
+    if known := sorted(path.parent.name for path in EXPERIMENTS.glob("*/study.py")):
+        raise UserError(f"no study `{name}`: {nearest(name, known)}")
+    raise UserError(f"no study at {name}: give a Python file with a STUDY, or its folder")
 
 
 def _of_file(path: Path) -> Study:
-    if not path.is_file():
-        raise UserError(f"no study at {path}: give a Python file with a STUDY")
     try:
         found = run_file(path).get("STUDY")
     except Exception as error:

@@ -1,6 +1,7 @@
 """Ours beside a paper's cells: which setting, which difference, and why there is none."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -8,13 +9,15 @@ from ee_jax.report.render import to_csv, to_markdown
 from ee_jax.report.text import DASH, MINUS
 from ee_jax.reproduce.comparison import Comparison, matching_backbone
 from ee_jax.reproduce.comparison_table import brief, comparison_table, not_run_table
-from ee_jax.reproduce.deebert import STUDY
-from ee_jax.reproduce.fastbert import STUDY as FASTBERT
 from ee_jax.reproduce.outcome import Failed, Swept
 from ee_jax.reproduce.paper import load_paper
+from ee_jax.reproduce.study import find_study
 from tests.reproduce.small_runs import POINTS, finished, strategy, trace
 
-DEEBERT = load_paper("deebert")
+EXPERIMENTS = Path(__file__).parents[2] / "experiments"
+STUDY, FASTBERT = (find_study(str(EXPERIMENTS / name)) for name in ("deebert", "fastbert"))
+FASTBERT_PAPER = EXPERIMENTS / "fastbert" / "paper.json"
+DEEBERT = load_paper(EXPERIMENTS / "deebert" / "paper.json")
 SWEPT = Swept((finished(),), (Failed("cola", 0, "no weights in 'x'"),))
 
 
@@ -114,7 +117,7 @@ def test_a_run_without_a_time_has_no_setting_beside_a_saving():
 
 
 def test_tasks_that_the_paper_does_not_have_come_last():
-    paper, run = load_paper("fastbert"), finished("rte")
+    paper, run = load_paper(FASTBERT_PAPER), finished("rte")
     rows = rows_of(Swept((run,)), study=FASTBERT, paper=paper)
     added = rows[len(paper.cells) :]
     assert [row["setting"] for row in added] == [
@@ -153,7 +156,7 @@ def test_what_was_not_run_is_a_table_that_marks_evidence():
     text = to_markdown(table)
     assert "| not part of this study" in text
     assert "Failed: cola, seed 0: no weights in 'x'" in text
-    fastbert = not_run_table(Comparison(FASTBERT, load_paper("fastbert"), "x", Swept()))
+    fastbert = not_run_table(Comparison(FASTBERT, load_paper(FASTBERT_PAPER), "x", Swept()))
     assert f"92.5 ({DASH}, {MINUS}91 %) (from memory)" in to_markdown(fastbert)
 
 

@@ -2,18 +2,35 @@
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from ee_jax.config import Data, Model, TwoStage
-from ee_jax.config.load import read
+from ee_jax.config.load import read, run_file
 from ee_jax.errors import UserError
-from ee_jax.reproduce import deebert, fastbert, joint_vs_frozen, pabee
 from ee_jax.reproduce.glue import TASKS
 from ee_jax.reproduce.paper import load_paper
-from ee_jax.reproduce.study import STUDIES, check_tasks, find_study
+from ee_jax.reproduce.study import check_tasks, find_study
 from ee_jax.tasks.classification.inputs import check_regression
 from tests.models.golden_models import FOLDER
+
+ROOT = Path(__file__).parents[2]
+STUDIES = ("joint_vs_frozen", "deebert", "pabee", "berxit", "fastbert")
+PAPERS = STUDIES[1:]
+
+
+def names_of(study: str) -> SimpleNamespace:
+    """What the file of a study defines."""
+    return SimpleNamespace(**run_file(ROOT / "experiments" / study / "study.py"))
+
+
+deebert, fastbert, pabee = map(names_of, ("deebert", "fastbert", "pabee"))
+
+
+@pytest.fixture(autouse=True)
+def in_a_clone(monkeypatch):
+    monkeypatch.chdir(ROOT)
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -31,10 +48,11 @@ def test_every_task_has_an_experiment_whose_strategies_the_paper_is_put_beside(n
         assert strategies >= set(study.methods.values())
 
 
-@pytest.mark.parametrize("name", [name for name in STUDIES if find_study(name).paper])
+@pytest.mark.parametrize("name", PAPERS)
 def test_the_methods_and_the_backbone_are_the_papers(name):
     study = find_study(name)
-    paper = load_paper(str(study.paper))
+    assert study.paper is not None
+    paper = load_paper(study.paper)
     assert set(study.methods) <= {cell.method for cell in paper.cells}
     assert study.backbone in {cell.backbone for cell in paper.cells}
 
@@ -74,22 +92,31 @@ def test_fastberts_speeds():
 @pytest.mark.parametrize("task", ["sst2", "cola"])
 def test_joint_vs_frozen_is_the_configs_experiment(task):
     """So that a run of the config is one of the study's: its hash is the same."""
-    config = read(Path(__file__).parents[2] / "configs" / f"{task}_minilm.py")
+    config = read(ROOT / "configs" / f"{task}_minilm.py")
     assert isinstance(config.model, Model)
-    assert joint_vs_frozen.experiment(task, config.model.weights) == config
+    assert names_of("joint_vs_frozen").experiment(task, config.model.weights) == config
 
 
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         ("debert", "no study `debert`: did you mean `deebert`?"),
-        ("zzz", "no study `zzz`: there is joint_vs_frozen, deebert, "),
+        ("zzz", "no study `zzz`: there is berxit, deebert, "),
     ],
 )
 def test_an_unknown_study(name, message):
     with pytest.raises(UserError) as refused:
         find_study(name)
     assert str(refused.value).startswith(message)
+
+
+def test_a_study_is_found_by_its_file_and_by_its_folder(tmp_path, monkeypatch):
+    folder = ROOT / "experiments" / "deebert"
+    monkeypatch.chdir(tmp_path)
+    for name in (folder, folder / "study.py"):
+        assert find_study(str(name)).title == "DeeBERT"
+    with pytest.raises(UserError, match="no study at deebert: give a Python file with a STUDY"):
+        find_study("deebert")
 
 
 def test_an_unknown_task():

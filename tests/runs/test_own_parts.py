@@ -156,7 +156,7 @@ def test_an_own_exit_rule(experiment, tmp_path):
 def test_an_own_study():
     study = find_study(str(EXAMPLES / "own_study.py"))
     assert study.experiment("rte", "weights").exits.head == "mlp"
-    with pytest.raises(UserError, match=r"no study at nowhere\.py: give a Python file"):
+    with pytest.raises(UserError, match=r"no study .*nowhere\.py"):
         find_study("nowhere.py")
     with pytest.raises(UserError, match="STUDY must be a Study, not None"):
         find_study(str(EXAMPLE))

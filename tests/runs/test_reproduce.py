@@ -11,15 +11,14 @@ from ee_jax.calibration.trace import Trace
 from ee_jax.cli import main
 from ee_jax.config import config_hash
 from ee_jax.evaluation.statistics import paired_permutation_test
-from ee_jax.reproduce.study import STUDIES
 from tests.runs.test_command import refused
 
 
 @pytest.fixture(scope="module", autouse=True)
 def study(data):
-    """Makes the study known, and where its data are."""
+    """A clone of ee_jax, and where the study's data are."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(STUDIES, "tiny", "tests.runs.tiny_study:STUDY")
+        patch.chdir(Path(__file__).parents[2])
         patch.setenv("EE_JAX_DATA", str(data))
         yield
 
@@ -27,7 +26,7 @@ def study(data):
 def reproduce(*arguments: object) -> int | str | None:
     """The exit status; None is that of success."""
     try:
-        main(["reproduce", "tiny", *map(str, arguments)])
+        main(["reproduce", "tests/runs/tiny_study.py", *map(str, arguments)])
     except SystemExit as left:
         return left.code
 
@@ -132,7 +131,7 @@ def test_missing_weights_are_told_in_the_table_not_before_it(tmp_path, capsys):
     ("line", "message"),
     [
         ("debert --backbone x", "ee-jax: no study `debert`: did you mean `deebert`?\n"),
-        ("zzz --backbone x", "ee-jax: no study `zzz`: there is joint_vs_frozen, deebert, "),
+        ("zzz --backbone x", "ee-jax: no study `zzz`: there is berxit, deebert, "),
         ("deebert --backbone x --tasks sst2,sst",
          "ee-jax: no task `sst` in the study deebert: did you mean `sst2`?\n"),
         ("deebert --backbone x --tasks zzz", "ee-jax: no task `zzz` in the study deebert: "),
@@ -145,6 +144,8 @@ def test_missing_weights_are_told_in_the_table_not_before_it(tmp_path, capsys):
 def test_bad_input_is_one_line_before_anything_is_run(
     line, message, tmp_path, monkeypatch, capsys
 ):
+    clone = tmp_path / "experiments"
+    clone.symlink_to(Path(__file__).parents[2] / "experiments")
     monkeypatch.chdir(tmp_path)
     assert refused(capsys, "reproduce", *line.split()).startswith(message)
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [clone]

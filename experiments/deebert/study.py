@@ -4,8 +4,10 @@ Paper:     Xin et al. 2020, arXiv:2004.12993. Table 1: BERT-base on SST-2 loses 
            40 % less time, on the test server, at batch 1 on a P100.
 Recipe:    learning rate 2e-5, batch 8, 128 tokens, 3 epochs a stage (RoBERTa 10).
 Rule:      stop where H < S nats, for the 13 S that the released scripts sweep.
-Command:   ee-jax reproduce deebert --backbone DIR --tasks sst2 --manual-dir DIR
+Command:   ee-jax reproduce experiments/deebert --backbone DIR --tasks sst2 --manual-dir DIR
 """
+
+from pathlib import Path
 
 from ee_jax.config import (
     Calibration,
@@ -49,7 +51,7 @@ STUDY = Study(
     title="DeeBERT",
     tasks=CLASSIFICATION,
     experiment=experiment,
-    paper="deebert",
+    paper=Path(__file__).with_name("paper.json"),
     methods={BASELINE: "two_stage", "DeeBERT": "two_stage"},
     notes=("Baseline: ours is the first stage, the backbone fine-tuned with its last exit.",),
 )

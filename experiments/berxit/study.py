@@ -4,8 +4,10 @@ Paper:     Xin et al. 2021, EACL. Figure 2 compares two stages, joint and altern
            only numbers of the plain backbone are at hand, see its `paper.json`.
 Recipe:    not in the sources at hand; DeeBERT's learning rate and epochs, batch 32.
 Rule:      stop where the learned uncertainty u is below a threshold (LTE), in regression too.
-Command:   ee-jax reproduce berxit --backbone DIR --tasks sst2 --manual-dir DIR
+Command:   ee-jax reproduce experiments/berxit --backbone DIR --tasks sst2 --manual-dir DIR
 """
+
+from pathlib import Path
 
 from ee_jax.config import (
     Alternating,
@@ -54,7 +56,7 @@ STUDY = Study(
     title="BERxiT",
     tasks=tuple(TASKS),
     experiment=experiment,
-    paper="berxit",
+    paper=Path(__file__).with_name("paper.json"),
     methods={BASELINE: "two_stage"},
     notes=("Baseline: ours is the first stage, the backbone fine-tuned with its last exit.",),
 )

@@ -5,10 +5,11 @@ Paper:     Liu et al. 2020, arXiv:2004.02178. Table 2: Chinese and English tasks
 Recipe:    5 epochs of distillation, KL(student || teacher) as the paper writes it; the rest is
            not in the sources at hand, and DeeBERT's.
 Rule:      stop where H / log C < speed.
-Command:   ee-jax reproduce fastbert --backbone DIR --tasks sst2 --manual-dir DIR
+Command:   ee-jax reproduce experiments/fastbert --backbone DIR --tasks sst2 --manual-dir DIR
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 from ee_jax.config import (
     Calibration,
@@ -50,7 +51,7 @@ STUDY = Study(
     title="FastBERT",
     tasks=CLASSIFICATION,
     experiment=experiment,
-    paper="fastbert",
+    paper=Path(__file__).with_name("paper.json"),
     methods={BASELINE: "distill", "FastBERT": "distill"},
     notes=("Heads: two layers on the first token here; the paper's have attention too.",),
 )

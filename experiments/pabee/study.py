@@ -5,8 +5,10 @@ Paper:     Zhou et al. 2020, arXiv:2006.04152. Table 1: ALBERT-base gains 0.2 to
 Recipe:    learning rate 2e-5, batch 32, 128 tokens, 5 epochs, losses weighted by depth.
 Rule:      stop when t answers in a row are the one before them, t from 3 to 8; in a regression
            answers closer than 0.1 agree.
-Command:   ee-jax reproduce pabee --backbone DIR --tasks sst2 --manual-dir DIR
+Command:   ee-jax reproduce experiments/pabee --backbone DIR --tasks sst2 --manual-dir DIR
 """
+
+from pathlib import Path
 
 from ee_jax.config import (
     Calibration,
@@ -53,7 +55,7 @@ STUDY = Study(
     title="PABEE",
     tasks=tuple(TASKS),
     experiment=experiment,
-    paper="pabee",
+    paper=Path(__file__).with_name("paper.json"),
     backbone="albert-base",
     methods={BASELINE: "joint", "PABEE": "joint"},
     notes=(

