@@ -67,7 +67,7 @@ def shown(key: str, lines: list[str]) -> str:
     if key != "Command":
         return " ".join(lines).replace("|", "\\|")
     command, notes = [lines[0]], lines[1:]
-    while command[-1].endswith("\\"):
+    while notes and (command[-1].endswith("\\") or notes[0].startswith("--")):
         command[-1] = command[-1].rstrip("\\").rstrip()
         command.append(notes.pop(0))
     return f"`{' '.join(command)}`" + (f"<br>{' '.join(notes)}" if notes else "")
