@@ -68,6 +68,7 @@ WeightScheme = Literal["uniform", "linear", "geometric", "strided"]
 class Strategy:
     """A way to train exits, of any task: subclass it with your own fields and stages.
 
+    ```python
     @dataclass(frozen=True)
     class LastOnly(Strategy):
         name: str = "last_only"
@@ -76,6 +77,7 @@ class Strategy:
         def stages(self, exits):
             term = Term(self.labels, always(last(exits.count)))
             return [Stage("last", self.fit, (term,))]
+    ```
     """
 
     name: str = ""  # of its folder in the run, and in tables
