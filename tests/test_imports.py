@@ -81,7 +81,7 @@ def test_no_task_knows_another():
 
 
 def lengths() -> list[int]:
-    """Lines of each module; a package's `__init__` that holds a docstring alone is no module."""
+    """Lines of each module; an `__init__` that holds a docstring alone is none."""
     files = [path.read_text().count("\n") for path in PACKAGE.rglob("*.py")]
     return [lines for lines in files if lines > 1]
 

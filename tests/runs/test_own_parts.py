@@ -1,23 +1,31 @@
 """A user's own confidence and exit head: the example's, through a whole run of a tiny model."""
 
+import json
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from flax import nnx
+from safetensors.numpy import load_file, save_file
 
 from ee_jax.calibration.methods import METHODS, Method
 from ee_jax.calibration.risks import RISKS
 from ee_jax.calibration.trace import Trace
-from ee_jax.config import Evaluation, Exits, Frozen, OptimizerConfig, Scratch, Strategy
+from ee_jax.config import Evaluation, Exits, Frozen, Model, OptimizerConfig, Scratch, Strategy
 from ee_jax.config.load import load, override
 from ee_jax.errors import UserError
 from ee_jax.evaluation.metrics import METRICS
 from ee_jax.exits import CONFIDENCES, RULES
 from ee_jax.inference.kv_policies import POLICIES
 from ee_jax.losses.exit_losses import LOSSES
+from ee_jax.models.families import FAMILIES
 from ee_jax.models.heads import HEADS
+from ee_jax.models.huggingface import from_tensors, read_architecture, to_tensors
+from ee_jax.models.transformer import Transformer, parameters
+from ee_jax.report.compare import comparison
 from ee_jax.reproduce.study import find_study
 from ee_jax.runs.run import run
 from ee_jax.runs.trained import load as load_model
@@ -29,7 +37,8 @@ EXAMPLE = EXAMPLES / "own_confidence.py"
 OWN = {
     "unlikely_rest": CONFIDENCES, "bottleneck": HEADS, "focal": LOSSES, "lion": OPTIMIZERS,
     "worst_class": METRICS, "harm": RISKS, "bernstein": METHODS, "halved": POLICIES,
-    "mine": TASKS, "patient_and_confident": RULES,
+    "mine": TASKS, "patient_and_confident": RULES, "majority": TASKS,
+    "distilbert": FAMILIES,
 }  # fmt: skip
 
 
@@ -138,6 +147,50 @@ def test_an_own_policy(tmp_path):
     points = results.strategies["layerskip"].points
     assert {point.policy for point in points} == {"propagate", "halved"}
     assert all((point.measured_speedup[1] or 0) > 0 for point in points)
+
+
+def test_an_own_task_goes_from_config_to_report_and_beside_other_runs(experiment, tmp_path):
+    few = ["--data.train", "600", "--data.test", "60", "--strategies.0.fit.epochs", "0.5"]
+    planned = load(EXAMPLES / "own_task.py", few)
+    results = run(planned, tmp_path / "run")
+    found = results.strategies["joint"]
+    assert [entry.depth for entry in found.exits] == [1, 2, 4]
+    assert found.points[-1].quality == found.full_quality
+    assert all(sum(point.exit_counts) == 60 for point in found.points)
+    assert "drawn 1" in (tmp_path / "run" / "report.html").read_text()
+    assert run(planned, tmp_path / "run") == results  # read back
+    other = run(replace(experiment, strategies=experiment.strategies[:1]), tmp_path / "other")
+    assert len(comparison([results, other]).rows) == 2
+
+
+def test_an_own_family_reads_and_writes_its_checkpoints(experiment, weights, tmp_path):
+    """The tests' BERT under DistilBERT's names: its one token type goes into the positions."""
+    planned = on_tiny("own_family.py", experiment, strategies=experiment.strategies[1:])
+    folder = Path(shutil.copytree(weights, tmp_path / "distilbert"))
+    config, tensors = read_architecture(folder), load_file(folder / "model.safetensors")
+    family, other = FAMILIES["distilbert"], replace(config, family="distilbert", token_types=0)
+    kept = {p: v for p, v in backbone_of(config, tensors).items() if ".types." not in p}
+    types = tensors[next(name for name in tensors if "token_type" in name)]
+    positions = "embedding.positions.embedding"
+    kept[positions] = kept[positions] + types[:1]
+    save_file(to_tensors(other, kept), folder / "model.safetensors")
+    (folder / "config.json").write_text(
+        json.dumps({**family.write(other), "model_type": "distilbert"})
+    )
+    assert read_architecture(folder) == other
+    found = run(replace(planned, model=Model(str(folder))), tmp_path / "run")
+    same = run(replace(planned, model=Model(str(weights))), tmp_path / "bert")
+    for name, strategy in found.strategies.items():
+        full = same.strategies[name].full_quality
+        assert strategy.full_quality == pytest.approx(full, abs=1 / 35)  # one answer of 35
+    written = json.loads((tmp_path / "run" / "frozen" / "model" / "config.json").read_text())
+    assert (written["model_type"], written["dim"]) == ("distilbert", 16)
+
+
+def backbone_of(config, tensors) -> dict[str, Any]:
+    """A checkpoint's tensors by the backbone's dotted paths."""
+    model = nnx.eval_shape(lambda: Transformer(config, rngs=nnx.Rngs(0)))
+    return dict(from_tensors(config, parameters(model), tensors, Path("weights")))
 
 
 def test_an_own_exit_rule(experiment, tmp_path):
