@@ -1,11 +1,23 @@
 """Settings of every test."""
 
 import os
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import hypothesis
 import jax
 import pytest
+from beartype import BeartypeConf, beartype
+from jaxtyping import install_import_hook
+
+# Shapes and types are checked at every call in the rooms of formulas. The hook finds the
+# checker by the name of a module. An int is a float too, as PEP 484 has it.
+checker = ModuleType("type_checker")
+setattr(checker, "checked", beartype(conf=BeartypeConf(is_pep484_tower=True)))  # noqa: B010
+sys.modules[checker.__name__] = checker
+FORMULAS = ["ee_jax.exits", "ee_jax.losses", "ee_jax.calibration"]
+install_import_hook(FORMULAS, "type_checker.checked")
 
 # An array broadcast by accident is an error, not a wrong number.
 jax.config.update("jax_numpy_rank_promotion", "raise")

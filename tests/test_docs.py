@@ -97,13 +97,20 @@ def test_the_site_builds_and_fetches_nothing(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("page", [page for page in sorted(PAGES) if blocks(page, "python")])
-def test_snippets_run(page: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    needs_run = page in NEED_A_RUN
-    folder = request.getfixturevalue("notebook_folder") if needs_run else tmp_path
-    run(folder, sys.executable, "-c", "\n\n".join(blocks(page, "python")))
+@pytest.mark.parametrize(
+    "page", [p for p in sorted(PAGES) if blocks(p, "python") and p not in NEED_A_RUN]
+)
+def test_snippets_run(page: str, tmp_path: Path) -> None:
+    run(tmp_path, sys.executable, "-c", "\n\n".join(blocks(page, "python")))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("page", NEED_A_RUN)
+def test_snippets_that_read_a_run(page: str, notebook_folder: Path) -> None:
+    run(notebook_folder, sys.executable, "-c", "\n\n".join(blocks(page, "python")))
+
+
+@pytest.mark.slow
 def test_the_notebook_is_committed_without_outputs_and_runs(notebook_folder: Path) -> None:
     import nbformat
 

@@ -129,7 +129,7 @@ def last_accepted(ok_K: Bool[np.ndarray, "*S K"]) -> Int[np.ndarray, "*S"]:
     failed_K = ~np.asarray(ok_K)
     failed_K[..., 0] = False
     stop_K = np.concatenate([failed_K, np.ones_like(failed_K[..., :1])], axis=-1)
-    return stop_K.argmax(-1) - 1
+    return np.asarray(stop_K.argmax(-1) - 1)
 
 
 def choose(

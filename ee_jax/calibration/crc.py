@@ -27,4 +27,4 @@ def accepts(mean: Float[np.ndarray, "..."], n: int, level: float) -> Bool[np.nda
 
     The 1 stands for the next example's loss at its worst.
     """
-    return n * np.asarray(mean) + 1 <= (n + 1) * level + ROUNDING
+    return np.asarray(n * np.asarray(mean) + 1 <= (n + 1) * level + ROUNDING)

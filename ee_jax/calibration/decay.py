@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 
 
 def paper(
-    threshold: ArrayLike, position: ArrayLike, length: ArrayLike, tau: float
+    threshold: ArrayLike, position: ArrayLike, length: ArrayLike, tau: ArrayLike
 ) -> Float[Array, "..."]:
     """clip(0.9 threshold + 0.1 exp(-tau position / length), 0, 1)."""
     decayed = 0.9 * jnp.asarray(threshold) + 0.1 * _fading(position, length, tau)
@@ -20,14 +20,14 @@ def paper(
 
 
 def released_code(
-    threshold: ArrayLike, position: ArrayLike, length: ArrayLike, tau: float
+    threshold: ArrayLike, position: ArrayLike, length: ArrayLike, tau: ArrayLike
 ) -> Float[Array, "..."]:
     """threshold (0.9 + 0.1 exp(-tau position / length)), as t5x and FREE have it."""
     decayed = jnp.asarray(threshold) * (0.9 + 0.1 * _fading(position, length, tau))
     return _keep_full(threshold, decayed)
 
 
-def _fading(position: ArrayLike, length: ArrayLike, tau: float) -> Float[Array, "..."]:
+def _fading(position: ArrayLike, length: ArrayLike, tau: ArrayLike) -> Float[Array, "..."]:
     return jnp.exp(-tau * jnp.asarray(position) / length)
 
 

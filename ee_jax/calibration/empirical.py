@@ -118,4 +118,4 @@ def within(depth_K: Float[np.ndarray, "*S K"], depth: float) -> Int[np.ndarray, 
     """The first candidate within the budget; the last where there is none."""
     ok_K = depth_K <= depth
     ok_K[..., -1] = True
-    return ok_K.argmax(-1)
+    return np.asarray(ok_K.argmax(-1))

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import chex
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Real
+from numpy.typing import ArrayLike
 from scipy.optimize import isotonic_regression, root_scalar
 from scipy.special import softmax
 from scipy.stats import rankdata
@@ -79,7 +80,7 @@ def expected_calibration_error(
     return float(np.average(gap_K, weights=diagram.count_K))
 
 
-def auroc(score_N: Float[np.ndarray, " N"], correct_N: Bool[np.ndarray, " N"]) -> float:
+def auroc(score_N: Real[np.ndarray, " N"], correct_N: Bool[np.ndarray, " N"]) -> float:
     """P(a right answer scores above a wrong one), ties 1/2 (Mann and Whitney 1947).
 
     nan where every answer is right, or none.
@@ -106,13 +107,13 @@ class Isotonic(NamedTuple):
     score_K: Float[np.ndarray, " K"]  # strictly rising
     value_K: Float[np.ndarray, " K"]
 
-    def __call__(self, score: Float[np.ndarray, "*N"]) -> Float[np.ndarray, "*N"]:
+    def __call__(self, score: ArrayLike) -> Float[np.ndarray, "..."]:
         """The share of right answers to expect at a score."""
-        return np.interp(score, self.score_K, self.value_K)
+        return np.asarray(np.interp(score, self.score_K, self.value_K))
 
 
 def fit_isotonic(
-    score_N: Float[np.ndarray, " N"], correct_N: Bool[np.ndarray, " N"]
+    score_N: Real[np.ndarray, " N"], correct_N: Bool[np.ndarray, " N"]
 ) -> Isotonic:
     """Least squares among rising functions (Zadrozny and Elkan 2002), equal scores as one.
 

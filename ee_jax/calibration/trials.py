@@ -8,7 +8,7 @@ method's promise, which is of the true risk, would let it.
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Real
 
 from ee_jax.calibration.certify import risk_outcomes
 from ee_jax.calibration.choice import GRID, Outcomes, last_accepted
@@ -86,7 +86,7 @@ def trials_of_outcomes(
     return Trials(candidates.threshold_K[choice_S], risk_S, depth_S)
 
 
-def means(part_SN: Bool[np.ndarray, "S N"], value_KN: Float[np.ndarray, "K N"]) -> np.ndarray:
+def means(part_SN: Bool[np.ndarray, "S N"], value_KN: Real[np.ndarray, "K N"]) -> np.ndarray:
     """The mean over each part: all splits and candidates in one product of matrices."""
     return part_SN.astype(float) @ value_KN.T.astype(float) / part_SN[0].sum()
 

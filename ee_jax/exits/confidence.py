@@ -96,7 +96,7 @@ def memoryless(
       A confidence, to be registered in `CONFIDENCES` under a name of one's own.
     """
 
-    def step(answer: ExitOutput, memory: Memory) -> tuple[Scalar, Memory]:
+    def step(answer: ExitOutput, memory: Memory) -> tuple[Any, Memory]:
         return measure(answer), memory
 
     return Confidence(lambda answer: (), step, reads_logits, needs_classes)
@@ -153,7 +153,7 @@ def voting(exits: int) -> Confidence:
     return Confidence(init, step, compares_exits=True, counts_classes=True)
 
 
-def _given(part: Array | None) -> Array:
+def _given(part: Any) -> Any:
     assert part is not None, "this confidence reads a part that the head's ExitOutput lacks"
     return part
 

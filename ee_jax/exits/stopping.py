@@ -87,7 +87,9 @@ class Limits(NamedTuple):
 
 
 def make_limits(
-    threshold: ArrayLike, exit_layers: Sequence[int], temperature: ArrayLike = 1.0
+    threshold: ArrayLike | Sequence[float],
+    exit_layers: Sequence[int],
+    temperature: ArrayLike | Sequence[float] = 1.0,
 ) -> Limits:
     """Limits from one threshold and temperature an exit, or one for all.
 
@@ -112,7 +114,9 @@ class Progress(NamedTuple):
     memory: Memory
 
 
-def begin(stopping: Stopping, prediction_B: Shaped[Array, " B"]) -> Progress:
+def begin(
+    stopping: Stopping, prediction_B: Shaped[Array, " B"] | jax.ShapeDtypeStruct
+) -> Progress:
     """The progress before the first exit.
 
     Args:

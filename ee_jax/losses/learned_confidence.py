@@ -13,7 +13,7 @@ import optax
 from jaxtyping import Array, Float, Num
 
 Scores = Float[Array, "E ..."]
-Rights = Float[Array, "E ..."]  # 1 where stopping is right, 0 where it is wrong
+Rights = Num[Array, "E ..."]  # 1 where stopping is right, 0 where it is wrong
 # From numbers [E, ...] to their means over the examples or tokens that count, [E].
 Mean = Callable[[Float[Array, "E ..."]], Float[Array, " E"]]
 # From scores, predictions, what is right, and how to average, to a number.

@@ -28,7 +28,8 @@ def choose_by_losses(trace, tolerance, *rule, **more):
 def trace_of(confidence, early_loss, full_loss):
     """Two exits; each list is over examples."""
     confidence_NE = np.stack([confidence, np.ones(len(confidence))], 1).astype(np.float32)
-    return Trace(confidence_NE, np.stack([early_loss, full_loss], 1), np.array([1, 2]))
+    loss_NE = np.stack([early_loss, full_loss], 1).astype(float)
+    return Trace(confidence_NE, loss_NE, np.array([1, 2]))
 
 
 @given(traces(), st.sampled_from((0.0, 0.1, 0.5, 1.0)))
