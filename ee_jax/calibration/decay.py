@@ -28,7 +28,7 @@ def released_code(
 
 
 def _fading(position: ArrayLike, length: ArrayLike, tau: ArrayLike) -> Float[Array, "..."]:
-    return jnp.exp(-tau * jnp.asarray(position) / length)
+    return jnp.exp(-jnp.asarray(tau) * jnp.asarray(position) / length)
 
 
 def _keep_full(threshold: ArrayLike, decayed: Float[Array, "..."]) -> Float[Array, "..."]:

@@ -22,16 +22,14 @@ from scipy.special import bdtr, rel_entr
 # n times the mean of n zeros and ones may come out at 3.0000000000000004, which is no 4.
 ROUNDING = 1e-9
 
-PValues = Float[np.ndarray, "..."] | float  # a number of a single mean
 
-
-def hoeffding(mean: ArrayLike, n: int, level: float) -> PValues:
+def hoeffding(mean: ArrayLike, n: int, level: float) -> Float[np.ndarray, "..."]:
     """exp(-2 n (level - mean)^2) where the mean lies below the level (Hoeffding 1963)."""
     below = np.maximum(0, level - np.asarray(mean))
     return _p_value(np.exp(-2 * n * below**2), level)
 
 
-def hoeffding_bentkus(mean: ArrayLike, n: int, level: float) -> PValues:
+def hoeffding_bentkus(mean: ArrayLike, n: int, level: float) -> Float[np.ndarray, "..."]:
     """The smaller of Hoeffding's and Bentkus' p-values (Bates et al. 2021).
 
     min(exp(-n h(min(mean, level), level)), e P(Bin(n, level) <= ceil(n mean))), where h is the
@@ -44,7 +42,7 @@ def hoeffding_bentkus(mean: ArrayLike, n: int, level: float) -> PValues:
     return _p_value(np.minimum(np.exp(-n * entropy), bentkus), level)
 
 
-def binomial(mean: ArrayLike, n: int, level: float) -> PValues:
+def binomial(mean: ArrayLike, n: int, level: float) -> Float[np.ndarray, "..."]:
     """P(Bin(n, level) <= n mean): exact where every loss is 0 or 1.
 
     Rejecting at delta is the same as Clopper and Pearson's (1934) upper bound lying at or
@@ -53,6 +51,7 @@ def binomial(mean: ArrayLike, n: int, level: float) -> PValues:
     return _p_value(bdtr(np.round(n * np.asarray(mean)), n, level), level)
 
 
-def _p_value(p: PValues, level: float) -> PValues:
+def _p_value(p: ArrayLike, level: float) -> Float[np.ndarray, "..."]:
     """No risk exceeds 1, so the hypothesis "above 1" is false whatever was seen."""
-    return np.minimum(p, 1) if level < 1 else np.where(np.isnan(p), p, 0.0)
+    p = np.asarray(p)
+    return np.asarray(np.minimum(p, 1) if level < 1 else np.where(np.isnan(p), p, 0.0))

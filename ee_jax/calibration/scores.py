@@ -109,7 +109,7 @@ class Isotonic(NamedTuple):
 
     def __call__(self, score: ArrayLike) -> Float[np.ndarray, "..."]:
         """The share of right answers to expect at a score."""
-        return np.asarray(np.interp(score, self.score_K, self.value_K))
+        return np.asarray(np.interp(np.asarray(score, float), self.score_K, self.value_K))
 
 
 def fit_isotonic(
