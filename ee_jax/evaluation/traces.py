@@ -70,7 +70,7 @@ def fit_temperatures(
     answer: ExitOutput, label_N: Int[np.ndarray, " N"]
 ) -> Float[np.ndarray, " E"]:
     """A temperature for each exit; [E, N] leads the answer's arrays."""
-    return np.array([fit_temperature(logits_NC, label_N) for logits_NC in answer.logits])
+    return np.array([fit_temperature(each, label_N) for each in np.asarray(answer.logits)])
 
 
 def trace_of(

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Num
 
 
@@ -14,7 +15,7 @@ class ExitOutput(NamedTuple):
     score: Float[Array, "*B"] | None = None  # logit of "stopping here is right"
 
 
-def prediction(logits: Float[Array, "*B C"]) -> Array:
+def prediction(logits: Float[Array | np.ndarray, "*B C"]) -> Any:
     """The likeliest class; with a single output, a regression, the output itself."""
     return logits[..., 0] if logits.shape[-1] == 1 else logits.argmax(-1)
 

@@ -53,6 +53,7 @@ def page(results: Results, tables: Mapping[str, Table], figures: Mapping[str, Fi
         findings=findings(results),
         batches=batches(results),
         decodes=has_policies(results),
+        judged="auroc" in tables["exits"].rows[0],
         rounds=results.config.get("evaluation", {}).get("rounds"),
         config=json.dumps(results.config, indent=2),
         tables=tables,

@@ -102,6 +102,7 @@ def test_a_page_without_calibration_or_timing(results):
         "(FLOPs speed-up 1.80; speed was not measured)."
     ) in text.replace("\u00a0", " ")
     assert "How it was measured" not in text
+    assert "nothing was timed" in text
     assert "No threshold was calibrated in this run." in text
 
 
