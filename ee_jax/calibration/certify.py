@@ -57,7 +57,17 @@ def risk_outcomes(
     threshold_K: Float[np.ndarray, " K *E"],
     stopping: Stopping = PLAIN,
 ) -> Outcomes:
-    """`outcomes` with a risk of `RISKS` for losses."""
+    """`outcomes` with a risk of `RISKS` for losses.
+
+    Args:
+      trace: what every exit said.
+      risk: a name in RISKS.
+      threshold_K: of all exits, or [K, E] of each.
+      stopping: exit rule, least depth and patience.
+
+    Returns:
+      Depths and risks of every example at every threshold.
+    """
     exit_KN = exits_taken(trace, threshold_K, stopping)
     risk_KN = at_exits(RISKS[risk](trace), exit_KN)
     return Outcomes(threshold_K, trace.depth_E[exit_KN], risk_KN)
@@ -70,6 +80,16 @@ def certify_outcomes(
 
     Losses are risks: in [0, 1] and 0 for the full model. `ucb` bets on examples in turn; they
     are shuffled by `seed`, since a trace may be sorted by what its losses depend on.
+
+    Args:
+      candidates: from the full model down.
+      method: a name in METHODS.
+      level: the risk allowed.
+      delta: the chance of more than that.
+      seed: of the order in which examples are taken.
+
+    Returns:
+      The candidate before the first that fails.
     """
     how = METHODS[method]
     order_N = np.random.default_rng(seed).permutation(candidates.loss_KN.shape[1])

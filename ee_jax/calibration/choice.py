@@ -34,9 +34,17 @@ def exits_taken(
 ) -> Int[np.ndarray, "K N"]:
     """The number of the exit that answers each example; a threshold for all exits, or for each.
 
+    Args:
+      trace: what every exit said.
+      threshold_K: of all exits, or [K, E] of each.
+      stopping: exit rule, least depth and patience.
+
+    Returns:
+      Numbers of exits; 0 is the first.
+
     Raises:
-        UserError: patience counts equal answers, and the trace has no `prediction_NE`, or is of
-            a regression.
+      UserError: patience counts equal answers, and the trace has no `prediction_NE`, or is of
+        a regression.
     """
     compares = stopping.reads_predictions
     if compares and trace.prediction_NE is None:
@@ -73,7 +81,15 @@ def _exits(
 def at_exits(
     value_NE: Real[np.ndarray, "N E"], exit_KN: Int[np.ndarray, "K N"]
 ) -> Real[np.ndarray, "K N"]:
-    """Each example's value at the exit that answers it."""
+    """Each example's value at the exit that answers it.
+
+    Args:
+      value_NE: of every example at every exit.
+      exit_KN: where it stops, at each candidate.
+
+    Returns:
+      The values there.
+    """
     chex.assert_equal(value_NE.shape[0], exit_KN.shape[1])
     return value_NE[np.arange(len(value_NE)), exit_KN]
 
@@ -83,7 +99,16 @@ def predictions(
     threshold_K: Float[np.ndarray, " K *E"] = GRID,
     stopping: Stopping = PLAIN,
 ) -> Real[np.ndarray, "K N"]:
-    """The answer to every example at every threshold, of a trace that has `prediction_NE`."""
+    """The answer to every example at every threshold, of a trace that has `prediction_NE`.
+
+    Args:
+      trace: with `prediction_NE`.
+      threshold_K: of all exits, or [K, E] of each.
+      stopping: exit rule, least depth and patience.
+
+    Returns:
+      The answers.
+    """
     assert trace.prediction_NE is not None
     exit_KN = exits_taken(trace, threshold_K, stopping)
     return at_exits(trace.prediction_NE, exit_KN)
@@ -94,7 +119,16 @@ def outcomes(
     threshold_K: Float[np.ndarray, " K *E"] = GRID,
     stopping: Stopping = PLAIN,
 ) -> Outcomes:
-    """Depth and loss of every example at every threshold."""
+    """Depth and loss of every example at every threshold.
+
+    Args:
+      trace: what every exit said.
+      threshold_K: of all exits, or [K, E] of each.
+      stopping: exit rule, least depth and patience.
+
+    Returns:
+      Depths in blocks, and losses.
+    """
     exit_KN = exits_taken(trace, threshold_K, stopping)
     return Outcomes(threshold_K, trace.depth_E[exit_KN], at_exits(trace.loss_NE, exit_KN))
 
@@ -125,7 +159,14 @@ class Choice:
 
 
 def last_accepted(ok_K: Bool[np.ndarray, "*S K"]) -> Int[np.ndarray, "*S"]:
-    """The last candidate before the first that fails; the first, the full model, cannot."""
+    """The last candidate before the first that fails; the first, the full model, cannot.
+
+    Args:
+      ok_K: which candidates pass, from the full model down.
+
+    Returns:
+      The number of the candidate.
+    """
     failed_K = ~np.asarray(ok_K)
     failed_K[..., 0] = False
     stop_K = np.concatenate([failed_K, np.ones_like(failed_K[..., :1])], axis=-1)

@@ -32,6 +32,13 @@ def upper_quantile(score_N: Float[np.ndarray, " N"], level: float) -> float:
     """The ceil((1 - level) (n + 1))-th smallest score; 1, which nothing exceeds, beyond n.
 
     The chance that one more score is above it is at most `level`, ties or not.
+
+    Args:
+      score_N: of exchangeable examples.
+      level: the share that may be above it.
+
+    Returns:
+      The quantile.
     """
     rank = math.ceil((1 - level) * (len(score_N) + 1) - ROUNDING)
     if rank > len(score_N):
@@ -42,7 +49,16 @@ def upper_quantile(score_N: Float[np.ndarray, " N"], level: float) -> float:
 def shared_threshold(
     confidence_NE: Float[np.ndarray, "N E"], bad_NE: Bool[np.ndarray, "N E"], level: float
 ) -> float:
-    """One threshold: the quantile of each example's largest confidence at a bad exit."""
+    """One threshold: the quantile of each example's largest confidence at a bad exit.
+
+    Args:
+      confidence_NE: every exit's confidence in every example.
+      bad_NE: at which exits an example should not stop.
+      level: the share of examples that may stop at one.
+
+    Returns:
+      A threshold in [0, 1].
+    """
     worst_N = np.where(bad_NE, confidence_NE, -np.inf).max(1)
     return upper_quantile(worst_N[bad_NE.any(1)], level)
 
@@ -53,6 +69,14 @@ def exit_thresholds(
     """A threshold an exit, with the level shared out evenly (Bonferroni).
 
     The last exit is never bad, and takes no share.
+
+    Args:
+      confidence_NE: every exit's confidence in every example.
+      bad_NE: at which exits an example should not stop.
+      level: the share of examples that may stop at one.
+
+    Returns:
+      Thresholds in [0, 1].
     """
     share = level / max(1, bad_NE.shape[1] - 1)
     early = zip(confidence_NE.T[:-1], bad_NE.T[:-1], strict=True)
@@ -76,7 +100,18 @@ def bad_exits(risk_NE: Float[np.ndarray, "N E"]) -> Bool[np.ndarray, "N E"]:
 def choose_conformal(
     trace: Trace, method: str, risk: str, level: float, stopping: Stopping = PLAIN
 ) -> Choice:
-    """The thresholds that `method` of `CONFORMAL` finds; the full model on too few examples."""
+    """The thresholds that `method` of `CONFORMAL` finds; the full model on too few examples.
+
+    Args:
+      trace: of examples like those to come.
+      method: a name in CONFORMAL.
+      risk: a name in RISKS, of 0 and 1.
+      level: the share of examples that may stop at a bad exit.
+      stopping: exit rule, least depth and patience.
+
+    Returns:
+      The thresholds, and what they do on the trace.
+    """
     risk_NE = RISKS[risk](trace)
     bad_NE = bad_exits(risk_NE)
     threshold_K = np.array([CONFORMAL[method](trace.confidence_NE, bad_NE, level)])

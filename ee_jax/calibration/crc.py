@@ -18,7 +18,14 @@ ROUNDING = 1e-9
 
 
 def rising(risk_KN: Float[np.ndarray, "K N"]) -> Float[np.ndarray, "K N"]:
-    """The largest loss of an example at this candidate or any before it."""
+    """The largest loss of an example at this candidate or any before it.
+
+    Args:
+      risk_KN: of each example at candidates from the full model down.
+
+    Returns:
+      Risks that rise from candidate to candidate.
+    """
     return np.maximum.accumulate(risk_KN, axis=0)
 
 
@@ -26,5 +33,13 @@ def accepts(mean: Float[np.ndarray, "..."], n: int, level: float) -> Bool[np.nda
     """n / (n + 1) mean + 1 / (n + 1) <= level, of means of `rising` losses in [0, 1].
 
     The 1 stands for the next example's loss at its worst.
+
+    Args:
+      mean: of the risks of n examples.
+      n: how many examples.
+      level: the risk allowed.
+
+    Returns:
+      Which candidates pass.
     """
     return np.asarray(n * np.asarray(mean) + 1 <= (n + 1) * level + ROUNDING)

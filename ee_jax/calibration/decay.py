@@ -14,7 +14,17 @@ from jaxtyping import Array, Float
 def paper(
     threshold: ArrayLike, position: ArrayLike, length: ArrayLike, tau: ArrayLike
 ) -> Float[Array, "..."]:
-    """clip(0.9 threshold + 0.1 exp(-tau position / length), 0, 1)."""
+    """clip(0.9 threshold + 0.1 exp(-tau position / length), 0, 1).
+
+    Args:
+      threshold: of the first token, in [0, 1].
+      position: tokens drawn so far.
+      length: tokens over which it decays.
+      tau: how fast.
+
+    Returns:
+      The threshold of this token; 1 stays 1.
+    """
     decayed = 0.9 * jnp.asarray(threshold) + 0.1 * _fading(position, length, tau)
     return _keep_full(threshold, jnp.clip(decayed, 0, 1))
 
@@ -22,7 +32,17 @@ def paper(
 def released_code(
     threshold: ArrayLike, position: ArrayLike, length: ArrayLike, tau: ArrayLike
 ) -> Float[Array, "..."]:
-    """threshold (0.9 + 0.1 exp(-tau position / length)), as t5x and FREE have it."""
+    """threshold (0.9 + 0.1 exp(-tau position / length)), as t5x and FREE have it.
+
+    Args:
+      threshold: of the first token, in [0, 1].
+      position: tokens drawn so far.
+      length: tokens over which it decays.
+      tau: how fast.
+
+    Returns:
+      The threshold of this token; 1 stays 1.
+    """
     decayed = jnp.asarray(threshold) * (0.9 + 0.1 * _fading(position, length, tau))
     return _keep_full(threshold, decayed)
 

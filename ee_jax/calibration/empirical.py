@@ -53,6 +53,16 @@ def choose_for_quality(
 
     The `risk` of the choice is the quality lost against the full model. A candidate whose
     quality is not defined (nan) fails, as all do where the full model's is not.
+
+    Args:
+      trace: with predictions and labels.
+      quality: of predictions and labels, the larger the better.
+      tolerance: quality given up.
+      threshold_K: candidates that fall from 1.
+      stopping: exit rule, least depth and patience.
+
+    Returns:
+      The threshold, and what it does on the trace.
     """
     check_candidates(threshold_K)
     rule = (threshold_K, stopping)
@@ -70,7 +80,17 @@ def quality_lost(
     threshold_K: Float[np.ndarray, " K *E"],
     stopping: Stopping = PLAIN,
 ) -> Float[np.ndarray, " K"]:
-    """The full model's quality less that of each threshold; 0 at a threshold of 1."""
+    """The full model's quality less that of each threshold; 0 at a threshold of 1.
+
+    Args:
+      trace: with predictions and labels.
+      quality: of predictions and labels, the larger the better.
+      threshold_K: of all exits, or [K, E] of each.
+      stopping: exit rule, least depth and patience.
+
+    Returns:
+      What each threshold loses; below 0 where it gains.
+    """
     assert trace.prediction_NE is not None
     assert trace.label_N is not None
     label_N = trace.label_N
@@ -94,8 +114,17 @@ def choose_for_depth(
     There is no guarantee for other examples, neither of depth nor of risk. The `risk` of the
     choice is the mean loss above the full model's.
 
+    Args:
+      trace: what every exit said.
+      depth: blocks, the most in the mean.
+      threshold_K: candidates that fall from 1.
+      stopping: exit rule, least depth and patience.
+
+    Returns:
+      The threshold, and what it does on the trace.
+
     Raises:
-        UserError: not even the smallest candidate stops early enough.
+      UserError: not even the smallest candidate stops early enough.
     """
     check_candidates(threshold_K)
     candidates = outcomes(trace, threshold_K, stopping)

@@ -24,7 +24,16 @@ ROUNDING = 1e-9
 
 
 def hoeffding(mean: ArrayLike, n: int, level: float) -> Float[np.ndarray, "..."]:
-    """exp(-2 n (level - mean)^2) where the mean lies below the level (Hoeffding 1963)."""
+    """exp(-2 n (level - mean)^2) where the mean lies below the level (Hoeffding 1963).
+
+    Args:
+      mean: mean risks of n examples, in [0, 1].
+      n: how many examples.
+      level: the risk allowed.
+
+    Returns:
+      P-values of "the risk is above the level", in [0, 1].
+    """
     below = np.maximum(0, level - np.asarray(mean))
     return _p_value(np.exp(-2 * n * below**2), level)
 
@@ -34,6 +43,14 @@ def hoeffding_bentkus(mean: ArrayLike, n: int, level: float) -> Float[np.ndarray
 
     min(exp(-n h(min(mean, level), level)), e P(Bin(n, level) <= ceil(n mean))), where h is the
     relative entropy of two coins.
+
+    Args:
+      mean: mean risks of n examples, in [0, 1].
+      n: how many examples.
+      level: the risk allowed.
+
+    Returns:
+      P-values of "the risk is above the level", in [0, 1].
     """
     mean = np.asarray(mean)
     low = np.minimum(mean, level)
@@ -47,6 +64,14 @@ def binomial(mean: ArrayLike, n: int, level: float) -> Float[np.ndarray, "..."]:
 
     Rejecting at delta is the same as Clopper and Pearson's (1934) upper bound lying at or
     below the level.
+
+    Args:
+      mean: mean risks of n examples, in [0, 1].
+      n: how many examples.
+      level: the risk allowed.
+
+    Returns:
+      P-values of "the risk is above the level", in [0, 1].
     """
     return _p_value(bdtr(np.round(n * np.asarray(mean)), n, level), level)
 

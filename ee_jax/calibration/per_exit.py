@@ -26,7 +26,15 @@ Measure = Callable[[Path], tuple[Float[np.ndarray, " J"], Float[np.ndarray, " J"
 
 
 def greedy_path(measure: Measure, exits: int) -> Path:
-    """Step by step lowers that exit's threshold which adds least risk for a block saved."""
+    """Step by step lowers that exit's threshold which adds least risk for a block saved.
+
+    Args:
+      measure: mean risk and mean depth of candidates.
+      exits: E, the number of exits.
+
+    Returns:
+      Candidates from the full model down, a threshold for each exit.
+    """
     at_E = np.zeros(exits, int)  # how far down each exit's threshold is
     path = [COARSE[at_E]]
     while (at_E[:-1] < len(COARSE) - 1).any():
@@ -50,6 +58,14 @@ def pareto_path(measure: Measure, exits: int, seed: int = 0) -> Path:
 
     Pareto Testing (Laufer-Goldenberg et al. 2023), with the full model in front. Beside the
     greedy path the pool has eight candidates near each of its own, and one threshold for all.
+
+    Args:
+      measure: mean risk and mean depth of candidates.
+      exits: E, the number of exits.
+      seed: of the candidates near the greedy path.
+
+    Returns:
+      Candidates from the full model down, a threshold for each exit.
     """
     greedy_JE = greedy_path(measure, exits)
     rng = np.random.default_rng(seed)
@@ -81,7 +97,21 @@ def certify_per_exit(
     stopping: Stopping = PLAIN,
     seed: int = 0,
 ) -> Choice:
-    """Thresholds for each exit, with the method's promise; `search` is of `PATHS`."""
+    """Thresholds for each exit, with the method's promise; `search` is of `PATHS`.
+
+    Args:
+      trace: of examples like those to come; half of them draw the path.
+      method: a name in METHODS.
+      risk: a name in RISKS.
+      level: the risk allowed.
+      delta: the chance of more than that.
+      search: a name in PATHS.
+      stopping: exit rule, least depth and patience.
+      seed: of the halves.
+
+    Returns:
+      Thresholds for each exit, and what they do on the other half.
+    """
     check_request(method, risk, level, delta)
     if method not in METHODS:
         raise UserError(f"{method} walks no path: choose from {', '.join(METHODS)}")

@@ -70,7 +70,15 @@ def candidates(trace: AnyTrace, request: Request) -> Outcomes:
 
 
 def answer(trace: AnyTrace, request: Request) -> Choice:
-    """The thresholds that all of the trace's examples give."""
+    """The thresholds that all of the trace's examples give.
+
+    Args:
+      trace: of exits, or of whole sequences.
+      request: what the thresholds must keep to.
+
+    Returns:
+      The thresholds, and what they do on the trace.
+    """
     request.check(trace)
     asked = (request.method, request.risk, request.level)
     if isinstance(trace, Trace) and request.search:
@@ -86,7 +94,17 @@ def answer(trace: AnyTrace, request: Request) -> Choice:
 def trial(
     trace: AnyTrace, request: Request, levels: Sequence[float], calibrate_SN: Parts
 ) -> list[Trials]:
-    """At each level, over the same splits: thresholds of one part, means over the other."""
+    """At each level, over the same splits: thresholds of one part, means over the other.
+
+    Args:
+      trace: of exits, or of whole sequences.
+      request: what the thresholds must keep to, but for the level.
+      levels: risks allowed, or mean depths.
+      calibrate_SN: which examples are calibrated on, in each split.
+
+    Returns:
+      Thresholds, risks and depths of each split, at each level.
+    """
     request.check(trace)
     if isinstance(trace, Trace) and request.search:
         return _search(trace, request, levels, calibrate_SN)

@@ -20,6 +20,12 @@ def performance_gap(loss_NE: Float[np.ndarray, "N E"]) -> Float[np.ndarray, "N E
 
     For any loss in [0, 1]. Where an early answer is better than the full model's, that makes
     up for nothing elsewhere, so the mean loss grows by no more than this risk.
+
+    Args:
+      loss_NE: of every exit on every example, in [0, 1].
+
+    Returns:
+      Risks in [0, 1]; 0 at the last exit.
     """
     chex.assert_rank(loss_NE, 2)
     return np.maximum(0, loss_NE - loss_NE[:, -1:])
@@ -32,6 +38,13 @@ def inconsistency(
 
     Of a regression, which has a `label_range`: the `squared_loss` of the exit's answer, had the
     full model's been the label.
+
+    Args:
+      prediction_NE: every exit's answers.
+      label_range: of a regression.
+
+    Returns:
+      Risks in [0, 1]; 0 at the last exit.
     """
     chex.assert_rank(prediction_NE, 2)
     if label_range is not None:
@@ -44,6 +57,12 @@ def brier_inconsistency(prob_NEC: Float[np.ndarray, "N E C"]) -> Float[np.ndarra
 
     If labels were drawn from q, that is how much an exit's mean `brier_loss` lies above the
     full model's (Jazbec et al. 2024).
+
+    Args:
+      prob_NEC: every exit's probabilities.
+
+    Returns:
+      Risks in [0, 1]; 0 at the last exit.
     """
     chex.assert_rank(prob_NEC, 3)
     return ((prob_NEC - prob_NEC[:, -1:]) ** 2).sum(-1) / 2
@@ -52,7 +71,15 @@ def brier_inconsistency(prob_NEC: Float[np.ndarray, "N E C"]) -> Float[np.ndarra
 def zero_one_loss(
     prediction_NE: Int[np.ndarray, "N E"], label_N: Int[np.ndarray, " N"]
 ) -> Float[np.ndarray, "N E"]:
-    """1 where the answer is wrong."""
+    """1 where the answer is wrong.
+
+    Args:
+      prediction_NE: every exit's answers.
+      label_N: classes.
+
+    Returns:
+      Losses of 0 and 1.
+    """
     chex.assert_equal_shape_prefix([prediction_NE, label_N], 1)
     return (prediction_NE != label_N[:, None]).astype(float)
 
@@ -66,6 +93,14 @@ def squared_loss(
 
     The range is the data set's, e.g. 0 to 5 in STS-B. An answer beyond it may be further off
     than the range is wide: that is a loss of 1 too.
+
+    Args:
+      prediction_NE: every exit's answers.
+      label_N: numbers.
+      label_range: the least and the largest label.
+
+    Returns:
+      Losses in [0, 1].
     """
     chex.assert_equal_shape_prefix([prediction_NE, label_N], 1)
     low, high = label_range
@@ -76,7 +111,15 @@ def squared_loss(
 def brier_loss(
     prob_NEC: Float[np.ndarray, "N E C"], label_N: Int[np.ndarray, " N"]
 ) -> Float[np.ndarray, "N E"]:
-    """|p - the label's unit vector|^2 / 2 (Brier 1950), halved to lie in [0, 1]."""
+    """|p - the label's unit vector|^2 / 2 (Brier 1950), halved to lie in [0, 1].
+
+    Args:
+      prob_NEC: every exit's probabilities.
+      label_N: classes.
+
+    Returns:
+      Losses in [0, 1].
+    """
     chex.assert_equal_shape_prefix([prob_NEC, label_N], 1)
     label_N1C = np.eye(prob_NEC.shape[-1])[label_N][:, None]
     return ((prob_NEC - label_N1C) ** 2).sum(-1) / 2

@@ -27,6 +27,13 @@ def fit_temperature(
     The NLL is convex in 1 / T, so its slope has one root at most, which is searched on log T.
     Where every answer is right the NLL falls for ever as T falls, and T is T_MIN; where none
     is better than chance T is T_MAX; where no T makes a difference it is 1.
+
+    Args:
+      logits_NC: of one exit.
+      label_N: classes.
+
+    Returns:
+      T, above 0.
     """
     chex.assert_rank(logits_NC, 2)
     chex.assert_equal_shape_prefix([logits_NC, label_N], 1)
@@ -57,7 +64,16 @@ class Reliability(NamedTuple):
 def reliability(
     confidence_N: Float[np.ndarray, " N"], correct_N: Bool[np.ndarray, " N"], bins: int = 15
 ) -> Reliability:
-    """The reliability diagram (Guo et al. 2017): bins (lo, hi], 0 in the first."""
+    """The reliability diagram (Guo et al. 2017): bins (lo, hi], 0 in the first.
+
+    Args:
+      confidence_N: in [0, 1].
+      correct_N: whether the answers are right.
+      bins: of equal width.
+
+    Returns:
+      Examples, mean confidence and accuracy of each bin.
+    """
     chex.assert_equal_shape([confidence_N, correct_N])
     inner_edges = np.linspace(0, 1, bins + 1)[1:-1]
     bin_N = np.searchsorted(inner_edges, confidence_N, side="left")
@@ -73,7 +89,16 @@ def reliability(
 def expected_calibration_error(
     confidence_N: Float[np.ndarray, " N"], correct_N: Bool[np.ndarray, " N"], bins: int = 15
 ) -> float:
-    """|accuracy - confidence| of a bin, the mean over examples (Guo et al. 2017, eq. 3)."""
+    """|accuracy - confidence| of a bin, the mean over examples (Guo et al. 2017, eq. 3).
+
+    Args:
+      confidence_N: in [0, 1].
+      correct_N: whether the answers are right.
+      bins: of equal width.
+
+    Returns:
+      The error, in [0, 1].
+    """
     chex.assert_axis_dimension_gt(confidence_N, 0, 0)
     diagram = reliability(confidence_N, correct_N, bins)
     gap_K = np.nan_to_num(np.abs(diagram.accuracy_K - diagram.confidence_K))
@@ -84,6 +109,13 @@ def auroc(score_N: Real[np.ndarray, " N"], correct_N: Bool[np.ndarray, " N"]) ->
     """P(a right answer scores above a wrong one), ties 1/2 (Mann and Whitney 1947).
 
     nan where every answer is right, or none.
+
+    Args:
+      score_N: the larger, the likelier right.
+      correct_N: whether the answers are right.
+
+    Returns:
+      The probability, or nan.
     """
     chex.assert_equal_shape([score_N, correct_N])
     right_N = np.asarray(correct_N, bool)
@@ -95,7 +127,15 @@ def auroc(score_N: Real[np.ndarray, " N"], correct_N: Bool[np.ndarray, " N"]) ->
 
 
 def brier(confidence_N: Float[np.ndarray, " N"], correct_N: Bool[np.ndarray, " N"]) -> float:
-    """The mean squared difference of confidence and correctness (Brier 1950)."""
+    """The mean squared difference of confidence and correctness (Brier 1950).
+
+    Args:
+      confidence_N: in [0, 1].
+      correct_N: whether the answers are right.
+
+    Returns:
+      The score, in [0, 1]; 0 is best.
+    """
     chex.assert_equal_shape([confidence_N, correct_N])
     difference_N = np.asarray(confidence_N, np.float64) - np.asarray(correct_N)
     return float(np.mean(difference_N**2))
@@ -118,6 +158,13 @@ def fit_isotonic(
     """Least squares among rising functions (Zadrozny and Elkan 2002), equal scores as one.
 
     Scores between two that were seen are interpolated, so that fewer become equal.
+
+    Args:
+      score_N: the larger, the likelier right.
+      correct_N: whether the answers are right.
+
+    Returns:
+      A function of scores.
     """
     chex.assert_equal_shape([score_N, correct_N])
     score_K, group_N, count_K = np.unique(score_N, return_inverse=True, return_counts=True)

@@ -32,7 +32,17 @@ class Trials(NamedTuple):
 def split(
     examples: int, trials: int, share: float = 0.5, seed: int = 0
 ) -> Bool[np.ndarray, "S N"]:
-    """Which examples are calibrated on, in each trial; the same number in all."""
+    """Which examples are calibrated on, in each trial; the same number in all.
+
+    Args:
+      examples: how many there are.
+      trials: how many splits.
+      share: of the examples, what is calibrated on.
+      seed: of the draw.
+
+    Returns:
+      True where an example is calibrated on.
+    """
     rng = np.random.default_rng(seed)
     first_N = np.arange(examples) < round(share * examples)
     return rng.permuted(np.tile(first_N, (trials, 1)), axis=1)
@@ -47,7 +57,20 @@ def run_trials(
     calibrate_SN: Bool[np.ndarray, "S N"],
     stopping: Stopping = PLAIN,
 ) -> Trials:
-    """`certify` on each split's calibration part, and risk and depth of the rest."""
+    """`certify` on each split's calibration part, and risk and depth of the rest.
+
+    Args:
+      trace: what every exit said.
+      method: a name in METHODS or CONFORMAL.
+      risk: a name in RISKS.
+      level: the risk allowed.
+      delta: the chance of more than that.
+      calibrate_SN: which examples are calibrated on, in each split.
+      stopping: exit rule, least depth and patience.
+
+    Returns:
+      Thresholds, risks and depths of each split.
+    """
     if method not in CONFORMAL:
         candidates = risk_outcomes(trace, risk, GRID, stopping)
         return trials_of_outcomes(candidates, method, level, delta, calibrate_SN)

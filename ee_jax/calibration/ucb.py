@@ -26,6 +26,13 @@ def bets(risk_KN: Float[np.ndarray, "K N"], delta: float) -> Float[np.ndarray, "
 
     sigma_i^2 is the variance of the first i examples, begun with an example of 1/2 and a
     variance of 1/4, so that no bet looks at the example it is made on.
+
+    Args:
+      risk_KN: of each example at each candidate, in [0, 1].
+      delta: the chance of a wrong bound.
+
+    Returns:
+      The bets, in [0, 1].
     """
     n = risk_KN.shape[1]
     seen_N = np.arange(2, n + 2)
@@ -38,7 +45,16 @@ def bets(risk_KN: Float[np.ndarray, "K N"], delta: float) -> Float[np.ndarray, "
 def log_wealth(
     risk_KN: Float[np.ndarray, "K N"], bet_KN: Float[np.ndarray, "K N"], mu: float
 ) -> Float[np.ndarray, " K"]:
-    """max over t of sum_{i <= t} log(1 - nu_i (x_i - mu)); rises with mu."""
+    """max over t of sum_{i <= t} log(1 - nu_i (x_i - mu)); rises with mu.
+
+    Args:
+      risk_KN: of each example at each candidate.
+      bet_KN: made before the example was seen.
+      mu: the mean that is bet against.
+
+    Returns:
+      The largest logarithm of the wealth, of each candidate.
+    """
     with np.errstate(divide="ignore"):  # at mu = 0 a loss of 1 may take all there is
         return np.cumsum(np.log1p(-bet_KN * (risk_KN - mu)), 1).max(1)
 
@@ -49,6 +65,14 @@ def accepts(
     """Where the upper bound lies at or below the level; False past a block with a failure.
 
     Candidates are taken by the block, since a walk asks for none beyond its end.
+
+    Args:
+      risk_KN: of each example at candidates from the full model down.
+      level: the risk allowed.
+      delta: the chance of more than that.
+
+    Returns:
+      Which candidates pass.
     """
     ok_K = np.zeros(len(risk_KN), bool)
     for start in range(0, len(risk_KN), BLOCK):
@@ -69,6 +93,13 @@ def betting_bound(risk_N: Float[np.ndarray, " N"], delta: float) -> float:
     """The smallest mu at which the wealth has reached 1 / delta; 1 where there is none.
 
     The mean lies above it with a chance of at most delta.
+
+    Args:
+      risk_N: of independent examples, in [0, 1].
+      delta: the chance of a wrong bound.
+
+    Returns:
+      An upper bound of the mean risk.
     """
     bet_KN = bets(risk_N[None], delta)
 

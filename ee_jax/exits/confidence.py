@@ -23,13 +23,27 @@ Memory = Any  # a pytree: what a confidence remembers of the exits before
 
 
 def max_prob(logits_C: Float[Array, " C"]) -> Scalar:
-    """The largest probability (Schuster et al. 2022, CALM, sec. 3.5)."""
+    """The largest probability (Schuster et al. 2022, CALM, sec. 3.5).
+
+    Args:
+      logits_C: one example's logits over C classes.
+
+    Returns:
+      A number in [0, 1].
+    """
     chex.assert_rank(logits_C, 1)
     return jnp.minimum(jax.nn.softmax(logits_C).max(), 1.0)
 
 
 def margin(logits_C: Float[Array, " C"]) -> Scalar:
-    """The difference of the two largest probabilities (CALM, sec. 3.5)."""
+    """The difference of the two largest probabilities (CALM, sec. 3.5).
+
+    Args:
+      logits_C: one example's logits over C classes.
+
+    Returns:
+      A number in [0, 1]; 0 where two classes are equally likely.
+    """
     chex.assert_rank(logits_C, 1)
     top, second = jax.lax.top_k(jax.nn.softmax(logits_C), 2)[0]
     return jnp.minimum(top - second, 1.0)
@@ -39,6 +53,12 @@ def entropy(logits_C: Float[Array, " C"]) -> Scalar:
     """1 - H / log C: FastBERT's uncertainty (Liu et al. 2020, eq. 6) turned round.
 
     A probability that underflows to 0 adds nothing, as p log p does in the limit.
+
+    Args:
+      logits_C: one example's logits over C classes.
+
+    Returns:
+      A number in [0, 1]; 0 where all classes are equally likely.
     """
     chex.assert_rank(logits_C, 1)
     log_p = jax.nn.log_softmax(logits_C)
@@ -52,6 +72,13 @@ def saturation(feature_D: Float[Array, " D"], previous_D: Float[Array, " D"]) ->
 
     Before the first exit there is nothing to compare with: `previous_D` is zero there, and
     so is the confidence.
+
+    Args:
+      feature_D: what the exit's head reads of one example.
+      previous_D: what the head of the exit before read of it; zeros before the first.
+
+    Returns:
+      A number in [0, 1].
     """
     chex.assert_equal_shape([feature_D, previous_D])
     lengths = jnp.linalg.norm(feature_D) * jnp.linalg.norm(previous_D)
@@ -60,7 +87,14 @@ def saturation(feature_D: Float[Array, " D"], previous_D: Float[Array, " D"]) ->
 
 
 def learned(score: Scalar) -> Scalar:
-    """A trained head's probability that stopping here is right."""
+    """A trained head's probability that stopping here is right.
+
+    Args:
+      score: logit of "stopping here is right", of one example.
+
+    Returns:
+      A number in [0, 1].
+    """
     chex.assert_rank(score, 0)
     return jax.nn.sigmoid(score)
 
@@ -103,7 +137,11 @@ def memoryless(
 
 
 def saturating() -> Confidence:
-    """`saturation`, against what the head of the exit before read."""
+    """`saturation`, against what the head of the exit before read.
+
+    Returns:
+      A confidence with a memory: what the head of the exit before read.
+    """
 
     def init(answer: ExitOutput) -> Memory:
         feature_D = _given(answer.feature)
@@ -121,6 +159,13 @@ def patience(exits: int, tolerance: ArrayLike) -> Confidence:
 
     The streak counts the exits in a row that answered like the exit before them, E - 1 at
     most; in a regression two answers are the same where they are closer than `tolerance`.
+
+    Args:
+      exits: E, the number of exits.
+      tolerance: in a regression, answers that are closer are the same.
+
+    Returns:
+      A confidence with a memory: the answer before, and the streak.
     """
 
     def init(answer: ExitOutput) -> Streak:
@@ -140,6 +185,12 @@ def voting(exits: int) -> Confidence:
     far decide together whether to stop and what to answer; their formula was not at hand. Here
     votes are counted plainly, and the answer is the exit's own: whoever stops before the last
     exit at a threshold of a half or more answers like most exits so far.
+
+    Args:
+      exits: E, the number of exits.
+
+    Returns:
+      A confidence with a memory: the votes for each class.
     """
 
     def init(answer: ExitOutput) -> Memory:
@@ -178,6 +229,12 @@ CONFIDENCES: Registry[Callable[[int, ArrayLike], Confidence]] = Registry(
 def traits(name: str) -> Confidence:
     """The confidence of a name, to be asked what it needs.
 
+    Args:
+      name: of a confidence in CONFIDENCES.
+
+    Returns:
+      The confidence, made for one exit.
+
     Raises:
       UserError: none is registered under this name.
     """
@@ -198,7 +255,15 @@ def check_confidence(name: str) -> None:
 
 
 def no_memory(confidence: Confidence, answer: ExitOutput) -> Memory:
-    """The memories of a batch before the first exit; B leads, reads only shapes."""
+    """The memories of a batch before the first exit; B leads, reads only shapes.
+
+    Args:
+      confidence: whose memory.
+      answer: a batch of outputs, of which only the shapes are read.
+
+    Returns:
+      The memory, with B leading every array.
+    """
     one = jax.tree.map(lambda part: jax.ShapeDtypeStruct(part.shape[1:], part.dtype), answer)
     batch = answer.logits.shape[:1]
     return jax.tree.map(
@@ -209,7 +274,17 @@ def no_memory(confidence: Confidence, answer: ExitOutput) -> Memory:
 def confidences(
     kind: str, answer: ExitOutput, temperature_E: Float[Array, " E"], tolerance: ArrayLike = 0.1
 ) -> Float[Array, "E N"]:
-    """The confidences of all exits of a full forward pass; [E, N] leads every array."""
+    """The confidences of all exits of a full forward pass; [E, N] leads every array.
+
+    Args:
+      kind: a name in CONFIDENCES.
+      answer: the outputs of all exits; [E, N] leads every array.
+      temperature_E: above 0; divides the logits before the confidence is taken.
+      tolerance: in a regression, answers that are closer are the same.
+
+    Returns:
+      Every exit's confidence in every example, in [0, 1].
+    """
     cooled = answer._replace(logits=answer.logits / temperature_E[:, None, None])
     confidence = CONFIDENCES[kind](len(answer.logits), tolerance)
     step = jax.vmap(confidence.step)

@@ -16,7 +16,14 @@ class ExitOutput(NamedTuple):
 
 
 def prediction(logits: Float[Array | np.ndarray, "*B C"]) -> Any:
-    """The likeliest class; with a single output, a regression, the output itself."""
+    """The likeliest class; with a single output, a regression, the output itself.
+
+    Args:
+      logits: over classes; or one output, of a regression.
+
+    Returns:
+      Classes, or in a regression numbers, without the last axis.
+    """
     return logits[..., 0] if logits.shape[-1] == 1 else logits.argmax(-1)
 
 
@@ -37,7 +44,16 @@ def no_streak(prediction: Any) -> Streak:
 def extend_streak(
     streak: Streak, prediction: Num[Array, "*B"], tolerance: ArrayLike = 0.1
 ) -> Streak:
-    """Counts the exits in a row that answered like the exit before them (PABEE, sec. 3.2)."""
+    """Counts the exits in a row that answered like the exit before them (PABEE, sec. 3.2).
+
+    Args:
+      streak: up to the exit before.
+      prediction: this exit's answers.
+      tolerance: in a regression, answers that are closer are the same.
+
+    Returns:
+      The streak with this exit.
+    """
     same = agree(streak.prediction, prediction, tolerance)
     return Streak(prediction, jnp.where(same, streak.length + 1, 0))
 
@@ -45,7 +61,16 @@ def extend_streak(
 def agree(
     before: Num[Array, "*B"], now: Num[Array, "*B"], tolerance: ArrayLike
 ) -> Bool[Array, "*B"]:
-    """The same class; in a regression |y_i - y_(i-1)| < tolerance (PABEE, sec. 3.2)."""
+    """The same class; in a regression |y_i - y_(i-1)| < tolerance (PABEE, sec. 3.2).
+
+    Args:
+      before: the exit before's answers.
+      now: this exit's answers.
+      tolerance: in a regression, answers that are closer are the same.
+
+    Returns:
+      Whether the two are the same.
+    """
     if jnp.issubdtype(now.dtype, jnp.floating):
         return jnp.abs(now - before) < tolerance
     return now == before

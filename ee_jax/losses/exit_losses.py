@@ -35,7 +35,16 @@ class Loss(NamedTuple):
 def negative_log_likelihood(
     logits_C: Float[Array, " C"], last_C: Float[Array, " C"], target: Array
 ) -> Float[Array, ""]:
-    """-log p(target), nats; (answer - target)^2 in a regression, which has one output."""
+    """-log p(target), nats; (answer - target)^2 in a regression, which has one output.
+
+    Args:
+      logits_C: the exit's logits.
+      last_C: the last exit's, which this loss does not read.
+      target: a class or a token; in a regression a number.
+
+    Returns:
+      The loss of one exit on one example or token.
+    """
     if logits_C.shape[-1] == 1:
         return jnp.square(logits_C[0] - target)
     return optax.losses.softmax_cross_entropy_with_integer_labels(logits_C, target)
@@ -47,6 +56,14 @@ def confidence_weighted(
     """-log p(target) times the largest probability, which carries no gradient.
 
     EE-LLM's option that an exit learns most from what it is sure of (Chen et al. 2024).
+
+    Args:
+      logits_C: the exit's logits.
+      last_C: the last exit's, which this loss does not read.
+      target: a class or a token.
+
+    Returns:
+      The loss of one exit on one example or token, in nats.
     """
     top = jax.lax.stop_gradient(jax.nn.softmax(logits_C).max())
     return top * negative_log_likelihood(logits_C, last_C, target)
@@ -94,6 +111,14 @@ def distillation_kl(
     """KL(teacher || student) at a temperature t, times t^2 (Hinton et al. 2015, sec. 2), nats.
 
     The teacher learns nothing from it.
+
+    Args:
+      teacher_V: logits that are learned from.
+      student_V: logits that learn.
+      temperature: t, above 0.
+
+    Returns:
+      The divergence, at least 0.
     """
     teacher = jax.nn.log_softmax(jax.lax.stop_gradient(teacher_V) / temperature)
     student = jax.nn.log_softmax(student_V / temperature)
@@ -103,7 +128,16 @@ def distillation_kl(
 def reverse_kl(
     teacher_V: Float[Array, "*B V"], student_V: Float[Array, "*B V"], temperature: float
 ) -> Float[Array, "*B"]:
-    """KL(student || teacher) at a temperature t, times t^2, in nats (FastBERT, eq. 5)."""
+    """KL(student || teacher) at a temperature t, times t^2, in nats (FastBERT, eq. 5).
+
+    Args:
+      teacher_V: logits that are learned from.
+      student_V: logits that learn.
+      temperature: t, above 0.
+
+    Returns:
+      The divergence, at least 0.
+    """
     teacher = jax.nn.log_softmax(jax.lax.stop_gradient(teacher_V) / temperature)
     student = jax.nn.log_softmax(student_V / temperature)
     kl = optax.losses.kl_divergence_with_log_targets  # (log q, log p) -> KL(p || q)
@@ -117,6 +151,13 @@ def kl_to_last(temperature: float, direction: Direction) -> Loss:
     computes KL(teacher || student), `code`, as is usual. Both distributions are
     softmax(logits / T), and the loss is multiplied by T^2, which keeps the size of its gradient
     (Hinton et al. 2015); the paper's T is 1.
+
+    Args:
+      temperature: T, above 0.
+      direction: `paper` or `code`.
+
+    Returns:
+      A loss that compares an exit with the last one.
     """
     divergence = reverse_kl if direction == "paper" else distillation_kl
 
@@ -132,6 +173,13 @@ def soft_cross_entropy(temperature: float, direction: Direction) -> Loss:
     As distillation is written (`paper`, Hinton et al. 2015) the logits are divided by T, and
     the mean over the batch is multiplied by T^2. BERxiT's released code (`code`) divides the
     probabilities by T, those in the logarithm too, and sums over the batch.
+
+    Args:
+      temperature: T, above 0.
+      direction: `paper` or `code`.
+
+    Returns:
+      A loss that compares an exit with the last one.
     """
 
     def paper(logits_C: Array, last_C: Array, target: Array) -> Array:

@@ -24,6 +24,13 @@ def correct(prediction_E: Num[Array, "E ..."], target: Num[Array, "..."]) -> Rig
     """1 where an exit's own answer is right; in a regression 1 - |tanh(answer - label)|.
 
     BERxiT's targets for its LTE, which learns the opposite (Xin et al. 2021).
+
+    Args:
+      prediction_E: every exit's answers.
+      target: labels or tokens.
+
+    Returns:
+      What each exit's score is to learn, in [0, 1].
     """
     answer_E = jax.lax.stop_gradient(prediction_E)
     if jnp.issubdtype(answer_E.dtype, jnp.floating):
@@ -32,12 +39,29 @@ def correct(prediction_E: Num[Array, "E ..."], target: Num[Array, "..."]) -> Rig
 
 
 def consistent(prediction_E: Num[Array, "E ..."], target: Num[Array, "..."]) -> Rights:
-    """1 where an exit answers like the last one (CALM's meta classifier, sec. 3.5)."""
+    """1 where an exit answers like the last one (CALM's meta classifier, sec. 3.5).
+
+    Args:
+      prediction_E: every exit's answers.
+      target: labels or tokens, which this target does not read.
+
+    Returns:
+      What each exit's score is to learn: 0 or 1.
+    """
     return (prediction_E == prediction_E[-1:]).astype(jnp.float32)
 
 
 def cross_entropy(score_E: Scores, right_E: Rights, mean: Mean) -> Float[Array, " E"]:
-    """Binary cross-entropy, in nats (CALM, sec. 3.5)."""
+    """Binary cross-entropy, in nats (CALM, sec. 3.5).
+
+    Args:
+      score_E: every exit's logits of "stopping here is right".
+      right_E: what they are to learn.
+      mean: over the examples or tokens that count.
+
+    Returns:
+      The loss of each exit.
+    """
     return mean(optax.losses.sigmoid_binary_cross_entropy(score_E, right_E))
 
 
@@ -46,6 +70,14 @@ def balanced(score_E: Scores, right_E: Rights, mean: Mean) -> Float[Array, " E"]
 
     As in CALM's released code (t5x): 1 - P for those who are right, P the share of them in the
     batch, and P for the others.
+
+    Args:
+      score_E: every exit's logits of "stopping here is right".
+      right_E: what they are to learn.
+      mean: over the examples or tokens that count.
+
+    Returns:
+      The loss of each exit.
     """
     share_E = mean(right_E).reshape(-1, *[1] * (right_E.ndim - 1))
     weight_E = jnp.where(right_E > 0.5, 1.0 - share_E, share_E)
@@ -56,6 +88,14 @@ def squared(score_E: Scores, right_E: Rights, mean: Mean) -> Float[Array, " E"]:
     """Mean squared error of the probability, as BERxiT's LTE learns (Xin et al. 2021).
 
     Its u = 1 - sigmoid(score) and its target 1 - right: the same differences.
+
+    Args:
+      score_E: every exit's logits of "stopping here is right".
+      right_E: what they are to learn.
+      mean: over the examples or tokens that count.
+
+    Returns:
+      The loss of each exit.
     """
     return mean(jnp.square(jax.nn.sigmoid(score_E) - right_E))
 
@@ -65,6 +105,14 @@ def geometric(score_E: Scores, right_E: Rights, mean: Mean) -> Float[Array, ""]:
 
     p(stop at i) = q_i prod_(j < i) (1 - q_j), and the last exit stops for certain (Elbayad et
     al. 2020, geometric-like; CALM, app. D). In CALM's released code the last has a score too.
+
+    Args:
+      score_E: every exit's logits of "stopping here is right".
+      right_E: 1 where stopping is right, else 0.
+      mean: over the examples or tokens that count.
+
+    Returns:
+      One loss for all exits together.
     """
     right_E = right_E.at[-1].set(1.0)
     first_1 = right_E.argmax(0, keepdims=True)

@@ -23,12 +23,28 @@ def embedding_flops(config: Architecture, time: int) -> int:
 
 
 def block_flops(config: Architecture, time: int) -> int:
-    """One block on one sequence of `time` tokens, each of which sees all."""
+    """One block on one sequence of `time` tokens, each of which sees all.
+
+    Args:
+      config: of the backbone.
+      time: tokens of the sequence.
+
+    Returns:
+      Multiplications and additions, each counted.
+    """
     return time * token_flops(config, time)
 
 
 def token_flops(config: Architecture, context: Count) -> Count:
-    """One block on one token that sees `context` tokens, itself among them."""
+    """One block on one token that sees `context` tokens, itself among them.
+
+    Args:
+      config: of the backbone.
+      context: tokens that it sees.
+
+    Returns:
+      Multiplications and additions, each counted.
+    """
     inner = config.heads * config.head_size
     query_and_output = 2 * 2 * config.width * inner
     mix = 2 * 2 * context * inner
@@ -54,7 +70,16 @@ def head_flops(design: ExitDesign, width: int) -> int:
 
 
 def exit_flops(config: Architecture, design: ExitDesign, time: int) -> list[int]:
-    """What an example costs that stops at each exit: its blocks, and every head on the way."""
+    """What an example costs that stops at each exit: its blocks, and every head on the way.
+
+    Args:
+      config: of the backbone.
+      design: of the exits.
+      time: tokens of the example.
+
+    Returns:
+      FLOPs by exit.
+    """
     start, block = embedding_flops(config, time), block_flops(config, time)
     head = head_flops(design, config.width)
     depths = enumerate(design.layers)
@@ -62,7 +87,16 @@ def exit_flops(config: Architecture, design: ExitDesign, time: int) -> list[int]
 
 
 def static_flops(config: Architecture, design: ExitDesign, time: int) -> int:
-    """What the static program costs an example: all blocks and the last head."""
+    """What the static program costs an example: all blocks and the last head.
+
+    Args:
+      config: of the backbone.
+      design: of the exits.
+      time: tokens of the example.
+
+    Returns:
+      FLOPs.
+    """
     blocks = config.blocks * block_flops(config, time)
     return embedding_flops(config, time) + blocks + head_flops(design, config.width)
 
@@ -70,7 +104,17 @@ def static_flops(config: Architecture, design: ExitDesign, time: int) -> int:
 def flops_speedup(
     config: Architecture, design: ExitDesign, exits_N: Iterable[int], time_N: Sequence[int]
 ) -> float:
-    """FLOPs of the static program over those of the early-exit program, over N examples."""
+    """FLOPs of the static program over those of the early-exit program, over N examples.
+
+    Args:
+      config: of the backbone.
+      design: of the exits.
+      exits_N: the number of the exit that each example stops at.
+      time_N: tokens of each example.
+
+    Returns:
+      The ratio; above 1 where early exits save.
+    """
     static = sum(static_flops(config, design, time) for time in time_N)
     pairs = zip(exits_N, time_N, strict=True)
     return static / sum(exit_flops(config, design, time)[exit] for exit, time in pairs)
