@@ -23,6 +23,7 @@ class Column:
     heading: str
     show: Callable[[Row], str]
     is_text: bool = False  # text is set left, numbers right
+    in_terminal: bool = True  # which has room for 80 characters
 
 
 @dataclass(frozen=True)
@@ -93,10 +94,11 @@ def to_terminal(table: Table) -> rich.table.Table:
         show_edge=False,
         show_header=any(column.heading for column in table.columns),
     )
-    for column in table.columns:
+    shown = [column for column in table.columns if column.in_terminal]
+    for column in shown:
         _add_column(drawn, column)
-    for cells in table.cells():
-        drawn.add_row(*map(_cell, cells))
+    for row in table.rows:
+        drawn.add_row(*(_cell(column.show(row)) for column in shown))
     return drawn
 
 

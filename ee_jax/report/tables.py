@@ -52,14 +52,23 @@ def _speed_row(
 
 
 def _speed_columns(results: Results, timed: list[int]) -> tuple[Column, ...]:
+    policies = has_policies(results)
     return (
         STRATEGY,
-        *((CONFIDENCE, POLICY) if has_policies(results) else ()),
+        *((CONFIDENCE, POLICY) if policies else ()),
         Column("threshold", lambda r: r["setting"], is_text=True),
         *(metric_column(metric) for metric in results.metrics),
-        Column("against full model", lambda r: metrics.apart(results.quality, r["difference"])),
+        Column(
+            "against full model",
+            lambda r: metrics.apart(results.quality, r["difference"]),
+            in_terminal=not policies,
+        ),
         Column("mean depth", lambda r: text.number(r["mean_depth"])),
-        Column("ideal speed-up", lambda r: text.number(r["ideal_speedup"])),
+        Column(
+            "ideal speed-up",
+            lambda r: text.number(r["ideal_speedup"]),
+            in_terminal=not policies,
+        ),
         Column("FLOPs speed-up", lambda r: text.number(r["flops_speedup"])),
         *(_measured_column(batch) for batch in timed),
     )

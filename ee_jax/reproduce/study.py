@@ -45,7 +45,7 @@ def find_study(name: str) -> Study:
         if path.is_file() and path.suffix == ".py":
             return _of_file(path)
     if known := sorted(path.parent.name for path in EXPERIMENTS.glob("*/study.py")):
-        raise UserError(f"no study `{name}`: {nearest(name, known)}")
+        raise UserError(f"no study `{name}`: {nearest(given.name, known)}")
     raise UserError(f"no study at {name}: give a Python file with a STUDY, or its folder")
 
 

@@ -1,8 +1,10 @@
 """Reports and comparisons of language models, made by hand; nothing here was measured."""
 
 import copy
+import io
 
 import pytest
+from rich.console import Console
 
 from ee_jax.calibration.choice import Choice
 from ee_jax.calibration.describe import describe
@@ -10,6 +12,7 @@ from ee_jax.errors import UserError
 from ee_jax.report import text
 from ee_jax.report.compare import comparison
 from ee_jax.report.findings import findings, headline
+from ee_jax.report.render import to_terminal
 from ee_jax.report.report import make_report
 from ee_jax.results import to_json
 from ee_jax.tasks.language_modeling.thresholds import MEANING
@@ -219,6 +222,17 @@ def test_the_report_has_settings_exits_promises_and_drafts(results):
     assert first.get_ylabel() == "perplexity on the test split"
     bars = report.figures["exit_depths.png"].axes[1]
     assert bars.get_yticklabels()[0].get_text() == "max_prob, propagate: 0.50"
+
+
+def test_the_terminal_keeps_words_whole(results):
+    for point in results["strategies"]["distill"]["points"]:
+        point["measured_speedup"] = {"1": 1.25}
+    console = Console(width=80, file=io.StringIO(), record=True)
+    console.print(to_terminal(make_report(made(results)).tables["table"]))
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= 80
+    row = next(line.split() for line in lines if "distill" in line)
+    assert row[:3] == ["distill", "max_prob", "propagate"]
 
 
 def test_words_name_the_setting_of_least_depth(results):
