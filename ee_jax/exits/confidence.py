@@ -251,7 +251,7 @@ def check_confidence(name: str) -> None:
     if not isinstance(made, Confidence):
         raise UserError(f"{what} must make a Confidence(init, step), not {made!r}")
     answer = ExitOutput(numbers, numbers, jnp.zeros(()))
-    check_step(what, made, answer, answer, "a number")
+    check_step(what, made, answer, answer, jnp.floating)
 
 
 def no_memory(confidence: Confidence, answer: ExitOutput) -> Memory:

@@ -3,11 +3,14 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from ee_jax.errors import UserError
 
+WORDS: dict[Any, str] = {jnp.bool_: "a truth value", jnp.floating: "a fraction"}
 
-def check_step(what: str, made: Any, first: Any, given: Any, wanted: str) -> None:
+
+def check_step(what: str, made: Any, first: Any, given: Any, wanted: Any) -> None:
     """Raises the UserError of an `init` and a `step` that do not fit together.
 
     Args:
@@ -15,8 +18,9 @@ def check_step(what: str, made: Any, first: Any, given: Any, wanted: str) -> Non
       made: has `init(first)`, a memory, and `step(given, memory)`, a value and a memory.
       first: what `init` reads, as shapes.
       given: what `step` reads, as shapes.
-      wanted: what the value is, in words.
+      wanted: the type of the value: `jnp.bool_` or `jnp.floating`.
     """
+    value = WORDS[wanted]
     try:
         memory = jax.eval_shape(made.init, first)
         found = jax.eval_shape(made.step, given, memory)
@@ -24,9 +28,10 @@ def check_step(what: str, made: Any, first: Any, given: Any, wanted: str) -> Non
         line = str(error).strip().splitlines() or [type(error).__name__]
         raise UserError(f"{what} cannot be run on one example: {line[0]}") from error
     if not (isinstance(found, tuple) and len(found) == 2):
-        raise UserError(f"{what}: step returned {_kind(found)}, not {wanted} and a memory")
-    if _kind(found[0]) != "a number":
-        raise UserError(f"{what}: step returned {_kind(found[0])} of one example, not {wanted}")
+        raise UserError(f"{what}: step returned {_kind(found)}, not {value} and a memory")
+    if found[0].shape or not jnp.issubdtype(found[0].dtype, wanted):
+        kind = _kind(found[0])
+        raise UserError(f"{what}: step returned {kind} of one example, not {value}")
     if jax.tree.map(_layout, found[1]) != jax.tree.map(_layout, memory):
         raise UserError(
             f"{what}: step returned another memory than init: keep its shapes and types"
@@ -36,7 +41,7 @@ def check_step(what: str, made: Any, first: Any, given: Any, wanted: str) -> Non
 def _kind(found: Any) -> str:
     if getattr(found, "shape", None) is None:
         return type(found).__name__
-    return "a number" if found.shape == () else f"an array of shape {found.shape}"
+    return f"an array of shape {found.shape}" if found.shape else f"a number ({found.dtype})"
 
 
 def _layout(part: jax.ShapeDtypeStruct) -> tuple:

@@ -75,7 +75,7 @@ def check_rule(name: str) -> None:
     number: Any = jax.ShapeDtypeStruct((), jnp.float32)
     whole: Any = jax.ShapeDtypeStruct((), jnp.int32)
     evidence = Evidence(whole, number, number, whole)
-    check_step(f"exit rule `{name}`", rule, whole, evidence, "a truth value")
+    check_step(f"exit rule `{name}`", rule, whole, evidence, jnp.bool_)
 
 
 class Limits(NamedTuple):
@@ -123,10 +123,9 @@ def begin(
       stopping: who may stop.
       prediction_B: only shape and type are read.
     """
-    one = jax.ShapeDtypeStruct((), prediction_B.dtype)
     memory = jax.tree.map(
         lambda part: jnp.broadcast_to(part, (*prediction_B.shape, *jnp.shape(part))),
-        RULES[stopping.rule].init(jnp.zeros(one.shape, one.dtype)),
+        RULES[stopping.rule].init(jnp.zeros((), prediction_B.dtype)),
     )
     return Progress(no_streak(prediction_B), memory)
 

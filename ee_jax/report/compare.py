@@ -94,8 +94,9 @@ class _Compared:
             "blocks": results.blocks,
         }
         for batch in self.timed:
-            row |= _at(results, strategy, f"_b{batch}", self.pick(results, strategy, batch))
-            row |= _speed(strategy, batch, self.pick(results, strategy, batch))
+            point = self.pick(results, strategy, batch)
+            row |= _at(results, strategy, f"_b{batch}", point)
+            row |= _speed(strategy, batch, point)
         if self.untimed:
             point = None if batches(results) else self.pick(results, strategy, None)
             row |= _at(results, strategy, "", point)
@@ -214,7 +215,7 @@ def _drafting(row: Row) -> str:
 
 def not_comparable(runs: Sequence[Results]) -> list[str]:
     """A sentence for each thing in which the runs differ and should not."""
-    judged = [results for results in runs if "vocabulary" in results.model]
+    judged = [r for r in runs if "vocabulary" in r.model and "length" in r.data]
     found = (
         _unlike("Not comparable, the data differ", runs, _data),
         _unlike("Perplexity is not comparable, the tokens differ", judged, _tokens),

@@ -10,10 +10,10 @@ from ee_jax.report.select import (
     fastest,
     gains,
     has_policies,
-    is_known,
     labels,
     shallowest,
 )
+from ee_jax.report.text import is_known
 from ee_jax.results import Point, Results, StrategyResults
 
 POINTS, RATIO = 0.01, 0.05  # what the headline gives up: of a share, of a perplexity
@@ -35,7 +35,7 @@ def headline(results: Results) -> str:
     timed = batches(results)
     found = [_fastest(results, batch, top, tolerance) for batch in timed]
     if not timed:
-        return _deepest(results, near, top, tolerance)
+        return _least_deep(results, near, top, tolerance)
     if not any(name for name, _ in found):
         return f"Nothing was gained: {near}, no setting ran faster than the full model."
     return f"{near[0].upper()}{near[1:]}, {text.join(_clauses(found))}."
@@ -76,7 +76,7 @@ def _clauses(found: list[tuple[str | None, str]]) -> list[str]:
     return clauses
 
 
-def _deepest(results: Results, near: str, top: float, tolerance: float) -> str:
+def _least_deep(results: Results, near: str, top: float, tolerance: float) -> str:
     name, point = _best(
         results,
         lambda strategy: shallowest(results, strategy, top, tolerance),

@@ -6,6 +6,7 @@ perplexity is shown as it is, and its differences in percent.
 
 from dataclasses import dataclass
 
+from ee_jax.registry import Registry
 from ee_jax.report import text
 
 
@@ -19,20 +20,22 @@ class Metric:
     is_ratio: bool = False  # smaller is better, and differences are ratios
 
 
-METRICS = {
-    "accuracy": Metric("accuracy", "accuracy", "%"),
-    "f1": Metric("F1 score", "F1"),
-    "matthews": Metric("Matthews correlation", "Matthews"),
-    "pearson": Metric("Pearson correlation", "Pearson"),
-    "spearman": Metric("Spearman correlation", "Spearman"),
-    "perplexity": Metric("perplexity", "perplexity", "", is_ratio=True),
-    "agreement": Metric("agreement with the full model", "like full model", "%"),
-}
+# What reports say of a metric; one of a user's own that is a ratio is registered here too.
+SHOWN: Registry[Metric] = Registry(
+    "shown metric",
+    accuracy=Metric("accuracy", "accuracy", "%"),
+    f1=Metric("F1 score", "F1"),
+    matthews=Metric("Matthews correlation", "Matthews"),
+    pearson=Metric("Pearson correlation", "Pearson"),
+    spearman=Metric("Spearman correlation", "Spearman"),
+    perplexity=Metric("perplexity", "perplexity", "", is_ratio=True),
+    agreement=Metric("agreement with the full model", "like full model", "%"),
+)
 
 
 def of(metric: str) -> Metric:
     """What is known of a metric; one of a user's own goes by its key."""
-    return METRICS.get(metric, Metric(metric, metric))
+    return SHOWN.get(metric, Metric(metric, metric))
 
 
 def name(metric: str) -> str:

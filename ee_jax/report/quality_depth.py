@@ -16,7 +16,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from ee_jax.report import metrics
 from ee_jax.report.figures import INK, MUTED, PAPER, style
-from ee_jax.report.select import has_policies, is_known, labels
+from ee_jax.report.select import has_policies, labels
+from ee_jax.report.text import is_known
 from ee_jax.results import CurvePoint, Point, Results, StrategyResults
 
 SPEEDUPS = (1, 1.2, 1.5, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48)

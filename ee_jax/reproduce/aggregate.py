@@ -22,7 +22,8 @@ from ee_jax.evaluation.statistics import (
     paired_permutation_test,
     seed_interval,
 )
-from ee_jax.report.select import chosen, is_known
+from ee_jax.report.select import chosen
+from ee_jax.report.text import is_known
 from ee_jax.reproduce.sweep import Finished
 from ee_jax.results import Point, Results
 

@@ -11,7 +11,7 @@ from ee_jax.report.report import write
 from ee_jax.results import Results, to_json
 from ee_jax.run_folder import RunFolder
 from ee_jax.runs.train import Trainer
-from ee_jax.tasks.task import Task, find_task
+from ee_jax.tasks.task import Task, check_described, find_task
 
 
 def run(experiment: Experiment, output: str | Path, display: Display = SILENT) -> Results:
@@ -46,6 +46,8 @@ def run(experiment: Experiment, output: str | Path, display: Display = SILENT) -
 def _run(experiment: Experiment, task: Task, folder: RunFolder, display: Display) -> Results:
     start = time.perf_counter()
     task.prepare()
+    described = task.describe()
+    check_described(experiment.task, described)
     seconds = {"data": time.perf_counter() - start}
     trainer = Trainer(task, experiment.seed, experiment.checkpoint_seconds, folder.hash)
     strategies = {}
@@ -59,7 +61,7 @@ def _run(experiment: Experiment, task: Task, folder: RunFolder, display: Display
     return Results(
         **folder.heading(),
         task=experiment.task,
-        **task.describe(),
+        **described,
         seconds=seconds,
         strategies=strategies,
     )

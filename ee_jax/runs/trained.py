@@ -124,8 +124,10 @@ class TrainedClassifier:
     def __init__(self, folder: Path):
         self._model, self._tokenizer = import_model(folder), load_tokenizer(folder)
         notes = read_exits(folder)
-        if "exits" not in notes:
-            raise UserError(f"{folder / EXITS} says no confidence: train and export it again")
+        wanted = {"confidence", *Stopping._fields}
+        if lacks := sorted(wanted - {*notes.get("exits", ())}):
+            what = f"{folder / EXITS} does not say the exits' {', '.join(lacks)}"
+            raise UserError(f"{what}: train and export it again")
         self._exits, self._lengths = notes["exits"], tuple(notes["lengths"])
         self.classes, self.layers = tuple(notes["classes"]), notes["design"].layers
         self.data: str = notes["data"]

@@ -135,10 +135,11 @@ def test_a_rule_that_remembers_in_traces_and_in_loops(in_a_row):
     assert exits.tolist() == exits_of(sure_EN, zeros_EN, 0.5, rule=in_a_row) == [1, 1]
 
 
+ALWAYS: Any = (lambda prediction: (), lambda evidence, memory: (True, memory))
+
+
 def test_a_rule_never_stops_whom_the_threshold_holds():
-    RULES["always"] = ExitRule(
-        lambda prediction: (), lambda evidence, memory: (jnp.bool_(True), memory)
-    )
+    RULES["always"] = ExitRule(*ALWAYS)
     assert exits_of(RISE_AND_FALL, np.zeros((5, 2), int), 0.65, rule="always") == [2, 0]
     assert exits_of(RISE_AND_FALL, np.zeros((5, 2), int), 1.0, rule="always") == [4, 4]
     del RULES["always"]
@@ -155,9 +156,10 @@ def nothing(prediction: Any) -> tuple:
 
 NO_RULES: list[tuple[Any, str]] = [
     (nothing, r"must be an ExitRule\(init, step\)"),
-    ((nothing, lambda e, m: True), "a number, not a truth value and a memory"),
+    ((nothing, lambda e, m: True), r"a number \(bool\), not a truth value and a memory"),
     ((nothing, lambda e, m: (jnp.ones(3), m)), r"an array of shape \(3,\)"),
     ((nothing, unlike), "another memory than init"),
+    ((nothing, lambda e, m: (e.confidence, m)), r"a number \(float32\) .*not a truth value"),
     ((lambda prediction: 1 / 0, unlike), "division by zero"),
 ]
 
@@ -172,7 +174,14 @@ def test_rules_without_what_they_need_are_one_line(in_a_row, made, message):
 NO_CONFIDENCES: list[tuple[Any, str]] = [
     (lambda exits: None, r"must be made of \(exits, tolerance\)"),
     (lambda exits, _: None, r"must make a Confidence\(init, step\), not None"),
-    (lambda exits, _: memoryless(lambda a: a.logits), r"of shape \(3,\) of one example, not a"),
+    (
+        lambda exits, _: memoryless(lambda a: a.logits),
+        r"of shape \(3,\) of one example, not a fraction",
+    ),
+    (
+        lambda exits, _: memoryless(lambda a: a.logits.argmax()),
+        r"\(int32\) of one example, not",
+    ),
     (lambda exits, _: memoryless(lambda a: a.lgits), "no attribute 'lgits'"),  # pyright: ignore
 ]
 

@@ -29,7 +29,7 @@ from ee_jax.report.compare import comparison
 from ee_jax.reproduce.study import find_study
 from ee_jax.runs.run import run
 from ee_jax.runs.trained import load as load_model
-from ee_jax.tasks.task import TASKS, Task
+from ee_jax.tasks.task import TASKS, Task, find_task
 from ee_jax.training.optimizer import OPTIMIZERS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -161,6 +161,24 @@ def test_an_own_task_goes_from_config_to_report_and_beside_other_runs(experiment
     assert run(planned, tmp_path / "run") == results  # read back
     other = run(replace(experiment, strategies=experiment.strategies[:1]), tmp_path / "other")
     assert len(comparison([results, other]).rows) == 2
+
+
+@pytest.mark.parametrize(
+    ("described", "message"),
+    [
+        ({"metrics": ("accuracy",), "data": {}, "model": {"blocks": 4}}, "no name, version"),
+        ({"data": dict.fromkeys(("name", "version", "rows", "checksum"), "x"),
+          "model": {"blocks": 4}}, "names no metrics"),
+    ],
+)  # fmt: skip
+def test_a_task_that_says_too_little_is_told_before_it_trains(described, message, tmp_path):
+    few = ["--data.train", "64", "--data.test", "8"]
+    planned = load(EXAMPLES / "own_task.py", few)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(find_task("majority"), "describe", lambda task: described)
+        with pytest.raises(UserError, match=f"task `majority`: describe.*{message}"):
+            run(planned, tmp_path / "run")
+    assert not list((tmp_path / "run").glob("*/metrics.jsonl"))
 
 
 def test_an_own_family_reads_and_writes_its_checkpoints(experiment, weights, tmp_path):

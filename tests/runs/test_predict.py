@@ -136,6 +136,16 @@ def test_a_regression_answers_with_its_score(deeper, tmp_path, monkeypatch):
     assert answer.probability is None
 
 
+def test_a_model_of_an_older_version_is_one_line(finished, tmp_path):
+    """Its notes say nothing of the exit rule."""
+    folder = Path(shutil.copytree(finished / "joint" / "model", tmp_path / "model"))
+    notes = json.loads((folder / "exits.json").read_text())
+    del notes["exits"]["rule"]
+    (folder / "exits.json").write_text(json.dumps(notes))
+    with pytest.raises(UserError, match="does not say the exits' rule: train and export it"):
+        ee_jax.load(folder)
+
+
 def test_a_submission_to_glue(finished, tmp_path, capsys):
     """The model's notes say that it was trained on CoLA."""
     folder = Path(shutil.copytree(finished / "joint" / "model", tmp_path / "model"))
