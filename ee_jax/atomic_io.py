@@ -1,23 +1,47 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and never through a link to somewhere else."""
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 
 def part_of(path: Path) -> Path:
-    """What a file is called while it is being written."""
+    """What a file, or a folder, is called while it is being written."""
     return path.with_name(path.name + ".part")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to, which takes the place of `path` if the block ends well.
+
+    What a killed process left there is removed first, and so is a link, which a file opened for
+    writing would follow. The folder of `path` is made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = part_of(path)
+    part.unlink(missing_ok=True)
+    try:
+        yield part
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def write_text(path: Path, text: str) -> None:
     """Writes the file in one move; makes its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part_of(path).write_text(text, encoding="utf-8")
-    os.replace(part_of(path), path)
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def json_text(content: Any) -> str:
+    """JSON as it is written here; JSON does not know nan."""
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"
 
 
 def write_json(path: Path, content: Any) -> None:
-    """The same of JSON, which does not know nan."""
-    write_text(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+    """Writes JSON in one move; makes its folder."""
+    write_text(path, json_text(content))

@@ -1,11 +1,17 @@
-"""What a person sees of long work: progress bars, a line now and then, the result."""
+"""What a person sees: progress bars, a line now and then, the result; all of it made plain.
+
+Text from outside, such as a label, a prompt or a file's name, reaches a terminal, a figure or
+a page through `plain`, so that it cannot move the cursor, rename the window or hide itself.
+"""
 
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,6 +23,28 @@ from rich.progress import (
 
 Advance = Callable[..., None]
 
+# Control characters, those that turn the direction of writing, halves of pairs, and unassigned.
+UNSEEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+JOINERS = "\u200c\u200d"  # of scripts and of emoji; they only join
+
+
+def plain(text: str, keep: str = "") -> str:
+    r"""The text with all that is not to be seen escaped, e.g. ESC as `\x1b`.
+
+    Args:
+      text: from outside.
+      keep: control characters that stay, such as a line's end.
+    """
+    if text.isprintable():
+        return text
+    return "".join(_plain(char) if char not in keep else char for char in text)
+
+
+def _plain(char: str) -> str:
+    if unicodedata.category(char) not in UNSEEN or char in JOINERS:
+        return char
+    return char.encode("unicode_escape").decode()
+
 
 class Display:
     """Writes to standard error, so that standard output is the result alone."""
@@ -26,7 +54,7 @@ class Display:
 
     def say(self, line: str) -> None:
         """A line of text."""
-        self._console.print(line, markup=False)  # brackets are part of a line
+        self._console.print(plain(line, "\n"), markup=False)  # brackets are part of a line
 
     @contextmanager
     def bar(self, label: str, total: int, done: int = 0) -> Iterator[Advance]:
@@ -41,10 +69,11 @@ class Display:
             TextColumn("{task.fields[note]}"),
         )
         with Progress(*columns, console=self._console) as progress:
+            label = escape(plain(label))
             task = progress.add_task(label, total=total, completed=done, note="")
 
             def advance(note: str = "") -> None:
-                progress.update(task, advance=1, note=note)
+                progress.update(task, advance=1, note=escape(plain(note)))
 
             yield advance
 
@@ -55,3 +84,8 @@ SILENT = Display(quiet=True)
 def print_result(renderable: Any) -> None:
     """Prints a result, such as a table, on standard output."""
     Console(highlight=False).print(renderable)
+
+
+def print_line(line: str) -> None:
+    """Prints a line on standard output; tabs separate columns and stay."""
+    print(plain(line, "\t"))

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ee_jax.errors import UserError
+from ee_jax.manifest import check_files, is_sealed
+
+RESULTS = "results.json"
 
 T = TypeVar("T")
 Metrics = Mapping[str, float | None]  # None: not defined on these examples
@@ -195,9 +198,11 @@ def read_results(path: Path) -> Results:
     Raises:
       UserError: there are none, or of another version of ee_jax.
     """
-    path = path / "results.json" if path.is_dir() else path
+    path = path / RESULTS if path.is_dir() else path
     if not path.is_file():
         raise UserError(f"no results at {path}: give the folder of a finished run")
+    if is_sealed(path.parent):
+        check_files(path.parent, "delete it and run again", [path.name])
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict):

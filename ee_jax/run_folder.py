@@ -1,7 +1,10 @@
 """The files of a run: where they are, whose they are, and writing them whole."""
 
+import hashlib
 import json
 import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -9,11 +12,15 @@ from typing import Any
 import jax
 
 import ee_jax
-from ee_jax.atomic_io import part_of, write_json, write_text
+from ee_jax.atomic_io import json_text, part_of, replacing, write_text
 from ee_jax.config import Experiment, config_hash, identity, to_dict
-from ee_jax.display import Display
+from ee_jax.display import SILENT, Display
 from ee_jax.errors import UserError
-from ee_jax.results import Results, read_results
+from ee_jax.manifest import MANIFEST, check_files, is_sealed, read_manifest, seal
+from ee_jax.owned_folder import HOLDER
+from ee_jax.results import RESULTS, Results, read_results, to_json
+
+CONFIG = "config.json"
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
@@ -45,7 +52,8 @@ def _processor() -> str:
 class RunFolder:
     """A folder that belongs to one experiment.
 
-    config.json          the resolved config, its hash, and all versions
+    config.json          the resolved config, its hash, what it was made from, all versions
+    manifest.json        the SHA-256 of every file of the run, and of each model's manifest
     results.json         everything that was found, and what the report is made from
     table.md, table.csv, *.png, report.html
     <strategy>/metrics.jsonl, checkpoints/, model/, traces/, calibration.json
@@ -55,12 +63,18 @@ class RunFolder:
         self.path = path
         self.hash = config_hash(experiment)
         self._experiment = experiment
+        self._written: set[str] = set()  # by this process
+
+    @property
+    def _mend(self) -> str:
+        return f"give another output folder, or delete {self.path}"
 
     def check(self) -> None:
         """Raises if the folder holds anything but this experiment; touches nothing."""
-        config = self.path / "config.json"
+        config = self.path / CONFIG
         if config.is_file():
-            owner = _read(config).get("hash")
+            check_files(self.path, self._mend, [CONFIG])
+            owner = read_object(config, self._mend).get("hash")
             if owner != self.hash:
                 raise UserError(
                     f"{self.path} holds another experiment (config {owner}, not {self.hash}): "
@@ -72,22 +86,51 @@ class RunFolder:
 
     def _is_new(self) -> bool:
         """Empty, but for what a run that was stopped while it claimed the folder left."""
-        left = part_of(self.path / "config.json")
-        return self.path.is_dir() and set(self.path.iterdir()) <= {left}
+        names = [CONFIG, MANIFEST, HOLDER]
+        left = {self.path / name for name in names}
+        left |= {part_of(path) for path in left}
+        return self.path.is_dir() and set(self.path.iterdir()) <= left
 
-    def claim(self) -> None:
-        """Makes the folder and writes down whose it is; a folder that has an owner keeps it."""
+    def claim(self, inputs: Mapping[str, str], display: Display = SILENT) -> None:
+        """Makes the folder and writes down whose it is; a folder that has an owner keeps it.
+
+        Args:
+          inputs: the SHA-256 of what the run is made from, by name.
+          display: told where the run began with other versions than it goes on with.
+
+        Raises:
+          UserError: the run began with other inputs; says which.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
-        if not (self.path / "config.json").exists():
-            config = to_dict(self._experiment)
-            self.write(
-                "config.json", {"hash": self.hash, "config": config, "versions": versions()}
+        if (self.path / CONFIG).exists():
+            self._check_unchanged(inputs, display)
+            return
+        config = to_dict(self._experiment)
+        content = {"hash": self.hash, "config": config, "inputs": dict(inputs)}
+        text = json_text({**content, "versions": versions()})
+        self.seal(coming={CONFIG: text.encode()})
+        write_text(self.path / CONFIG, text)
+
+    def _check_unchanged(self, inputs: Mapping[str, str], display: Display) -> None:
+        began = read_object(self.path / CONFIG, self._mend)
+        before = began.get("inputs", {})
+        changed = [name for name in inputs if before.get(name) != inputs[name]]
+        if changed:
+            more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+            raise UserError(
+                f"{', '.join(changed[:3])}{more} changed since the run in {self.path} began: "
+                "put back what it began with, or give another output folder"
+            )
+        now, then = versions(), began.get("versions", {})
+        if other := [f"{name} {then.get(name)}" for name in now if then.get(name) != now[name]]:
+            display.say(
+                f"{self.path} began with {', '.join(other)}; going on with what is here"
             )
 
     def read_back(self, display: Display) -> Results | None:
         """What a finished run found; raises as `check` does."""
         self.check()
-        path = self.path / "results.json"
+        path = self.path / RESULTS
         if not path.is_file():
             return None
         display.say(f"{self.path} is finished: reading it back")
@@ -103,35 +146,89 @@ class RunFolder:
             "device": device(),
         }
 
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        """A path to write a file of the run to, which is there whole or not at all."""
+        with replacing(self.path / name) as part:
+            yield part
+        self._written.add(name)
+
     def write(self, name: str, content: Any) -> None:
         """Writes JSON under the folder, the whole file or nothing."""
-        write_json(self.path / name, content)
+        with self.writing(name) as part:
+            part.write_text(json_text(content), encoding="utf-8")
+
+    def wrote(self, *paths: Path) -> None:
+        """Says that this process wrote files of the run otherwise than by `writing`."""
+        self._written |= {path.relative_to(self.path).as_posix() for path in paths}
+
+    def holds(self, name: str) -> bool:
+        """True for a file that was written and listed before; it is as it was written."""
+        listed = is_sealed(self.path) and name in read_manifest(self.path, self._mend)
+        if listed:
+            check_files(self.path, f"delete it, and {MANIFEST} beside it", [name])
+        return listed
+
+    def seal(self, coming: Mapping[str, bytes] | None = None) -> None:
+        """Lists what is there; what an earlier process listed stays as that one wrote it."""
+        listed = read_manifest(self.path, self._mend) if is_sealed(self.path) else {}
+        kept = {name: listed[name] for name in {*listed} - self._written}
+        seal(self.path, coming, kept)
+
+    def finish(self, results: Results) -> None:
+        """Writes the manifest, then the results: a run that has them has finished."""
+        text = json_text(to_json(results))
+        self.seal(coming={RESULTS: text.encode()})
+        write_text(self.path / RESULTS, text)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_object(path: Path, mend: str) -> dict[str, Any]:
+    """A JSON object; a UserError that ends with `mend` where there is none."""
     try:
-        content = json.loads(path.read_text())
-        assert isinstance(content, dict)
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("it is no object")
         return content
-    except (ValueError, OSError, AssertionError) as error:
-        raise UserError(f"{path} cannot be read ({error}): delete it and run again") from None
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path} cannot be read ({error}): {mend}") from None
 
 
 class MetricsFile:
     """Metrics as JSON lines, nothing in them that a second run would not repeat."""
 
-    def __init__(self, path: Path, keep: int):
-        """Opens the file and drops lines of steps after number `keep`."""
-        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-        kept = [
-            line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= keep
-        ]
-        write_text(path, "".join(kept))
-        self._file = path.open("a", buffering=1)
+    def __init__(self, path: Path, kept: Mapping[str, Any] | None = None):
+        """Opens the file.
+
+        Args:
+          path: of the file.
+          kept: the `mark` to go back to; None: begin anew.
+
+        Raises:
+          UserError: the lines up to the mark are not those that were written.
+        """
+        content = b""
+        if kept is not None:
+            content = path.read_bytes()[: kept["bytes"]] if path.is_file() else b""
+            if hashlib.sha256(content).hexdigest() != kept["sha256"]:
+                raise UserError(
+                    f"{path} is not as it was written (its SHA-256 differs): delete "
+                    f"{path.parent} to train that strategy again"
+                )
+        with replacing(path) as part:
+            part.write_bytes(content)
+        self._hash, self._bytes = hashlib.sha256(content), len(content)
+        self._file = path.open("ab", buffering=0)
 
     def write(self, step: int, **values: Any) -> None:
         """Appends a line."""
-        self._file.write(json.dumps({"step": step, **values}) + "\n")
+        line = (json.dumps({"step": step, **values}) + "\n").encode()
+        self._file.write(line)
+        self._hash.update(line)
+        self._bytes += len(line)
+
+    def mark(self) -> dict[str, Any]:
+        """What has been written so far, for a checkpoint's notes."""
+        return {"bytes": self._bytes, "sha256": self._hash.hexdigest()}
 
     def close(self) -> None:
         """Closes the file."""

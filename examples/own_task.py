@@ -67,18 +67,19 @@ def draw(rows: int, length: int, seed: int) -> Split:
 class Majority(Task):
     """Which symbol is the most frequent?"""
 
-    def check(self) -> None:
-        """Both parts are the task's own; each strategy has its stages."""
+    def check(self) -> dict[str, str]:
+        """Draws the rows and makes the model; each strategy has its stages."""
         data, model = self.experiment.data, self.experiment.model
         assert isinstance(data, Drawn)
         assert isinstance(model, Small)
         self._data, self._small = data, model
         self.layout = ExitLayout(self.experiment.exits.resolve(model.blocks))
+        self._make()
         for strategy in self.experiment.strategies:
             self.stages(strategy)
+        return {"data": f"{data.train:,} rows of {data.length} symbols to learn from"}
 
-    def prepare(self) -> None:
-        """Draws the rows and makes the model."""
+    def _make(self) -> None:
         data, small, rngs = self._data, self._small, nnx.Rngs(self.experiment.seed)
         self._splits = {
             name: draw(rows, data.length, seed)

@@ -59,7 +59,7 @@ def test_version(capsys):
     ("line", "message"),
     [
         ("", "the following arguments are required: COMMAND; see `ee-jax --help`"),
-        ("run", "usage: ee-jax run CONFIG [--output DIR] [--json] [overrides]; CONFIG is miss"),
+        ("run", "usage: ee-jax run CONFIG [--output DIR] [--check] [--json] [overrides]; "),
         ("run nosuch.py",
          "no config at nosuch.py: give a Python file such as configs/quickstart.py"),
         ("run configs/quickstart.py --model.weights /nowhere --output {}", "no weights in '/n"),

@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "ee_jax"
 # From the bottom up; rooms on one line know nothing of each other, save where named below.
 FLOORS = (
     {"errors", "tokens", "display", "atomic_io"},
+    {"manifest", "owned_folder"},
     {"registry", "compilation", "results"},
     {"checks"},
     {"exits", "data"},
@@ -88,7 +89,7 @@ def lengths() -> list[int]:
 
 def test_files_tell_one_thing_whole():
     found = lengths()
-    assert len(found) <= 185
+    assert len(found) <= 190
     assert statistics.median(found) >= 100
     assert max(found) <= 350
     assert sum(lines < 35 for lines in found) <= 12
@@ -106,6 +107,6 @@ def loaded(code: str) -> int:
 
 def test_a_run_loads_no_more_than_it_needs():
     find = "from ee_jax.tasks.task import find_task; import ee_jax.runs.run; find_task('{}')"
-    assert loaded(find.format("classification")) <= 125
-    assert loaded(find.format("language_modeling")) <= 145
+    assert loaded(find.format("classification")) <= 130
+    assert loaded(find.format("language_modeling")) <= 150
     assert loaded("import ee_jax") <= 3

@@ -1,15 +1,18 @@
 """The command `ee-jax`: parse and dispatch. Heavy imports wait until a command needs them."""
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from ee_jax import __version__
-from ee_jax.cli import bench, calibrate, compare, data, generate, predict, reproduce, run
+from ee_jax.cli import bench, calibrate, check, compare, data, generate, predict, reproduce, run
 from ee_jax.cli.parser import Parser
 from ee_jax.errors import UserError
 
 # In the order of `--help`.
-COMMANDS = (run, predict, reproduce, compare, calibrate, generate, data, bench)
+COMMANDS = (run, predict, reproduce, compare, check, calibrate, generate, data, bench)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -23,12 +26,46 @@ def main(arguments: Sequence[str] | None = None) -> None:
         known.overrides = rest
         stopped += "; the same command goes on from here" if known.goes_on else ""
         known.command(known)
+        sys.stdout.flush()  # here, where an error can still be told
     except UserError as error:
-        print(f"ee-jax: {error}", file=sys.stderr)
-        sys.exit(2)
+        _leave(2, str(error))
     except KeyboardInterrupt:
-        print(f"ee-jax: {stopped}", file=sys.stderr)
-        sys.exit(130)
+        _leave(130, stopped)
+    except BrokenPipeError:  # whoever read has seen enough
+        _drop_output()
+        sys.exit(141)
+    except OSError as error:
+        if error.errno not in OF_THE_MACHINE:
+            raise
+        _drop_output()
+        _leave(2, f"{error.filename or 'the output'}: {OF_THE_MACHINE[error.errno]}")
+
+
+# What a machine can refuse at any moment, whatever a command checked before.
+OF_THE_MACHINE = {
+    errno.ENOSPC: "the disk is full: make room, and give the same command again",
+    errno.EDQUOT: "your quota is used up: make room, and give the same command again",
+    errno.EACCES: "permission denied: change its rights, or give another path",
+    errno.EPERM: "not permitted: change its rights, or give another path",
+    errno.EROFS: "the file system can only be read: give another path",
+    errno.ENOTDIR: "a part of that path is a file: give another path",
+    errno.EISDIR: "that is a folder: give the path of a file",
+    errno.ENAMETOOLONG: "the name is too long: give a shorter one",
+    errno.EFBIG: "the file would be too large for its disk: give another path",
+    errno.EIO: "the disk cannot be read or written: check it, or copy the file again",
+}
+
+
+def _leave(status: int, line: str) -> NoReturn:
+    from ee_jax.display import plain
+
+    print(f"ee-jax: {plain(line)}", file=sys.stderr)
+    sys.exit(status)
+
+
+def _drop_output() -> None:
+    """Python would write what is left in its buffer, and fail again, as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> Parser:

@@ -31,11 +31,15 @@ def prepare(arguments: Namespace) -> None:
     """Builds a data set, and prints where it is and what is in it."""
     from ee_jax.data.describe import describe
     from ee_jax.data.prepared import prepare_at
+    from ee_jax.display import print_line
 
     directory, manual_dir = _directory(arguments)
     prepare_at(directory, manual_dir)
     found = describe(directory)
-    print(json.dumps(found) if arguments.json else "\n".join(_lines(found)))
+    if arguments.json:
+        return print(json.dumps(found))
+    for line in _lines(found):
+        print_line(line)
 
 
 def _directory(arguments: Namespace) -> tuple[Any, str | None]:

@@ -46,13 +46,9 @@ def predict(arguments: Namespace) -> None:
     if arguments.calibrated is not None:
         threshold = model.threshold_of(arguments.calibrated)
     start = time.perf_counter()
-    try:
-        for line in _lines(arguments, model, threshold):
-            print(line, flush=arguments.file == "-")
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read has seen enough
-        sys.stdout = None
-        return
+    for line in _lines(arguments, model, threshold):
+        print(line, flush=arguments.file == "-")
+    sys.stdout.flush()
     _summarize(model, time.perf_counter() - start)
 
 
@@ -80,10 +76,11 @@ def _lines(arguments: Namespace, model: Any, threshold: Any) -> Iterator[str]:
 
 
 def _row(answer: Any) -> str:
+    from ee_jax.display import plain
+
     label = answer.label if isinstance(answer.label, str) else f"{answer.label:.4f}"
-    plain = label.replace("\t", " ").replace("\n", " ")
     sure = "" if answer.probability is None else f"{answer.probability:.4f}"
-    return f"{plain}\t{sure}\t{answer.depth}\t{answer.confidence:.4f}"
+    return f"{plain(label)}\t{sure}\t{answer.depth}\t{answer.confidence:.4f}"
 
 
 def _summarize(model: Any, seconds: float) -> None:

@@ -48,24 +48,27 @@ def reproduce(arguments: Namespace) -> None:
     study = find_study(arguments.study)
     tasks = arguments.tasks or study.tasks
     check_tasks(study, tasks)
-    from ee_jax.display import Display, print_result
+    from ee_jax.display import Display, print_line, print_result
+    from ee_jax.owned_folder import resolve_output
     from ee_jax.report.render import to_terminal
     from ee_jax.reproduce.comparison_table import brief
-    from ee_jax.reproduce.sweep import Plan, sweep
-    from ee_jax.reproduce.write import tables, write
+    from ee_jax.reproduce.sweep import Plan, check_plan, sweep
+    from ee_jax.reproduce.write import claimed, tables, write
 
     plan = Plan(
         weights=arguments.backbone,
         tasks=tasks,
         seeds=arguments.seeds,
-        output=Path(arguments.output or Path("runs") / study.name),
+        output=resolve_output(arguments.output or Path("runs") / study.name),
         manual_dir=arguments.manual_dir,
         overrides=tuple(arguments.overrides),
     )
-    swept = sweep(study, plan, Display())
-    made = tables(study, plan.weights, swept)
-    command = shlex.join(["ee-jax", *sys.argv[1:]])
-    content = write(study, plan.weights, swept, made, command, plan.output)
+    check_plan(study, plan)
+    with claimed(plan.output, study):
+        swept = sweep(study, plan, Display())
+        made = tables(study, plan.weights, swept)
+        command = shlex.join(["ee-jax", *sys.argv[1:]])
+        content = write(study, plan.weights, swept, made, command, plan.output)
     if arguments.json:
         print(json.dumps(content))
     else:
@@ -74,8 +77,10 @@ def reproduce(arguments: Namespace) -> None:
             if table.rows:
                 print_result(to_terminal(brief(table) if name == "paper" else table))
         if left is not None:
-            print(f"{plan.output / 'not_run.md'} says why {len(left.rows)} cells were not run.")
-        print(f"{plan.output / 'report.html'} shows the whole study.")
+            print_line(
+                f"{plan.output / 'not_run.md'} says why {len(left.rows)} cells were not run."
+            )
+        print_line(f"{plan.output / 'report.html'} shows the whole study.")
     if swept.failed:
         done, all_runs = len(swept.finished), len(swept.finished) + len(swept.failed)
         print(f"{done} of {all_runs} runs finished", file=sys.stderr)

@@ -8,7 +8,7 @@ from typing import Any
 from ee_jax.cli.parser import add_command
 from ee_jax.errors import UserError
 
-USAGE = "ee-jax run CONFIG [--output DIR] [--json] [overrides]"
+USAGE = "ee-jax run CONFIG [--output DIR] [--check] [--json] [overrides]"
 MORE = (
     "Overrides are fields of the config with another value, e.g. --seed 1; `ee-jax run CONFIG "
     "--help` shows every field. A run that was stopped goes on when its command is given again."
@@ -24,6 +24,8 @@ def add(commands: Any) -> None:
     config = "a Python file with a get_config(), e.g. configs/quickstart.py"
     command.add_argument("config", metavar="CONFIG", nargs="?", help=config)
     command.add_argument("--output", metavar="DIR", help="default: runs/<name>")
+    only = "check config, data, weights, batches and disk, print what was found, and end"
+    command.add_argument("--check", action="store_true", help=only)
     command.add_argument("--json", action="store_true", help="print results.json")
 
 
@@ -36,16 +38,24 @@ def run(arguments: Namespace) -> None:
     from ee_jax.config.load import load
 
     experiment = load(Path(arguments.config), arguments.overrides)
-    from ee_jax.display import Display, print_result
+    from ee_jax.display import Display, print_line, print_result
     from ee_jax.report.render import to_terminal
     from ee_jax.results import to_json
+    from ee_jax.runs.run import check
     from ee_jax.runs.run import run as run_experiment
     from ee_jax.tasks.task import find_task
 
     output = Path(arguments.output or Path("runs") / experiment.name)
+    if arguments.check:
+        found = check(experiment, output, Display())
+        if arguments.json:
+            return print(json.dumps(found))
+        for what, said in found.items():
+            print_line(f"{what + ':':<12} {said}")
+        return print_line(f"nothing is wrong; `{output}` was not touched")
     results = run_experiment(experiment, output, Display())
     if arguments.json:
         print(json.dumps(to_json(results)))
     else:
         print_result(to_terminal(find_task(experiment.task).report(results).tables["table"]))
-        print(f"{output / 'report.html'} shows the whole run.")
+        print_line(f"{output / 'report.html'} shows the whole run.")

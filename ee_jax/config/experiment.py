@@ -32,6 +32,11 @@ class Experiment:
 
     def __post_init__(self) -> None:
         check_types(self)
+        plain = bool(re.fullmatch(r"\w[\w.+-]*", self.name))
+        can = (
+            f"must be letters, digits and _ . + -, as it names a folder, not {self.name!r:.60}"
+        )
+        check(plain, "name", can)
         check_names(self.strategies)
         check(0 <= self.seed < 2**32, "seed", f"must be from 0 to 2^32 - 1, not {self.seed}")
         pause = self.checkpoint_seconds

@@ -2,7 +2,9 @@
 
 import contextlib
 import io
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,10 @@ from ee_jax.data.dataset_dir import DatasetDir, Prepared, write_down
 from ee_jax.data.registry import manual_folder, nearest
 from ee_jax.data.text import Text
 from ee_jax.errors import UserError
+from ee_jax.owned_folder import held
+
+BUILDING = ".building-"  # folders of data sets that are not whole yet begin so
+JUST_MADE = 60  # seconds
 
 # Rows read at a time. One by one takes four times as long, all at once holds them all twice.
 _CHUNK = 4096
@@ -100,9 +106,11 @@ def open_at(directory: DatasetDir, split: str) -> Examples:
 
 def _build(directory: DatasetDir, files: Path | None) -> None:
     """Builds in a folder of its own; only what is complete and checked moves to its place."""
-    with tempfile.TemporaryDirectory(
-        prefix=".building-", dir=directory.folder.parent
-    ) as scratch:
+    _sweep(directory.folder.parent)
+    with (
+        tempfile.TemporaryDirectory(prefix=BUILDING, dir=directory.folder.parent) as scratch,
+        held(Path(scratch)),
+    ):
         builder = directory.kind(data_dir=scratch, file_format="array_record", manual_dir=files)
         with quiet():
             offline = tfds.download.DownloadConfig(try_download_gcs=False)
@@ -119,6 +127,15 @@ def _build(directory: DatasetDir, files: Path | None) -> None:
                 not directory.folder.exists()
             ):  # else another process was first, with the same rows
                 raise
+
+
+def _sweep(parent: Path) -> None:
+    """Deletes what killed processes were building: nobody holds it, and it is not just made."""
+    for path in parent.glob(f"{BUILDING}*"):
+        if time.time() - path.stat().st_mtime < JUST_MADE:
+            continue
+        with contextlib.suppress(UserError), held(path):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _check(builder: RowsBuilder, built: Path) -> None:

@@ -32,6 +32,29 @@ def decoding_bytes(
     return weights + cache_bytes(config, batch, slots) + scores + logits
 
 
+def check_forward_memory(config: Architecture, batch: int, length: int, field: str) -> None:
+    """Raises unless one block's activations of a batch fit, beside which all else is small.
+
+    Args:
+      config: of the backbone.
+      batch: rows.
+      length: tokens of a row.
+      field: of the config, for the error.
+
+    Raises:
+      UserError: the batch does not fit.
+    """
+    wide = 4 * config.width + config.hidden
+    scores = config.heads * length
+    needed = 4 * batch * length * (wide + scores)
+    if needed > (available := available_bytes()):
+        raise UserError(
+            f"config field `{field}` has {batch}, of which a block needs about "
+            f"{needed / GIB:,.0f} GiB at {length} tokens, and {available / GIB:,.0f} GiB are "
+            "there: take a smaller batch"
+        )
+
+
 def available_bytes() -> int:
     """Of the first device; all there is on the host, where it is a CPU."""
     stats = jax.local_devices()[0].memory_stats() or {}

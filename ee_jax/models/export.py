@@ -8,7 +8,6 @@ Language models on disk: weights without exits, and our own folders with them.
 
 import dataclasses
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,10 @@ import jax.numpy as jnp
 from flax import nnx
 from safetensors.numpy import save_file
 
+from ee_jax.atomic_io import replacing, write_json
 from ee_jax.checks import is_rising
 from ee_jax.errors import UserError
+from ee_jax.manifest import MANIFEST, check_files, is_sealed, seal
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.files import WEIGHTS, find_weights, read_tensors
@@ -35,23 +36,32 @@ from ee_jax.models.llama2c import read_llama2c
 from ee_jax.models.transformer import Parameters, Transformer, bind, parameters
 
 EXITS = "exits.json"
+EXPORT_AGAIN = (
+    "copy the whole folder again, export the model again, or, if the change is yours, delete "
+    f"{MANIFEST} beside it"
+)
 
 
 def export_model(model: ExitModel | LanguageModel, folder: Path, **notes: Any) -> None:
     """Writes `config.json`, `model.safetensors` and `exits.json` with `notes` beside it.
 
-    The weights come last and in one move: a folder that has them is whole.
+    The manifest comes last, of these and whatever else the folder holds, such as a tokenizer.
     """
     folder.mkdir(parents=True, exist_ok=True)
     config = model.backbone.config
     tensors = to_tensors(config, parameters(model))
     design = dataclasses.asdict(model.design)
-    (folder / EXITS).write_text(json.dumps({"design": design, **notes}, indent=1) + "\n")
+    write_json(folder / EXITS, {"design": design, **notes})
     described = {**write_config(config), **_labels(notes.get("classes", ()))}
-    (folder / "config.json").write_text(json.dumps(described, indent=1) + "\n")
-    part = folder / f"{WEIGHTS}.part"
-    save_file(tensors, part, metadata={"format": "pt"})
-    os.replace(part, folder / WEIGHTS)
+    write_json(folder / "config.json", described)
+    with replacing(folder / WEIGHTS) as part:
+        save_file(tensors, part, metadata={"format": "pt"})
+    seal(folder)
+
+
+def _check_unchanged(folder: Path) -> None:
+    if is_sealed(folder):
+        check_files(folder, EXPORT_AGAIN)
 
 
 def _labels(classes: Sequence[str]) -> dict[str, Any]:
@@ -80,7 +90,8 @@ def read_exits(
 
 
 def import_model(folder: Path) -> ExitModel:
-    """The model that `export_model` wrote."""
+    """The model that `export_model` wrote; where there is a manifest, its files are checked."""
+    _check_unchanged(folder)
     config, design = read_architecture(folder), read_exits(folder)["design"]
     if design.head not in HEADS or design.layers[-1] != config.blocks:
         raise UserError(f"{folder / EXITS} does not belong to its config.json: export again")
@@ -163,7 +174,8 @@ def with_exits(
 
 
 def import_language(folder: Path) -> LanguageModel:
-    """The model that `export_model` wrote."""
+    """The model that `export_model` wrote; where there is a manifest, its files are checked."""
+    _check_unchanged(folder)
     config = read_architecture(folder)
     check_causal(config)
     design = read_exits(folder, LanguageDesign)["design"]

@@ -129,8 +129,8 @@ class _Compared:
             *per_batch,
             *(untimed if self.untimed else ()),
             *(drafting if self.speculates else ()),
-            Column("config", lambda r: r["config_hash"], is_text=True),
-            Column("data", lambda r: r["data_version"], is_text=True),
+            Column("config", lambda r: r["config_hash"], is_text=True, spare=2),
+            Column("data", lambda r: r["data_version"], is_text=True, spare=3),
         )
 
     def said(self) -> list[str]:

@@ -13,7 +13,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
+from ee_jax.atomic_io import replacing
+from ee_jax.display import plain
 from ee_jax.report import text
 from ee_jax.report.select import has_policies, sorted_points
 from ee_jax.results import Point, Results, StrategyResults
@@ -37,9 +40,20 @@ def style() -> Iterator[None]:
 
 def save(figure: Figure, path: Path) -> Path:
     """Writes the figure; the ending names the format."""
-    with style():
-        figure.savefig(path, metadata={"Software": None} if path.suffix == ".png" else None)
+    kind = path.suffix[1:]
+    with style(), replacing(path) as part:
+        _make_plain(figure)
+        metadata = {"Software": None} if kind == "png" else None
+        figure.savefig(part, format=kind, metadata=metadata)
     return path
+
+
+def _make_plain(figure: Figure) -> None:
+    """Draws texts as they are: nothing unseen in them, and dollars are no formulas."""
+    for artist in figure.findobj(Text):
+        assert isinstance(artist, Text)
+        artist.set_text(plain(artist.get_text(), "\n"))
+        artist.set_parse_math(False)
 
 
 def svg(figure: Figure, name: str) -> str:
@@ -47,6 +61,7 @@ def svg(figure: Figure, name: str) -> str:
     drawn = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     with style():
+        _make_plain(figure)
         figure.savefig(drawn, format="svg", transparent=True, metadata=nothing)
     text = drawn.getvalue()
     text = text[text.index("<svg") :]

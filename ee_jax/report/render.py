@@ -9,8 +9,10 @@ from typing import Any
 
 import rich.box
 import rich.table
+from rich.console import Console
 from rich.text import Text
 
+from ee_jax.display import plain
 from ee_jax.report.text import NO_GAIN, is_known
 
 Row = Mapping[str, Any]  # scalars, lists of them; every row of a table has the same keys
@@ -23,7 +25,7 @@ class Column:
     heading: str
     show: Callable[[Row], str]
     is_text: bool = False  # text is set left, numbers right
-    in_terminal: bool = True  # which has room for 80 characters
+    spare: int = 0  # left out of a narrow terminal, the largest first; 0: never
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ def to_markdown(table: Table) -> str:
 
 
 def _escape(cell: str) -> str:
-    return cell.translate({ord("|"): "\\|", ord("<"): "&lt;", ord("\n"): " "})
+    escaped = cell.translate({ord("|"): "\\|", ord("<"): "&lt;", ord("\n"): " "})
+    return plain(escaped)
 
 
 def _line(table: Table, cells: list[str], widths: list[int]) -> str:
@@ -82,21 +85,26 @@ def _raw(value: object) -> object:
     return "" if isinstance(value, float) and not is_known(value) else value
 
 
-def to_terminal(table: Table) -> rich.table.Table:
-    """A table for `rich.print`, made to fit 80 columns."""
+def to_terminal(table: Table, width: int | None = None) -> rich.table.Table:
+    """A table for `rich.print`, without the columns that its width has no room for.
+
+    Args:
+      table: its text wraps between words, and never inside one.
+      width: characters of a line; None: those of the terminal.
+    """
     drawn = rich.table.Table(
-        title=Text(table.title, style="bold"),
+        title=Text(plain(table.title), style="bold"),
         title_justify="left",
-        caption=Text("\n".join(table.notes)),
+        caption=Text("\n".join(map(plain, table.notes))),
         caption_justify="left",
         box=rich.box.SIMPLE_HEAD,
         padding=0,
         show_edge=False,
         show_header=any(column.heading for column in table.columns),
     )
-    shown = [column for column in table.columns if column.in_terminal]
+    shown = with_room(table, width or Console().width)
     for column in shown:
-        _add_column(drawn, column)
+        _add_column(drawn, column, _least(column, table))
     for row in table.rows:
         drawn.add_row(*(_cell(column.show(row)) for column in shown))
     return drawn
@@ -104,14 +112,43 @@ def to_terminal(table: Table) -> rich.table.Table:
 
 def _cell(cell: str) -> Text:
     """What is no gain is dim, and on a line of its own."""
-    return Text(cell.replace(f", {NO_GAIN}", f"\n{NO_GAIN}"), style="dim" * (NO_GAIN in cell))
+    return Text(
+        plain(cell).replace(f", {NO_GAIN}", f"\n{NO_GAIN}"), style="dim" * (NO_GAIN in cell)
+    )
 
 
-def _add_column(drawn: rich.table.Table, column: Column) -> None:
+def with_room(table: Table, width: int) -> list[Column]:
+    """The columns, without those that can be spared where not all words fit."""
+    shown = list(table.columns)
+    while sum(_least(column, table) + 1 for column in shown) - 1 > width:
+        most = max(shown, key=lambda column: column.spare)
+        if not most.spare:
+            break
+        shown.remove(most)
+    return shown
+
+
+def _heading(column: Column) -> list[str]:
+    """Lines of a narrow heading."""
+    return textwrap.wrap(column.heading, 8, break_long_words=False, break_on_hyphens=False)
+
+
+def _least(column: Column, table: Table) -> int:
+    """Characters of the longest part that cannot be wrapped."""
+    cells = [_cell(column.show(row)).plain for row in table.rows]
+    parts = [
+        part
+        for cell in cells
+        for part in (cell.split() if column.is_text else cell.split("\n"))
+    ]
+    return max(map(len, [*_heading(column), *parts]), default=1)
+
+
+def _add_column(drawn: rich.table.Table, column: Column, least: int) -> None:
     """A narrow heading; where the terminal is narrow too, text wraps and numbers do not."""
-    heading = textwrap.wrap(column.heading, 8, break_long_words=False, break_on_hyphens=False)
     drawn.add_column(
-        Text("\n".join(heading)),
+        Text("\n".join(_heading(column))),
+        min_width=least,
         justify="left" if column.is_text else "right",
         no_wrap=not column.is_text,
         overflow="fold",

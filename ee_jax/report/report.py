@@ -3,12 +3,14 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jinja2
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
+from ee_jax.atomic_io import write_text
+from ee_jax.display import plain
 from ee_jax.report import metrics
 from ee_jax.report.calibrated import calibration_table
 from ee_jax.report.figures import exit_depths, save, svg
@@ -72,11 +74,18 @@ def template(name: str) -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("ee_jax.report", "."),
         autoescape=True,
+        finalize=_plain_text,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     return environment.get_template(f"{name}.html.jinja")
+
+
+def _plain_text(value: Any) -> Any:
+    """Text without what is not to be seen; a figure is markup, and stays."""
+    shown = isinstance(value, str) and not isinstance(value, Markup)
+    return plain(value, "\n\t") if shown else value
 
 
 def write(report: Report, folder: Path) -> list[Path]:
@@ -91,7 +100,6 @@ def write_texts(
     """Writes tables as NAME.md and NAME.csv, and other texts by their names; their paths."""
     texts = {f"{name}.md": to_markdown(table) for name, table in tables.items()}
     texts |= {f"{name}.csv": to_csv(table) for name, table in tables.items()}
-    folder.mkdir(parents=True, exist_ok=True)
     for name, text in (texts | dict(others)).items():
-        (folder / name).write_text(text, encoding="utf-8")
+        write_text(folder / name, text)
     return [folder / name for name in (*texts, *others)]

@@ -41,7 +41,7 @@ def _speed_row(
     setting = (*policies, "threshold", "threshold_E", "calibrated_for")
     found = ("inconsistency", "mean_depth", "ideal_speedup", "flops_speedup")
     row: dict[str, Any] = {"strategy": name} | {key: getattr(point, key) for key in setting}
-    row |= {"setting": text.setting(point, strategy)}
+    row |= {"chosen_by": text.set_apart(point, strategy)}
     row |= {metric: point.metrics.get(metric) for metric in results.metrics}
     row |= {key: getattr(point, key) for key in found}
     row |= {"difference": difference(results, point, strategy)}
@@ -56,22 +56,23 @@ def _speed_columns(results: Results, timed: list[int]) -> tuple[Column, ...]:
     return (
         STRATEGY,
         *((CONFIDENCE, POLICY) if policies else ()),
-        Column("threshold", lambda r: r["setting"], is_text=True),
+        Column("threshold", _thresholds, is_text=True),
+        Column("chosen by", lambda r: r["chosen_by"], is_text=True),
         *(metric_column(metric) for metric in results.metrics),
         Column(
             "against full model",
             lambda r: metrics.apart(results.quality, r["difference"]),
-            in_terminal=not policies,
+            spare=2,
         ),
         Column("mean depth", lambda r: text.number(r["mean_depth"])),
-        Column(
-            "ideal speed-up",
-            lambda r: text.number(r["ideal_speedup"]),
-            in_terminal=not policies,
-        ),
-        Column("FLOPs speed-up", lambda r: text.number(r["flops_speedup"])),
+        Column("ideal speed-up", lambda r: text.number(r["ideal_speedup"]), spare=4 - policies),
+        Column("FLOPs speed-up", lambda r: text.number(r["flops_speedup"]), spare=3 + policies),
         *(_measured_column(batch) for batch in timed),
     )
+
+
+def _thresholds(row: Row) -> str:
+    return text.thresholds(row["threshold"], row["threshold_E"])
 
 
 def metric_column(metric: str) -> Column:

@@ -64,10 +64,14 @@ def thresholds(lowest_of: float, each: Iterable[float] | None) -> str:
 
 def setting(point: Point, strategy: StrategyResults) -> str:
     """The threshold and what sets it apart: 0.62 (empirical 1 %, ltt 2 %)."""
-    full = ["full depth"] if point.threshold >= 1 else []
-    apart = ", ".join([*full, *calibrations(point, strategy)])
-    shown = thresholds(point.threshold, point.threshold_E)
+    apart, shown = set_apart(point, strategy), thresholds(point.threshold, point.threshold_E)
     return f"{shown} ({apart})" if apart else shown
+
+
+def set_apart(point: Point, strategy: StrategyResults) -> str:
+    """What is special about a threshold: that no block is skipped, or who chose it."""
+    full = ["full depth"] if point.threshold >= 1 else []
+    return ", ".join([*full, *calibrations(point, strategy)])
 
 
 def calibrations(point: Point, strategy: StrategyResults) -> list[str]:

@@ -12,6 +12,8 @@ from ee_jax.config.load import override
 from ee_jax.display import SILENT, Display
 from ee_jax.errors import UserError
 from ee_jax.exits.stopping import Stopping
+from ee_jax.manifest import check_files
+from ee_jax.models.files import find_weights
 from ee_jax.reproduce.study import Study
 from ee_jax.results import Results
 from ee_jax.runs.run import run
@@ -78,6 +80,17 @@ class Plan:
     overrides: tuple[str, ...] = ()  # `--field value` pairs, for every experiment
 
 
+def check_plan(study: Study, plan: Plan) -> None:
+    """Raises the UserError of a plan of which no run could be made, before any is begun."""
+    planned = [_planned(study, plan, task) for task in plan.tasks]
+    find_weights(plan.weights)
+    if plan.manual_dir is not None and not Path(plan.manual_dir).expanduser().is_dir():
+        raise UserError(f"no folder {plan.manual_dir}: give the one that holds GLUE's files")
+    wrong = [each for each in planned if isinstance(each, UserError)]
+    if len(wrong) == len(planned):
+        raise wrong[0]
+
+
 def sweep(study: Study, plan: Plan, display: Display = SILENT) -> Swept:
     """Runs whatever has not finished, into `<output>/<task>/seed_<seed>`.
 
@@ -119,9 +132,9 @@ def _planned(study: Study, plan: Plan, task: str) -> Experiment | UserError:
 
 
 def _traces(folder: Path, results: Results) -> dict[str, Trace]:
-    return {
-        name: Trace.load(folder / name / "traces" / "test.npz") for name in results.strategies
-    }
+    names = {name: f"{name}/traces/test.npz" for name in results.strategies}
+    check_files(folder, f"delete {folder} and run again", names.values())
+    return {name: Trace.load(folder / path) for name, path in names.items()}
 
 
 def _reason(error: Exception) -> str:

@@ -2,11 +2,15 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import ee_jax
+from ee_jax.atomic_io import write_json
+from ee_jax.errors import UserError
+from ee_jax.owned_folder import HOLDER, held
 from ee_jax.report.figures import save
 from ee_jax.report.render import Table
 from ee_jax.report.report import write_texts
@@ -17,6 +21,7 @@ from ee_jax.reproduce.paper import load_paper
 from ee_jax.reproduce.side_by_side import chosen_table, full_table
 from ee_jax.reproduce.study import Study
 from ee_jax.reproduce.sweep import Swept
+from ee_jax.run_folder import read_object
 
 HEADINGS = {
     "paper": "The paper's numbers, and ours",
@@ -25,6 +30,27 @@ HEADINGS = {
     "not_run": "Cells that were not run",
 }
 Tables = dict[str, Table]  # by the name of their file
+STUDY = "study.json"
+
+
+@contextmanager
+def claimed(folder: Path, study: Study) -> Iterator[None]:
+    """Keeps the folder for this study, and for one command at a time.
+
+    Raises:
+      UserError: another command holds it, or it holds something else than this study.
+    """
+    path, mend = folder / STUDY, "give another output folder"
+    if path.is_file():
+        owner = read_object(path, f"{mend}, or delete {folder}").get("study")
+        if owner != study.name:
+            raise UserError(f"{folder} holds the study {owner}, not {study.name}: {mend}")
+    elif folder.is_dir() and any(found.name != HOLDER for found in folder.iterdir()):
+        raise UserError(f"{folder} is not empty and not the folder of a study: {mend}")
+    with held(folder):
+        if not path.is_file():
+            write_json(path, {"study": study.name})
+        yield
 
 
 def tables(study: Study, weights: str, swept: Swept) -> Tables:
@@ -55,7 +81,7 @@ def write(
         _facts(content),
     )
     found = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    write_texts(folder, tables, {"study.json": found, "report.html": page})
+    write_texts(folder, tables, {STUDY: found, "report.html": page})
     if figure is not None:
         save(figure, folder / "study.png")
     return content

@@ -1,15 +1,18 @@
 """A run of any task: config to data, training, traces, thresholds, wall clock, report."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from ee_jax.compilation import data_mesh
 from ee_jax.config import Experiment
 from ee_jax.display import SILENT, Display
+from ee_jax.owned_folder import held, resolve_output
 from ee_jax.report.report import write
-from ee_jax.results import Results, to_json
+from ee_jax.results import Results
 from ee_jax.run_folder import RunFolder
+from ee_jax.runs.preflight import check_stages, preflight
 from ee_jax.runs.train import Trainer
 from ee_jax.tasks.task import Task, check_described, find_task
 
@@ -18,7 +21,8 @@ def run(experiment: Experiment, output: str | Path, display: Display = SILENT) -
     """Runs an experiment into a folder.
 
     A run that was cut short goes on from its last checkpoint; one that has finished is read
-    back. A folder that holds another experiment is left alone.
+    back. A folder that holds another experiment is left alone, and so is one that another
+    command is writing.
 
     Args:
       experiment: of any task.
@@ -31,23 +35,49 @@ def run(experiment: Experiment, output: str | Path, display: Display = SILENT) -
     Raises:
       UserError: anything that a user can mend, before long work where it can be known.
     """
-    folder = RunFolder(Path(output), experiment)
+    folder = RunFolder(resolve_output(output), experiment)
     if (results := folder.read_back(display)) is not None:
         return results
+    start = time.perf_counter()
     task = find_task(experiment.task)(experiment, folder, data_mesh(), display)
-    task.check()
-    folder.claim()
-    results = _run(experiment, task, folder, display)
-    write(task.report(results), folder.path)
-    folder.write("results.json", to_json(results))  # last: it says that the run has finished
+    preflight(experiment, task, folder.path)
+    with held(folder.path):
+        if (results := folder.read_back(display)) is not None:  # by whoever held it before
+            return results
+        folder.claim(task.inputs(), display)
+        results = _run(experiment, task, folder, start)
+        folder.wrote(*write(task.report(results), folder.path))
+        folder.finish(results)
     return results
 
 
-def _run(experiment: Experiment, task: Task, folder: RunFolder, display: Display) -> Results:
-    start = time.perf_counter()
+def check(
+    experiment: Experiment, output: str | Path, display: Display = SILENT
+) -> Mapping[str, str]:
+    """All that `run` looks at before its first long step; nothing is written into the folder.
+
+    Args:
+      experiment: of any task.
+      output: the folder that it would run into.
+      display: where progress is shown.
+
+    Returns:
+      What was looked at, and what was found, in words.
+
+    Raises:
+      UserError: something is wrong.
+    """
+    folder = RunFolder(resolve_output(output), experiment)
+    folder.check()
+    task = find_task(experiment.task)(experiment, folder, data_mesh(), display)
+    return preflight(experiment, task, folder.path)
+
+
+def _run(experiment: Experiment, task: Task, folder: RunFolder, start: float) -> Results:
     task.prepare()
     described = task.describe()
     check_described(experiment.task, described)
+    check_stages(experiment, task)
     seconds = {"data": time.perf_counter() - start}
     trainer = Trainer(task, experiment.seed, experiment.checkpoint_seconds, folder.hash)
     strategies = {}
@@ -55,6 +85,7 @@ def _run(experiment: Experiment, task: Task, folder: RunFolder, display: Display
         trained = trainer.train(strategy, task.values, folder.path / strategy.name)
         found = task.evaluate(strategy.name, trained.values)
         strategies[strategy.name] = replace(found, train_seconds=trained.seconds)
+        folder.seal()
     for program, spent in task.compile_seconds.items():
         seconds[f"compile_{program}"] = spent
     seconds["total"] = time.perf_counter() - start

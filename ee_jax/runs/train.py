@@ -1,11 +1,14 @@
 """Training one strategy of a run: its stages in turn, saved, resumed and logged."""
 
+import os
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ee_jax.models.files import WEIGHTS
+from ee_jax.atomic_io import part_of
+from ee_jax.manifest import MANIFEST, check_files, is_sealed, seal
 from ee_jax.models.transformer import Parameters
 from ee_jax.run_folder import MetricsFile
 from ee_jax.tasks.task import Task, Trained
@@ -35,17 +38,29 @@ class Trainer:
     def train(self, strategy: Strategy, values: Parameters, folder: Path) -> Trained:
         """The trained parameters: read back if the folder has them, else made from `values`."""
         exported = folder / "model"
-        if not (exported / WEIGHTS).exists():
-            trained = self._train(strategy, values, folder)
-            exported.mkdir(exist_ok=True)
-            self.task.export(strategy.name, trained, exported)
+        if not exported.is_dir():
+            self._export(strategy, self._train(strategy, values, folder), exported)
+            self.task.folder.wrote(exported / MANIFEST)
+        check_files(exported, f"delete {exported} and run again")
         return self.task.load(exported)
 
+    def _export(self, strategy: Strategy, trained: Trained, folder: Path) -> None:
+        """Writes the model's folder, which is there whole or not at all."""
+        part = part_of(folder)
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
+        self.task.export(strategy.name, trained, part)
+        if not is_sealed(part):
+            seal(part)
+        os.replace(part, folder)
+
     def _train(self, strategy: Strategy, values: Parameters, folder: Path) -> Trained:
-        saves = Checkpoints(folder / "checkpoints", f"{self.identity}/{strategy.name}")
+        identity, say = f"{self.identity}/{strategy.name}", self.task.display.say
+        saves = Checkpoints(folder / "checkpoints", identity, say)
         saved = saves.notes()
         clock = _clock(saved["seconds"] if saved else 0.0)
-        metrics = MetricsFile(folder / "metrics.jsonl", keep=saved["number"] if saved else 0)
+        metrics = MetricsFile(folder / "metrics.jsonl", saved["metrics"] if saved else None)
+        self.task.folder.wrote(folder / "metrics.jsonl")
         before = 0  # steps of earlier stages
         for number, stage in enumerate(self.task.stages(strategy)):
             if not saved or number >= saved["stage"]:
@@ -111,5 +126,5 @@ class StageRun:
 
     def _save(self, point: StepResult, kept: Parameters) -> None:
         number = self.before + point.step
-        notes = {"stage": self.number, "data": point.data, "seconds": self.clock()}
-        self.saves.save(number, (point.state, kept), **notes)
+        notes = {"stage": self.number, "data": point.data, "metrics": self.metrics.mark()}
+        self.saves.save(number, (point.state, kept), **notes, seconds=self.clock())

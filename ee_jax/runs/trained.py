@@ -7,7 +7,6 @@ for answer in model(["Opens a file.", "Returns the sine of x."], threshold=0.9):
 Where a trained classifier lies: in a run, in one strategy of it, or exported by itself.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,9 +25,11 @@ from ee_jax.exits.loop import Stopped
 from ee_jax.exits.rules import threshold_rule
 from ee_jax.exits.stopping import Limits, Stopping, make_limits
 from ee_jax.inference.early_exit import early_exit
+from ee_jax.manifest import check_files, is_sealed
 from ee_jax.models.export import EXITS, import_model, read_exits
 from ee_jax.models.flops import exit_flops, static_flops
 from ee_jax.models.transformer import Parameters, bind, parameters
+from ee_jax.run_folder import read_object
 from ee_jax.tokens import Tokens
 
 
@@ -53,8 +54,8 @@ def find_model(path: Path) -> Path:
 
 
 def _check_classifier(folder: Path) -> None:
-    notes = json.loads((folder / EXITS).read_text())
-    if "classes" not in notes.get("design", {}):
+    notes = read_object(folder / EXITS, "export the model again")
+    if "classes" not in {**notes.get("design", {})}:
         raise UserError(f"{folder} is a language model: ask it with `ee-jax generate`")
 
 
@@ -65,7 +66,10 @@ def read_calibration(
     path = folder / "calibration.json"
     if not path.is_file():
         return np.ones(exits), {}
-    found = json.loads(path.read_text())
+    if is_sealed(run := folder.parent):
+        mend = "delete results.json beside the strategy's folder, and run again"
+        check_files(run, mend, [path.relative_to(run).as_posix()])
+    found = read_object(path, "run its experiment again")
     choices = {
         choice["label"]: tuple(choice["threshold_E"] or ()) or choice["threshold"]
         for choice in found["choices"]

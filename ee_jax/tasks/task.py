@@ -40,9 +40,9 @@ class Task(abc.ABC):
     `examples`, keeps the model by `export`, and asks `evaluate` what it is worth.
 
     Attributes:
-      values: the model's parameters before training, once it is prepared.
-      of_batch: the losses of a batch of `examples`.
-      layout: what strategies must know of the exits.
+      values: the model's parameters before training, once it is checked.
+      layout: what strategies must know of the exits, once it is checked.
+      of_batch: the losses of a batch of `examples`, once it is prepared.
     """
 
     values: Parameters
@@ -54,20 +54,33 @@ class Task(abc.ABC):
         self.mesh, self.display = mesh, display
 
     @abc.abstractmethod
-    def check(self) -> None:
-        """Raises the UserError of all that can be wrong, before any long work.
+    def check(self) -> Mapping[str, str]:
+        """Reads config, weights and data, and looks for all that can be wrong with them.
 
         Nothing is written into the run's folder, which may not be there yet.
+
+        Returns:
+          What was looked at, and what was found, in words: `ee-jax run --check` prints it.
+
+        Raises:
+          UserError: something is wrong.
         """
 
-    @abc.abstractmethod
+    def inputs(self) -> Mapping[str, str]:
+        """SHA-256 of what the run is made from, by name; known once it is checked.
+
+        A run that was stopped does not go on from others.
+        """
+        return {}
+
     def prepare(self) -> None:
-        """Reads the data and makes the model."""
+        """What else must be there before training, and may be kept in the run's folder."""
+        return
 
     @property
     @abc.abstractmethod
     def rows(self) -> int:
-        """Examples of an epoch."""
+        """Examples of an epoch, once it is prepared."""
 
     @abc.abstractmethod
     def examples(self, strategy: str, stage: Stage, values: Parameters) -> Examples:

@@ -1,14 +1,18 @@
 """Checkpoints of training: the one place that knows Orbax."""
 
 import logging
+import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 from orbax.checkpoint import v1 as ocp
 
+from ee_jax.display import SILENT
 from ee_jax.errors import UserError
+from ee_jax.manifest import check_files, is_sealed, seal
 
 logging.getLogger("absl").setLevel(logging.CRITICAL)
 
@@ -21,15 +25,27 @@ class Saved(NamedTuple):
 
 
 class Checkpoints:
-    """The newest checkpoint in a folder; a save that is cut short leaves the one before.
+    """The newest two checkpoints in a folder; a save that is cut short leaves those before.
 
-    `identity` says whose checkpoints they are; those of another are refused.
+    Each has a manifest. One that is not as it was written is never read: training goes on from
+    the one before it.
     """
 
-    def __init__(self, folder: Path, identity: str):
+    def __init__(self, folder: Path, identity: str, say: Callable[[str], None] = SILENT.say):
+        """Opens the folder.
+
+        Args:
+          folder: where they are, or will be.
+          identity: whose they are; those of another are refused.
+          say: told of a checkpoint that is damaged.
+
+        Raises:
+          UserError: there are some, and all of them are damaged.
+        """
         self._folder, self._identity = folder, identity
+        _drop_damaged(folder, say)
         # Typed as Any: the annotations of this young API lag behind what it takes.
-        newest: Any = ocp.training.preservation_policies.LatestN(1)
+        newest: Any = ocp.training.preservation_policies.LatestN(2)
         self._inner = ocp.training.Checkpointer(
             str(folder.absolute()), preservation_policy=newest, cleanup_tmp_directories=True
         )
@@ -37,7 +53,16 @@ class Checkpoints:
     def save(self, number: int, tree: Any, **notes: Any) -> None:
         """Saves under a rising `number`, and waits until it is on disk."""
         notes = {**notes, "number": number, "identity": self._identity}
-        self._inner.save_checkpointables(number, {"tree": tree}, custom_metadata=notes)
+        try:
+            self._inner.save_checkpointables(number, {"tree": tree}, custom_metadata=notes)
+        except Exception as error:  # whatever Orbax makes of a disk that is full or read-only
+            free = shutil.disk_usage(self._folder).free / 2**20
+            reason = " ".join(str(error).split())
+            raise UserError(
+                f"no checkpoint can be written to {self._folder} ({reason:.200}), where "
+                f"{free:,.0f} MiB are free: make room, and give the same command again"
+            ) from error
+        seal(self._folder / str(number))
 
     def notes(self) -> dict[str, Any] | None:
         """The notes of the newest checkpoint, if there is one."""
@@ -75,6 +100,27 @@ class Checkpoints:
     def close(self) -> None:
         """Ends Orbax's threads."""
         self._inner.close()
+
+
+def _drop_damaged(folder: Path, say: Callable[[str], None]) -> None:
+    """Deletes newer checkpoints that were cut short, or damaged where an older one is whole."""
+    found = [path for path in folder.glob("*") if path.name.isdecimal() and path.is_dir()]
+    faults = []
+    for path in sorted(found, key=lambda path: int(path.name), reverse=True):
+        if not is_sealed(path):  # killed before it was whole: nothing was said of it yet
+            shutil.rmtree(path)
+            continue
+        try:
+            check_files(path, f"delete {folder} to train that strategy again")
+        except UserError as error:
+            faults.append((path, str(error)))
+            continue
+        for damaged, fault in faults:
+            say(f"{fault.rpartition(': ')[0]}: going on from checkpoint {path.name}")
+            shutil.rmtree(damaged)
+        return
+    if faults:
+        raise UserError(faults[0][1])
 
 
 def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:

@@ -204,8 +204,8 @@ def test_the_report_has_settings_exits_promises_and_drafts(results):
     report = make_report(made(results))
     assert [*report.tables] == ["table", "exits", "calibration", "speculation"]
     assert report.tables["table"].cells()[0] == [
-        "distill", "max_prob", "propagate", "0.50", "3.45", "90.0", "+15.0 %", "1.60", "2.50",
-        "2.25",
+        "distill", "max_prob", "propagate", "0.50", "", "3.45", "90.0", "+15.0 %", "1.60",
+        "2.50", "2.25",
     ]  # fmt: skip
     assert report.tables["exits"].cells()[0] == ["distill", "2", "6.00", "50.0"]
     copied = report.tables["calibration"].cells()[1]
@@ -231,6 +231,8 @@ def test_the_terminal_keeps_words_whole(results):
     console.print(to_terminal(make_report(made(results)).tables["table"]))
     lines = console.export_text().splitlines()
     assert max(map(len, lines)) <= 80
+    words = {*" ".join(lines).split()}
+    assert {"confidence", "propagate", "perplexity"} <= words
     row = next(line.split() for line in lines if "distill" in line)
     assert row[:3] == ["distill", "max_prob", "propagate"]
 

@@ -57,10 +57,10 @@ def test_how_a_metric_is_shown(metric, shown):
 def test_a_table_has_all_metrics(of_matthews):
     table = speed_table(made(of_matthews))
     assert table.title == "quickstart: Matthews correlation, depth and speed on the test split"
-    assert [c.heading for c in table.columns][2:5] == [
+    assert [c.heading for c in table.columns][3:6] == [
         "Matthews x 100", "F1 x 100", "against full model"
     ]  # fmt: skip
-    assert table.cells()[0][2:5] == ["70.0", "50.0", f"{text.MINUS}13.0"]
+    assert table.cells()[0][3:6] == ["70.0", "50.0", f"{text.MINUS}13.0"]
     assert to_csv(table).startswith(
         "strategy,threshold,threshold_E,calibrated_for,setting,matthews,f1,inconsistency"
     )
@@ -82,7 +82,7 @@ def test_words_and_axis_name_the_metric(of_matthews):
 
 def test_what_is_not_defined_is_a_dash_and_never_the_best(unknown):
     cells = speed_table(made(unknown)).cells()[4]
-    assert cells[2:5] == [text.DASH, "50.0", text.DASH]
+    assert cells[3:6] == [text.DASH, "50.0", text.DASH]
     assert exit_table(made(unknown)).cells()[6][2] == text.DASH
     assert comparison([made(unknown)]).cells()[1][3:6] == [text.DASH, "no gain", text.DASH]
     only = unknown | {"strategies": {"joint": unknown["strategies"]["joint"]}}

@@ -1,10 +1,14 @@
 """The page of a run, and the words of its finding."""
 
+import io
 from html.parser import HTMLParser
 
+from rich.console import Console
+
 from ee_jax.report import text
+from ee_jax.report.figures import svg
 from ee_jax.report.findings import findings, headline
-from ee_jax.report.render import to_markdown
+from ee_jax.report.render import to_markdown, to_terminal
 from ee_jax.report.report import make_report, write
 from ee_jax.report.tables import speed_table
 from tests.report.conftest import made
@@ -163,3 +167,18 @@ def test_write_returns_what_it_wrote(results, tmp_path):
     assert all(path.stat().st_size > 100 for path in paths)
     table = (tmp_path / "report" / "table.md").read_text(encoding="utf-8")
     assert table == to_markdown(speed_table(made(results)))
+
+
+def test_outside_text_cannot_command_a_terminal_or_hide_in_a_page(results):
+    """A strategy's name reaches table, terminal, figure and page: escaped in each."""
+    name = "j\x1b]0;x\x07o\u202ei$n$t"
+    results["strategies"] = {name: results["strategies"]["joint"]}
+    report = make_report(made(results))
+    console = Console(width=120, file=io.StringIO(), record=True)
+    console.print(to_terminal(report.tables["table"]))
+    drawn = svg(report.figures["quality_depth.png"], "q")
+    texts = [report.page, to_markdown(report.tables["table"]), console.export_text(), drawn]
+    for each in texts:
+        assert not {"\x1b", "\x07", "\u202e"} & {*each}
+        assert "x1b" in each
+    assert "$" in drawn

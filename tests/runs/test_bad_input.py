@@ -127,5 +127,6 @@ def test_nan_in_training_keeps_the_last_checkpoint(experiment, tmp_path):
         message = error_of(broken, tmp_path)
         assert message.startswith("training broke in stage `heads` at step 4: loss nan")
         assert "the last checkpoint is kept: lower fit.learning_rate" in message
-        assert [path.name for path in (tmp_path / "frozen/checkpoints").iterdir()] == ["3"]
+        found = {path.name for path in (tmp_path / "frozen/checkpoints").iterdir()}
+        assert found == {"2", "3"}
         assert not (tmp_path / "frozen" / "model").exists()

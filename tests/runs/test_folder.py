@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from ee_jax.compilation import data_mesh
 from ee_jax.config import config_hash
 from ee_jax.display import SILENT
 from ee_jax.errors import UserError
 from ee_jax.results import read_results
 from ee_jax.run_folder import MetricsFile, RunFolder
 from ee_jax.runs.run import run
+from ee_jax.tasks.task import find_task
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -45,19 +47,31 @@ def test_a_folder_with_other_files(experiment, tmp_path):
 
 
 def test_a_run_stopped_while_it_claims_its_folder_starts_anew(experiment, tmp_path):
-    part = tmp_path / "config.json.part"
-    part.write_text('{"ha')
+    (tmp_path / "config.json.part").write_text('{"ha')
+    (tmp_path / ".holder.json").write_text("{}")
     folder = RunFolder(tmp_path, experiment)
     folder.check()
-    folder.claim()
-    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+    folder.claim({})
+    left = {".holder.json", "config.json", "manifest.json"}
+    assert {path.name for path in tmp_path.iterdir()} == left
     folder.check()
+
+
+def test_a_run_goes_on_only_with_what_it_began_with(experiment, tmp_path):
+    folder = RunFolder(tmp_path, experiment)
+    folder.claim({"model.safetensors": "aa", "split train of rows": "bb"})
+    folder.claim({"model.safetensors": "aa", "split train of rows": "bb"})
+    with pytest.raises(
+        UserError, match=r"^model.safetensors changed since the run in .* began"
+    ):
+        folder.claim({"model.safetensors": "ab", "split train of rows": "bb"})
 
 
 def test_a_file_in_the_folders_place(experiment, tmp_path):
     (tmp_path / "file").write_text("years of work")
-    with pytest.raises(UserError, match="not the folder of a run"):
-        run(experiment, tmp_path / "file")
+    for path in ("file", "file/below"):
+        with pytest.raises(UserError, match=r"is no output folder: .*/file is a file"):
+            run(experiment, tmp_path / path)
     assert content(tmp_path) == {"file": b"years of work"}
 
 
@@ -66,13 +80,16 @@ def test_a_file_in_the_folders_place(experiment, tmp_path):
 def test_a_broken_file_of_the_run_itself(experiment, finished, tmp_path, name, text):
     folder = Path(shutil.copytree(finished, tmp_path / "run"))
     (folder / name).write_text(text)
-    assert refusal(experiment, folder).startswith(f"{folder / name} cannot be read")
+    assert refusal(experiment, folder).startswith(f"{folder / name} is not as it was written")
 
 
 def test_checkpoints_of_another_config(experiment, finished, tmp_path):
     """Copied by hand into a folder that is one's own."""
     other = replace(experiment, seed=1)
-    RunFolder(tmp_path, other).claim()
+    folder = RunFolder(tmp_path, other)
+    task = find_task("classification")(other, folder, data_mesh(), SILENT)
+    task.check()
+    folder.claim(task.inputs())
     shutil.copytree(finished / "joint/checkpoints", tmp_path / "joint/checkpoints")
     assert refusal(other, tmp_path) == (
         f"the checkpoint in {tmp_path / 'joint/checkpoints'} belongs to config "
@@ -86,7 +103,7 @@ def test_an_owner_is_written_down_once(experiment, tmp_path, monkeypatch):
     folder.check()
     for python in ("3.11", "3.99"):
         monkeypatch.setattr("ee_jax.run_folder.versions", lambda here=python: {"python": here})
-        folder.claim()
+        folder.claim({})
     assert json.loads((folder.path / "config.json").read_text())["versions"] == {
         "python": "3.11"
     }
@@ -108,14 +125,20 @@ def test_results_are_read_from_the_folder_or_the_file(finished, tmp_path):
 
 def test_metrics_after_the_checkpoint_and_half_lines_are_dropped(tmp_path):
     path = tmp_path / "joint" / "metrics.jsonl"
-    metrics = MetricsFile(path, keep=0)
+    metrics = MetricsFile(path)
     metrics.write(10, loss=0.5)
+    kept = metrics.mark()
     metrics.write(20, loss=0.25)
     assert path.read_text().count("\n") == 2  # before it is closed
     metrics.close()
     with path.open("a") as file:
         file.write('{"step": 30, "lo')
-    again = MetricsFile(path, keep=10)
+    again = MetricsFile(path, kept)
     again.write(20, loss=0.125)
     again.close()
     assert path.read_text() == '{"step": 10, "loss": 0.5}\n{"step": 20, "loss": 0.125}\n'
+    path.write_text(path.read_text().replace("0.5", "0.6"))
+    with pytest.raises(
+        UserError, match=r"is not as it was written .*: delete .*/joint to train"
+    ):
+        MetricsFile(path, kept)

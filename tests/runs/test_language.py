@@ -161,7 +161,7 @@ def test_thresholds_of_a_run_with_what_they_promise(finished):
     assert chosen["empirical 100 %"].certified_risk is None
     labels = [label for point in found.points for label in point.calibrated_for]
     assert {*labels} == {*chosen}
-    assert "0.01 (empirical 100 %, ltt 100 %)" in (finished / "table.md").read_text()
+    assert "| 0.01      | empirical 100 %, ltt 100 % " in (finished / "table.md").read_text()
     assert "ltt 100 % promises" in (finished / "report.html").read_text()
 
 

@@ -34,7 +34,7 @@ def experiment(weights: Path) -> Experiment:
 
 
 def sampled(planned: Experiment, folder: Path, display: Display = SILENT) -> Rows:
-    return Sources(planned, check(planned), folder, display).rows()
+    return Sources(planned, check(planned), RunFolder(folder, planned), display).rows()
 
 
 @pytest.fixture

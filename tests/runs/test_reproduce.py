@@ -11,6 +11,7 @@ from ee_jax.calibration.trace import Trace
 from ee_jax.cli import main
 from ee_jax.config import config_hash
 from ee_jax.evaluation.statistics import paired_permutation_test
+from ee_jax.manifest import seal
 from tests.runs.test_command import refused
 
 
@@ -35,12 +36,16 @@ def reproduce(*arguments: object) -> int | str | None:
 def swept(experiment, weights, finished, tmp_path_factory) -> Path:
     """The folder of a sweep of two finished seeds, of a task that failed in both."""
     folder = tmp_path_factory.mktemp("studies") / "tiny"
+    folder.mkdir()
+    (folder / "study.json").write_text('{"study": "tiny"}')
     for seed, name in enumerate(("seed_0", "seed_1")):
         run = Path(shutil.copytree(finished, folder / "sentences" / name))
         owner = json.loads((run / "config.json").read_text())
         owner["hash"] = config_hash(replace(experiment, seed=seed))
         (run / "config.json").write_text(json.dumps(owner))
-    lower_quality(folder / "sentences" / "seed_1" / "results.json")
+        if seed:
+            lower_quality(run / "results.json")
+        seal(run)
     line = ["--backbone", weights, "--seeds", "0,1", "--output", folder]
     assert reproduce(*line) == 1
     return folder
@@ -120,11 +125,31 @@ def test_an_error_that_is_nobodys_fault_is_a_failure_too(
     assert "0 of 1 runs finished" in err
 
 
-def test_missing_weights_are_told_in_the_table_not_before_it(tmp_path, capsys):
-    assert reproduce("--backbone", "/nowhere", "--output", tmp_path, "--json") == 1
-    failed = json.loads(capsys.readouterr().out)["failed"]
-    assert [run["task"] for run in failed] == ["sentences", "missing"]
-    assert all(run["reason"].startswith("no weights in '/nowhere'") for run in failed)
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (["--backbone", "/nowhere"], "no weights in '/nowhere'"),
+        (["--backbone", "{weights}", "--manual-dir", "/nowhere"], "no folder /nowhere: give"),
+        (["--backbone", "{weights}", "--output", "{file}"], "{file} is no output folder: "),
+        (["--backbone", "{weights}", "--output", "{other}"], "{other} is not empty and not"),
+        (["--backbone", "{weights}", "--output", "{study}"], "{study} holds the study large"),
+    ],
+)
+def test_what_no_run_could_do_with_leaves_no_report(weights, tmp_path, capsys, line, message):
+    names = {name: tmp_path / name for name in ("file", "other", "study", "new")}
+    names["file"].write_text("years of work")
+    for name in ("other", "study"):
+        names[name].mkdir()
+    (names["other"] / "thesis").write_text("years of work")
+    (names["study"] / "study.json").write_text('{"study": "large"}')
+    line = [part.format(weights=weights, **names) for part in line]
+    line += [] if "--output" in line else ["--output", str(names["new"])]
+    assert reproduce(*line) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith(f"ee-jax: {message.format(**names)}")
+    assert not names["new"].exists()
+    assert [*names["other"].iterdir()] == [names["other"] / "thesis"]
 
 
 @pytest.mark.parametrize(

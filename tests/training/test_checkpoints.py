@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ee_jax.config import Frozen, Joint, OptimizerConfig
 from ee_jax.errors import UserError
@@ -53,12 +55,36 @@ def test_a_checkpoint_comes_back_with_its_notes(folder):
     assert saved.notes == {"stage": 1, "data": {"row": [1, 2]}, "number": 5, "identity": "mine"}
 
 
-def test_only_the_newest_is_kept(folder):
+def test_the_newest_two_are_kept(folder):
     saves = Checkpoints(folder, "mine")
-    newer = jax.tree.map(lambda leaf: leaf + 1, TREE)
-    saves.save(7, newer, stage=2)
-    assert [path.name for path in folder.iterdir()] == ["7"]
-    assert_same_bits(saves.load(TREE).tree, newer)
+    for step in (7, 9):
+        saves.save(step, jax.tree.map(lambda leaf, step=step: leaf + step, TREE), stage=2)
+    assert {path.name for path in folder.iterdir()} == {"7", "9"}
+    assert_same_bits(saves.load(TREE).tree, jax.tree.map(lambda leaf: leaf + 9, TREE))
+
+
+def test_a_checkpoint_that_no_manifest_was_written_of_is_as_if_it_were_not_there(folder):
+    shutil.copytree(folder / "5", folder / "9")
+    (folder / "9" / "manifest.json").unlink()
+    assert Checkpoints(folder, "mine").load(TREE).notes["number"] == 5
+    assert [path.name for path in folder.iterdir()] == ["5"]
+
+
+@given(bit=st.integers(0, 2**20))
+@settings(max_examples=20)
+def test_any_flipped_bit_is_told(master, tmp_path_factory, bit):
+    """With one checkpoint there is none to go on from, and nothing is trained."""
+    folder = Path(shutil.copytree(master, tmp_path_factory.mktemp("flipped") / "some"))
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    path = paths[bit % len(paths)]
+    content = bytearray(path.read_bytes())
+    if not content or path.name == "manifest.json":
+        return
+    content[bit // 8 % len(content)] ^= 1 << bit % 8
+    path.write_bytes(content)
+    mend = f"delete {folder} to train that strategy again"
+    with pytest.raises(UserError, match=rf"SHA-256 differs\): {mend}$"):
+        Checkpoints(folder, "mine")
 
 
 def test_a_save_that_was_cut_short_leaves_the_one_before(folder):
@@ -101,9 +127,9 @@ def test_a_broken_checkpoint_is_one_line(folder, name, damage):
     damage(path)
     with pytest.raises(UserError) as error:
         Checkpoints(folder, "mine").load(TREE)
-    assert str(error.value) == (
-        f"the checkpoint {folder / '5'} cannot be read: delete it to train again from the start"
-    )
+    fault = "is missing" if damage is Path.unlink else "is not as it was written (its SHA"
+    assert str(error.value).startswith(f"{path} {fault}")
+    assert str(error.value).endswith(f": delete {folder} to train that strategy again")
 
 
 @pytest.mark.usefixtures("abandoned")

@@ -102,6 +102,7 @@ class Evaluator:
         path = self.folder.path / name / "traces" / f"{split}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
         trace.save(path)
+        self.folder.wrote(path)
         return trace
 
     def _answers(self, name: str, values: Parameters, split: str) -> ExitOutput:

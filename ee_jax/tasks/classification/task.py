@@ -7,6 +7,7 @@ from typing import Any
 
 from ee_jax.data.dataset_dir import DatasetDir
 from ee_jax.evaluation.traces import ForwardPass
+from ee_jax.inference.memory import check_forward_memory
 from ee_jax.losses.batch_losses import classifier_losses
 from ee_jax.models.export import export_model, import_model, read_exits
 from ee_jax.models.files import find_weights
@@ -21,6 +22,7 @@ from ee_jax.tasks.classification.inputs import (
 )
 from ee_jax.tasks.classification.measure import Measurer
 from ee_jax.tasks.classification.thresholds import risks_in_words
+from ee_jax.tasks.inputs import checksums, exits_in_words, fingerprints, rows_in_words
 from ee_jax.tasks.task import Task, Trained
 from ee_jax.training.fit import Examples
 from ee_jax.training.stage import ExitLayout, Stage, trains_backbone
@@ -29,21 +31,42 @@ from ee_jax.training.stage import ExitLayout, Stage, trains_backbone
 class Classification(Task):
     """An encoder with a head at every exit; a regression where labels are scores."""
 
-    def check(self) -> None:
-        """Reads the weights' config and all that the experiment says of it."""
-        self._architecture = check(self.experiment)
-        exits = self.experiment.exits
+    def check(self) -> dict[str, str]:
+        """Reads weights and splits, and makes the model and what judges it."""
+        experiment = self.experiment
+        self._architecture = check(experiment)
+        exits = experiment.exits
         layers = exits.resolve(self._architecture.blocks)
         self.layout = ExitLayout(layers, shared=exits.head == "shared")
-        for strategy in self.experiment.strategies:
+        for strategy in experiment.strategies:
             self.stages(strategy)
-
-    def prepare(self) -> None:
-        """Reads the splits, and makes the model and its programs."""
-        experiment, display = self.experiment, self.display
-        self._corpus = corpus = load_corpus(experiment, self._architecture.max_length)
-        outputs = len(corpus.classes) or 1  # one of a regression
+        self._corpus = load_corpus(experiment, self._architecture.max_length)
+        outputs = len(self._corpus.classes) or 1  # one of a regression
         self._model, self.values = make_model(experiment, self._architecture, outputs)
+        self._judge()
+        self._check_memory()
+        weights = model_of(experiment).weights
+        return {
+            "weights": f"{weights}: {self._architecture.family}, {exits_in_words(layers)}",
+            "data": rows_in_words(self._corpus.record),
+        }
+
+    def inputs(self) -> dict[str, str]:
+        """The files of the weights, and the rows of each split."""
+        weights = model_of(self.experiment).weights
+        return fingerprints(weights) | checksums(self._corpus.record)
+
+    def _check_memory(self) -> None:
+        """Raises the UserError of a batch that cannot fit, in training or after it."""
+        longest = self._corpus.splits["train"].lengths[-1]
+        stages = [s for strategy in self.experiment.strategies for s in self.stages(strategy)]
+        batches = {"evaluation.batches": max(self.experiment.evaluation.batches)}
+        batches["fit.batch"] = max(stage.fit.batch for stage in stages)
+        for field, batch in batches.items():
+            check_forward_memory(self._architecture, batch, longest, field)
+
+    def _judge(self) -> None:
+        experiment, display, corpus = self.experiment, self.display, self._corpus
         self.of_batch = classifier_losses(self._model)
         self._forward = forward = ForwardPass(self._model, self.mesh)
         test, metrics = corpus.splits["test"], corpus.metrics

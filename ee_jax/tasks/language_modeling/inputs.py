@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,6 +32,7 @@ from ee_jax.models.export import add_exits, read_language, shapes_of, with_exits
 from ee_jax.models.families.llama import llama
 from ee_jax.models.language import LanguageDesign, LanguageModel
 from ee_jax.models.transformer import Parameters, Transformer, parameters
+from ee_jax.run_folder import RunFolder
 from ee_jax.tasks.language_modeling.tokenizer import (
     Writer,
     keep_pretrained,
@@ -144,6 +144,25 @@ def model_of(experiment: Experiment) -> Model:
     return model
 
 
+def weights_of(experiment: Experiment) -> str:
+    """What the config names, or that they are random."""
+    return getattr(experiment.model, "weights", "random")
+
+
+def data_in_words(experiment: Experiment) -> str:
+    """The documents of a data set of text, or how many rows the model will write."""
+    data = data_of(experiment)
+    if isinstance(data, SelfGenerated):
+        counts, what = {split: getattr(data, split) for split in SPLITS}, "rows to be sampled"
+    else:
+        splits = directory_of(data).load().splits
+        counts, what = {split: splits[kept].rows for split, kept in SPLITS.items()}, "documents"
+    rows = ", ".join(f"{split} {count:,}" for split, count in counts.items())
+    return (
+        f"{getattr(data, 'name', 'self-generated')}: {what}: {rows}; {data.length} tokens a row"
+    )
+
+
 def check_decoding(evaluation: Evaluation, design: LanguageDesign, length: int) -> None:
     """Raises the one-line error of texts to decode that rows of this length cannot begin."""
     speculation, decoding = evaluation.speculation, evaluation.decoding
@@ -174,7 +193,7 @@ class Sources:
         self,
         experiment: Experiment,
         weights: Weights,
-        folder: Path,
+        folder: RunFolder,
         display: Display,
     ):
         self._experiment, self._weights = experiment, weights
@@ -230,7 +249,7 @@ class Sources:
         samples: dict[str, Callable[[], Iterator[TokenRow]]] = {
             split: partial(sample, split) for split in SPLITS
         }
-        directory = self_generated(self._folder / "data", samples)
+        directory = self_generated(self._folder.path / "data", samples)
         prepared = prepare_at(directory)
         rows = {split: read_ids(_documents(directory, split)) for split in SPLITS}
         checksum = {split: prepared.splits[split].sha256 for split in SPLITS}

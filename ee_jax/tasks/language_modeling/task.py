@@ -4,20 +4,23 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ee_jax.config import Text
+from ee_jax.config import Model, Text
 from ee_jax.data.dataset_dir import DatasetDir
 from ee_jax.losses.batch_losses import language_losses
 from ee_jax.models.export import export_model, import_language, read_exits
 from ee_jax.models.language import LanguageDesign
 from ee_jax.models.transformer import Parameters, bind, parameters
 from ee_jax.results import StrategyResults
+from ee_jax.tasks.inputs import checksums, exits_in_words, fingerprints
 from ee_jax.tasks.language_modeling.evaluate import LanguageEvaluator
 from ee_jax.tasks.language_modeling.inputs import (
     Sources,
     check,
+    data_in_words,
     design_of,
     directory_of,
     make_language_model,
+    weights_of,
 )
 from ee_jax.tasks.language_modeling.measure import METRICS
 from ee_jax.tasks.language_modeling.thresholds import MEANING, RISK, LanguageCalibrator
@@ -30,19 +33,36 @@ from ee_jax.training.stage import ExitLayout, Stage
 class LanguageModeling(Task):
     """A causal model whose exits share one projection; the last exit is the model itself."""
 
-    def check(self) -> None:
+    def check(self) -> dict[str, str]:
         """Reads the weights; a data set of text is prepared where it has not been."""
-        self._weights = check(self.experiment)
-        design = design_of(self.experiment, self._weights.config.blocks)
+        experiment = self.experiment
+        self._weights = check(experiment)
+        config = self._weights.config
+        design = design_of(experiment, config.blocks)
         self.layout = ExitLayout(design.layers, own_last=False)
-        self._model, self.values = make_language_model(self.experiment, self._weights)
-        for strategy in self.experiment.strategies:
+        self._model, self.values = make_language_model(experiment, self._weights)
+        for strategy in experiment.strategies:
             self.stages(strategy)
+        return {
+            "weights": f"{weights_of(experiment)}: {config.family}, "
+            f"{exits_in_words(design.layers)}",
+            "data": data_in_words(experiment),
+        }
+
+    def inputs(self) -> dict[str, str]:
+        """The files of the weights, and the rows of a data set of text."""
+        model, data = self.experiment.model, self.experiment.data
+        files = fingerprints(model.weights) if isinstance(model, Model) else {}
+        if not isinstance(data, Text):
+            return files
+        prepared = directory_of(data).load()
+        checksum = {split: tally.sha256 for split, tally in prepared.splits.items()}
+        return files | checksums({"name": data.name, "checksum": checksum})
 
     def prepare(self) -> None:
         """Reads or samples the rows; the tokenizer is kept in the run's folder."""
         experiment, display = self.experiment, self.display
-        self._rows = Sources(experiment, self._weights, self.folder.path, display).rows()
+        self._rows = Sources(experiment, self._weights, self.folder, display).rows()
         self.of_batch = language_losses(self._model)
         layers = self._model.design.layers
         calibrator = LanguageCalibrator(experiment, layers, self._rows, self.folder, display)
@@ -88,7 +108,7 @@ class LanguageModeling(Task):
             "risks": {RISK: MEANING},
             "data": self._rows.record,
             "model": {
-                "weights": getattr(self.experiment.model, "weights", "random"),
+                "weights": weights_of(self.experiment),
                 "blocks": config.blocks,
                 "width": config.width,
                 "vocabulary": config.vocabulary,

@@ -133,6 +133,7 @@ class LanguageCalibrator:
         path = self.folder.path / name / "traces" / f"calibration_{confidence}_{policy}.npz"
         path.parent.mkdir(parents=True, exist_ok=True)
         trace.save(path)
+        self.folder.wrote(path)
         return trace
 
 

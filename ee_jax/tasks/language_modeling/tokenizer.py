@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from ee_jax.atomic_io import write_text
 from ee_jax.config import Model, Scratch
 from ee_jax.data.bpe import start_token, train_bpe
 from ee_jax.data.llama2c import START_ID, llama2c_tokenizer_beside
@@ -20,6 +19,7 @@ from ee_jax.inference.methods import StaticDecoding
 from ee_jax.inference.sampling import Sampling
 from ee_jax.models.files import find_weights
 from ee_jax.models.language import LanguageModel
+from ee_jax.run_folder import RunFolder
 
 TOKENIZER = "tokenizer.json"  # in a run's folder, and in that of every model it exports
 
@@ -51,26 +51,28 @@ def start_of(model: Model, vocabulary: int) -> int:
     return START_ID if _is_llama2c(model) else start_token(tokenizer_of(model, vocabulary))
 
 
-def keep_pretrained(model: Model, vocabulary: int, folder: Path) -> Tokenizer:
+def keep_pretrained(model: Model, vocabulary: int, folder: RunFolder) -> Tokenizer:
     """Writes the tokenizer of the weights into a run's folder, and returns it.
 
     Raises: as `tokenizer_of` does.
     """
-    tokenizer, path = tokenizer_of(model, vocabulary), folder / TOKENIZER
-    if _is_llama2c(model):
-        write_text(path, tokenizer.to_str(pretty=True))
-    else:
-        shutil.copyfile(find_weights(model.weights) / TOKENIZER, path)
+    tokenizer = tokenizer_of(model, vocabulary)
+    with folder.writing(TOKENIZER) as part:
+        if _is_llama2c(model):
+            part.write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
+        else:
+            shutil.copyfile(find_weights(model.weights) / TOKENIZER, part)
     return tokenizer
 
 
-def keep_trained(model: Scratch, documents: Sequence[str], folder: Path) -> Tokenizer:
+def keep_trained(model: Scratch, documents: Sequence[str], folder: RunFolder) -> Tokenizer:
     """The tokenizer in a run's folder, trained on the documents where there is none yet."""
-    path = folder / TOKENIZER
-    if not path.is_file():
+    if not folder.holds(TOKENIZER):
         tokenizer = train_bpe(documents, model.vocabulary)
-        write_text(path, tokenizer.to_str(pretty=True))
-    return load_tokenizer(folder)
+        with folder.writing(TOKENIZER) as part:
+            part.write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
+        folder.seal()
+    return load_tokenizer(folder.path)
 
 
 AS_IT_IS = Sampling(temperature=1.0)  # tokens as likely as the model says

@@ -36,4 +36,6 @@ def exported(tmp_path_factory):
 @pytest.fixture
 def copied(exported, tmp_path):
     """To be broken."""
-    return shutil.copytree(exported, tmp_path / "model")
+    folder = shutil.copytree(exported, tmp_path / "model")
+    (folder / "manifest.json").unlink()
+    return folder
