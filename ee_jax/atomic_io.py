@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,8 +27,13 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield part
         os.replace(part, path)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if not isinstance(error, OSError) and (
+            said := re.search(r"os error (\d+)", str(error))
+        ):
+            number = int(said[1])  # of a library in Rust, such as safetensors
+            raise OSError(number, os.strerror(number), str(path)) from error
         raise
 
 

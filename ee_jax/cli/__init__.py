@@ -2,8 +2,10 @@
 
 import errno
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 from typing import NoReturn
 
 from ee_jax import __version__
@@ -18,6 +20,7 @@ COMMANDS = (run, predict, reproduce, compare, check, calibrate, generate, data, 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs a command; exits 0 on success and 2, with one line, on a user's error."""
     stopped = "stopped"
+    handlers = {number: signal.signal(number, _interrupt) for number in INTERRUPTS}
     try:
         parser = _parser()
         known, rest = parser.parse_known_args(arguments)
@@ -39,6 +42,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         _drop_output()
         _leave(2, f"{error.filename or 'the output'}: {OF_THE_MACHINE[error.errno]}")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+INTERRUPTS = (signal.SIGINT, signal.SIGALRM)  # Ctrl-C, and its repetition
+
+
+def _interrupt(_: int, frame: FrameType | None) -> None:
+    """Ctrl-C: ends an import at once, which cannot be left halfway; else raises.
+
+    What is raised in a callback of the garbage collector, such as JAX's, is lost: then it is
+    raised again a second later.
+    """
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            os.write(2, b"ee-jax: stopped\n")
+            os._exit(130)
+        frame = frame.f_back
+    signal.setitimer(signal.ITIMER_REAL, 1)
+    raise KeyboardInterrupt
 
 
 # What a machine can refuse at any moment, whatever a command checked before.

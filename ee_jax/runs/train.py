@@ -49,10 +49,13 @@ class Trainer:
         part = part_of(folder)
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
-        self.task.export(strategy.name, trained, part)
-        if not is_sealed(part):
-            seal(part)
-        os.replace(part, folder)
+        try:
+            self.task.export(strategy.name, trained, part)
+            if not is_sealed(part):
+                seal(part)
+            os.replace(part, folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
 
     def _train(self, strategy: Strategy, values: Parameters, folder: Path) -> Trained:
         identity, say = f"{self.identity}/{strategy.name}", self.task.display.say
