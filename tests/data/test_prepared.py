@@ -1,5 +1,6 @@
 """Building, checking and opening a data set of seven rows."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from ee_jax.data import prepared
 from ee_jax.data.prepared import open_split, prepare
 from ee_jax.data.registry import DATASETS, root_folder
 from ee_jax.errors import UserError
+from ee_jax.owned_folder import held
 from tests.data.tiny_rows import PAIRS, ROWS
 
 
@@ -98,3 +100,17 @@ def test_root_folder(monkeypatch):
     monkeypatch.setenv("EE_JAX_DATA", "~/sets")
     assert root_folder() == Path("/home/ada/sets")
     assert root_folder("here") == Path("here")
+
+
+def test_what_a_killed_process_was_building_is_swept(tmp_path):
+    """What another process is building, or has only just begun, stays."""
+    parent = tmp_path / "tiny"
+    old, busy, new = (parent / f".building-{name}" for name in ("old", "busy", "new"))
+    for folder in (old, busy, new):
+        folder.mkdir(parents=True)
+    for folder in (old, busy):
+        os.utime(folder, (0, 0))
+    with held(busy):
+        os.utime(busy, (0, 0))
+        prepare("tiny", tmp_path)
+    assert {path.name for path in parent.iterdir()} == {busy.name, new.name, "1.2.3"}
