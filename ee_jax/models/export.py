@@ -22,11 +22,11 @@ from ee_jax.checks import is_rising
 from ee_jax.errors import UserError
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.exit_model import ExitModel
-from ee_jax.models.files import WEIGHTS, find_weights, read_tensors
+from ee_jax.models.files import WEIGHTS, find_weights
 from ee_jax.models.heads import HEADS, ExitDesign
 from ee_jax.models.huggingface import (
     from_tensors,
-    read_architecture,
+    read_checkpoint,
     to_tensors,
     write_config,
 )
@@ -81,7 +81,7 @@ def read_exits(
 
 def import_model(folder: Path) -> ExitModel:
     """The model that `export_model` wrote."""
-    config, design = read_architecture(folder), read_exits(folder)["design"]
+    (config, tensors), design = read_checkpoint(folder), read_exits(folder)["design"]
     if design.head not in HEADS or design.layers[-1] != config.blocks:
         raise UserError(f"{folder / EXITS} does not belong to its config.json: export again")
 
@@ -91,7 +91,7 @@ def import_model(folder: Path) -> ExitModel:
 
     model = nnx.eval_shape(make)
     wanted = parameters(model)
-    return bind(model, from_tensors(config, wanted, read_tensors(folder), folder))
+    return bind(model, from_tensors(config, wanted, tensors, folder))
 
 
 def check_causal(config: Architecture) -> None:
@@ -133,9 +133,9 @@ def read_language(source: str) -> tuple[Architecture, Parameters]:
     if path.is_file():
         return read_llama2c(path)
     folder = find_weights(source)
-    config = read_architecture(folder)
+    config, tensors = read_checkpoint(folder)
     wanted = parameters(shapes_of(config, LanguageDesign((config.blocks,))))
-    return config, from_tensors(config, wanted, read_tensors(folder), folder)
+    return config, from_tensors(config, wanted, tensors, folder)
 
 
 def add_exits(config: Architecture, values: Parameters, design: LanguageDesign) -> Parameters:
@@ -164,10 +164,10 @@ def with_exits(
 
 def import_language(folder: Path) -> LanguageModel:
     """The model that `export_model` wrote."""
-    config = read_architecture(folder)
+    config, tensors = read_checkpoint(folder)
     check_causal(config)
     design = read_exits(folder, LanguageDesign)["design"]
     if design.layers[-1] != config.blocks:
         raise UserError(f"{folder / EXITS} does not belong to its config.json: export again")
     model = shapes_of(config, design)
-    return bind(model, from_tensors(config, parameters(model), read_tensors(folder), folder))
+    return bind(model, from_tensors(config, parameters(model), tensors, folder))

@@ -6,12 +6,13 @@ Folders of the Hugging Face Hub, by name.
 import importlib.util
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file
 
 from ee_jax.errors import UserError
@@ -101,27 +102,51 @@ def _in_package(name: str) -> Path | None:
 
 
 def read_tensors(folder: Path) -> dict[str, np.ndarray]:
-    """All tensors of the folder's checkpoint, by name."""
+    """All tensors of the folder's checkpoint, by name.
+
+    Raises:
+      UserError: a file is missing, lies outside of the folder, or is none of safetensors.
+    """
     tensors = {}
     for path in _weight_files(folder):
-        tensors |= _load(path)
+        with _readable(path):
+            tensors |= load_file(path)
     return tensors
+
+
+def tensor_names(folder: Path) -> set[str]:
+    """Their names alone, from the files' headers."""
+    names: set[str] = set()
+    for path in _weight_files(folder):
+        with _readable(path), safe_open(path, "np") as file:
+            names |= set(file.keys())
+    return names
 
 
 def _weight_files(folder: Path) -> list[Path]:
     index = folder / INDEX
     if (folder / WEIGHTS).is_file() or not index.is_file():
-        return [folder / WEIGHTS]
+        return [_inside(folder, WEIGHTS)]
     try:
-        names = json.loads(index.read_text())["weight_map"].values()
-        return [folder / name for name in sorted(set(names))]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+        return [_inside(folder, name) for name in sorted(set(names))]
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError) as error:
         raise UserError(f"{index} lists no shards ({error!r}): fetch the file again") from None
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _inside(folder: Path, name: str) -> Path:
+    """A file of a model lies in its folder; in the hub's cache, its links lead to `blobs`."""
+    path, home = folder / name, folder.resolve()
+    homes = [home, home.parents[1] / "blobs"] if home.parent.name == "snapshots" else [home]
+    if not any(path.resolve().is_relative_to(place) for place in homes):
+        raise UserError(f"{name!r} leads out of its model's folder {folder}: copy it there")
+    return path
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
     try:
-        return load_file(path)
+        yield
     except FileNotFoundError:
         raise UserError(f"{path} is missing: copy it from where the model came from") from None
     except (SafetensorError, OSError, ValueError) as error:

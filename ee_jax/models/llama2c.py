@@ -11,7 +11,9 @@ from jaxtyping import Float
 
 from ee_jax.errors import UserError
 from ee_jax.models.architecture import Architecture
+from ee_jax.models.families.family import check_sizes
 from ee_jax.models.families.llama import llama
+from ee_jax.models.huggingface import check_finite
 from ee_jax.models.transformer import Parameters
 
 # D, F, L, N, K, V and T; V is below 0 where the output projection is not the embedding.
@@ -36,7 +38,11 @@ def read_llama2c(path: Path) -> tuple[Architecture, Parameters]:
             f"{path} is not as long as its header says, or not of llama2.c's first format: "
             "fetch it again, export it with --version 0, or give the folder of safetensors"
         )
-    return config, _parameters(config, _split(content, shapes))
+    tensors = _split(content, shapes)
+    del tensors["rotations"]  # computed here instead
+    for name, own in tensors.items():
+        check_finite(own, name, path)
+    return config, _parameters(config, tensors)
 
 
 def _architecture(content: bytes) -> Architecture | None:
@@ -45,9 +51,14 @@ def _architecture(content: bytes) -> Architecture | None:
         return None
     width, hidden, blocks, heads, kv_heads, vocabulary, time = HEADER.unpack_from(content)
     sizes = (abs(vocabulary), width, blocks, heads, kv_heads, hidden, time)
-    if min(sizes) < 1:
+    if min(sizes) < 1 or width % heads:
         return None
-    return replace(llama(*sizes), tied_output=vocabulary > 0)
+    config = replace(llama(*sizes), tied_output=vocabulary > 0)
+    try:
+        check_sizes(config)
+    except ValueError:
+        return None
+    return config
 
 
 def _shapes(config: Architecture) -> Shapes:
@@ -66,7 +77,7 @@ def _shapes(config: Architecture) -> Shapes:
         "mlp.down.kernel": (L, D, F),
         "mlp.up.kernel": (L, F, D),
         "final_norm.scale": (D,),
-        "rotations": (2, config.max_length, config.head_size // 2),  # computed here instead
+        "rotations": (2, config.max_length, config.head_size // 2),
     }
     return shapes if config.tied_output else {**shapes, "output.kernel": (V, D)}
 
@@ -88,7 +99,7 @@ def _parameters(config: Architecture, tensors: dict[str, np.ndarray]) -> Paramet
             values[name] = jnp.asarray(tensor.T)
         elif name.startswith(("embedding.", "final_norm.")):
             values[f"backbone.{name}"] = jnp.asarray(tensor)
-        elif name != "rotations":
+        else:
             for index, own in enumerate(tensor):
                 values[f"backbone.blocks.{index}.{name}"] = _block_value(config, name, own)
     return values
