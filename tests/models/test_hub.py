@@ -83,10 +83,13 @@ def test_only_what_is_read_is_fetched_and_once(cached, monkeypatch):
     assert find_weights("some/albert") == find_weights("some/albert") == cached
     [(name, patterns)] = calls
     assert name == "some/albert"
-    read = ["config.json", "tokenizer.json", WEIGHTS, INDEX, "model-00001-of-00002.safetensors"]
+    read = [
+        "config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", WEIGHTS, INDEX,
+        "model-00001-of-00002.safetensors",
+    ]  # fmt: skip
     others = [
         "pytorch_model.bin", "tf_model.h5", "consolidated.safetensors", "onnx/model.onnx",
-        "original/model.safetensors", "tokenizer_config.json", "model.fp16.safetensors",
+        "original/model.safetensors", "special_tokens_map.json", "model.fp16.safetensors",
     ]  # fmt: skip
     kept = [file for file in read + others if any(fnmatch(file, p) for p in patterns)]
     assert kept == read
