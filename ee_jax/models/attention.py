@@ -9,7 +9,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ee_jax.models.architecture import Rope
 
-MASKED = -1e9  # finite, so that a row with nothing to see gives no NaN
+# Finite, so that a row with nothing to see gives no NaN; below all scores, so that none is seen
+# through it.
+MASKED = -(2.0**100)
 
 
 def attention_bias(

@@ -44,6 +44,16 @@ def test_a_name_in_the_cache(cached, prepare):
     assert load_backbone(folder).config.family == "albert"
 
 
+def test_files_of_the_cache_are_links_to_its_blobs(cached):
+    blobs = cached.parents[1] / "blobs"
+    blobs.mkdir()
+    shard(cached)
+    for path in cached.glob("model-*.safetensors"):
+        shutil.move(path, blobs / path.name[:11])
+        path.symlink_to(f"../../blobs/{path.name[:11]}")
+    assert load_backbone(find_weights("some/albert")).config.family == "albert"
+
+
 @pytest.mark.parametrize("name", ["some/roberta", "Some/albert", "some/..albert"])
 def test_a_name_that_is_not_in_the_cache(cached, name):
     with pytest.raises(UserError, match="cannot be fetched from the Hugging Face Hub") as e:
