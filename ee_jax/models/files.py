@@ -157,6 +157,8 @@ def _weight_files(folder: Path) -> list[Path]:
 
 def _inside(folder: Path, name: str) -> Path:
     """A file of a model lies in its folder; in the hub's cache, its links lead to `blobs`."""
+    if not name.isprintable():
+        raise ValueError(f"a file's name is {name!r}")
     path, home = folder / name, folder.resolve()
     homes = [home, home.parents[1] / "blobs"] if home.parent.name == "snapshots" else [home]
     if not any(path.resolve().is_relative_to(place) for place in homes):

@@ -40,12 +40,22 @@ def read_architecture(folder: Path) -> Architecture:
     except (ValueError, KeyError, OSError, RecursionError) as error:
         what = f"it has no `{error.args[0]}`" if isinstance(error, KeyError) else str(error)
         raise UserError(f"{path} describes no model that is built here: {what}") from None
-    if has_weights(folder) and config.stored_blocks > len(names := tensor_names(folder)):
-        raise UserError(
-            f"{path} says {config.blocks} blocks, but the weights beside it are {len(names)} "
-            "tensors: take both from one model"
-        )
+    if has_weights(folder):
+        _check_blocks(config, folder)
     return config
+
+
+def _check_blocks(config: Architecture, folder: Path) -> None:
+    """Raises UserError: the last block has no tensor, so that there are not as many blocks."""
+    family = FAMILIES[config.family]
+    last = f"{family.stem.format(config.stored_blocks - 1)}."
+    names = tensor_names(folder)
+    there = any(family.bare(name).startswith(last) for name in names)
+    if not there or config.stored_blocks > len(names):
+        raise UserError(
+            f"{folder / 'config.json'} describes {config.blocks} blocks, but of {len(names)} "
+            f"tensors beside it none is {last}...: take both from one model"
+        )
 
 
 def _describe(given: Any) -> Architecture:

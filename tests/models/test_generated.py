@@ -140,6 +140,7 @@ def test_indices(tmp_path, examples):
     paths = [*names, "../outside.safetensors", str(outside), "link.safetensors", "..", "", "."]
 
     @settings(max_examples=examples)
+    @example({"": "\n"})  # a path of two lines
     @given(
         st.dictionaries(st.text(max_size=3), st.sampled_from(paths) | PLAIN, max_size=3)
         | VALUES

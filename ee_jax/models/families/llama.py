@@ -92,7 +92,7 @@ def read(given: Config) -> Architecture:
         given, hidden_act="silu", attention_bias=False, mlp_bias=False, use_sliding_window=False
     )
     if others := {*(given.get("layer_types") or [])} - {"full_attention"}:
-        raise ValueError(f"layer_types has {', '.join(map(str, others))}")
+        raise ValueError(f"layer_types has {', '.join(map(repr, sorted(others)))}")
     family, heads = given["model_type"], given["num_attention_heads"]
     config = llama(
         given["vocab_size"],

@@ -33,7 +33,7 @@ def no_compilation(monkeypatch):
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"prompt": ""}, "the prompt is empty: give --prompt the text to go on from"),
+        ({"prompt": "a \udcff cat"}, "the prompt is not UTF-8: give --prompt in that"),
         ({"prompt": "a cat sat " * 30}, "prompt 1 of 1 has "),
         ({"tokens": 48}, "prompt 1 of 1 has "),
         ({"threshold": 1.5}, "--threshold 1.5: it is from 0 to 1"),
@@ -55,9 +55,11 @@ def test_a_mistyped_name_is_found_before_the_model_is_read(asked):
         Request("no folder", "a cat", 4, **asked)
 
 
-def test_a_draft_from_a_model_without_trained_exits(copied):
-    (copied / "exits.json").unlink()
-    assert error_of(copied, draft=1) == "no exit after 1 blocks: the model's are after 3"
+def test_an_empty_prompt_needs_a_token_to_start_from(copied):
+    path = copied / "tokenizer.json"
+    given = json.loads(path.read_text()) | {"post_processor": None}
+    path.write_text(json.dumps(given))
+    assert error_of(copied, prompt="").startswith(f"the prompt is empty, and {copied} knows no")
 
 
 def test_weights_that_do_not_match(copied):
