@@ -126,8 +126,8 @@ def whole_numbers(seed, power):
 
 @partial(jax.jit, static_argnums=2)
 def mixed(qkv_3BTNH, mask_BT, causal):
-    bias_BTS = attention_bias(mask_BT, causal)
-    return attend(*qkv_3BTNH, bias_BTS)[0, :, 0]
+    query, key, value = qkv_3BTNH
+    return attend(query, key, value, attention_bias(mask_BT, causal))[0, :, 0]
 
 
 def textbook(qkv_3BTNH, seen_TS):

@@ -39,7 +39,9 @@ def first_step(gradient, **fit) -> tuple[Any, Any]:
 def test_schedule_by_hand(warmup, rates):
     rate = schedule(2.0, warmup, 12)
     # Thirds and twelfths are rounded.
-    assert {step: float(rate(step)) for step in rates} == pytest.approx(rates, rel=1e-6)
+    assert {step: float(jnp.asarray(rate(step))) for step in rates} == pytest.approx(
+        rates, rel=1e-6
+    )
 
 
 def test_the_first_step_of_a_warm_up_learns():
