@@ -18,12 +18,12 @@ import jax.numpy as jnp
 from flax import nnx
 from safetensors.numpy import save_file
 
-from ee_jax.checks import is_rising
+from ee_jax.checks import check_types, is_rising
 from ee_jax.errors import UserError
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.files import WEIGHTS, find_weights
-from ee_jax.models.heads import HEADS, ExitDesign
+from ee_jax.models.heads import HEADS, POOLINGS, ExitDesign
 from ee_jax.models.huggingface import (
     from_tensors,
     read_checkpoint,
@@ -68,14 +68,18 @@ def read_exits(
     """The content of `exits.json`, its `design` as a `kind`."""
     path = folder / EXITS
     try:
-        given = json.loads(path.read_text())
+        given = json.loads(path.read_text(encoding="utf-8"))
         design = {**given["design"], "layers": tuple(given["design"]["layers"])}
         if not is_rising(design["layers"]):
             raise ValueError(f"its layers do not rise: {design['layers']}")
-        return {**given, "design": kind(**design)}
+        made = kind(**design)
+        check_types(made, "design.")
+        if isinstance(made, ExitDesign) and (made.classes < 1 or made.pooling not in POOLINGS):
+            raise ValueError(f"no model has {made.classes} classes, or pools {made.pooling!r}")
+        return {**given, "design": made}
     except FileNotFoundError:
         raise UserError(f"{path} is missing: only an exported model has exits") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OSError, RecursionError, UserError) as error:
         raise UserError(f"{path} does not describe exits ({error!r}): export again") from None
 
 

@@ -13,6 +13,8 @@ from ee_jax.exits.output import ExitOutput
 from ee_jax.models.layers import LayerNorm, gelu
 from ee_jax.registry import Registry
 
+POOLINGS = ("mean", "first")
+
 
 @dataclass(frozen=True)
 class ExitDesign:
@@ -21,7 +23,7 @@ class ExitDesign:
     layers: tuple[int, ...]  # blocks run at each exit, the last is L
     classes: int  # C; 1: a regression
     head: str = "linear"  # a name in HEADS
-    pooling: str = "mean"  # "mean" or "first"
+    pooling: str = "mean"  # one of POOLINGS
     learned: bool = False  # with a learned confidence
     shared_score: bool = False  # one learned confidence for all exits
 

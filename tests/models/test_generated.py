@@ -8,14 +8,19 @@ import struct
 
 import numpy as np
 import pytest
+from flax import nnx
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ee_jax.errors import UserError
+from ee_jax.models.exit_model import ExitModel
+from ee_jax.models.export import export_model, import_language, import_model
 from ee_jax.models.files import INDEX, WEIGHTS, read_tensors
+from ee_jax.models.heads import ExitDesign
 from ee_jax.models.huggingface import load_backbone
+from ee_jax.models.language import LanguageDesign, LanguageModel
 from ee_jax.models.llama2c import read_llama2c
-from ee_jax.models.transformer import parameters
+from ee_jax.models.transformer import Transformer, parameters
 from tests.generated import EXAMPLES, damaged, outcome
 from tests.models.folders import copy_golden, shard
 from tests.models.golden_models import DECODERS, ENCODERS, FOLDER, golden_backbone
@@ -175,5 +180,60 @@ def test_checkpoints_of_llama2c(tmp_path, examples):
         if not isinstance(found, UserError):
             assert len(content) == len(LLAMA2C)
             assert all(np.isfinite(value).all() for value in found[1].values())
+
+    body()
+
+
+DESIGNS = {
+    "llama": LanguageDesign((1, 4), own_norms=True),
+    "bert": ExitDesign((1, 4), 3, "mlp", "first", learned=True),
+}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """A language model and a classifier with exits, as a run exports them."""
+    path = tmp_path_factory.mktemp("exported")
+    for name, design in DESIGNS.items():
+        config = golden_backbone(name).config
+        rngs, kind = nnx.Rngs(0), LanguageModel if config.causal else ExitModel
+        export_model(kind(Transformer(config, rngs=rngs), design, rngs=rngs), path / name)
+    return path
+
+
+@EXAMPLES
+def test_exits(exported, examples):
+    design = st.sampled_from(sorted(DESIGNS)).flatmap(
+        lambda name: st.tuples(
+            st.just(name),
+            st.dictionaries(
+                st.sampled_from([*vars(DESIGNS[name]), "more"]),
+                VALUES | st.lists(WHOLE),
+                max_size=2,
+            )
+            | VALUES,
+        )
+    )
+
+    @settings(max_examples=examples)
+    @example(("llama", {"own_norms": "yes"}))
+    @example(("llama", {"own_norms": 10**9}))
+    @example(("bert", {"classes": 0}))
+    @example(("bert", {"classes": "3"}))
+    @example(("bert", {"pooling": "last"}))
+    @example(("bert", {"layers": [1, 4.0]}))
+    @given(design)
+    def body(change):
+        name, fields = change
+        whole = vars(DESIGNS[name])
+        design = whole | fields if isinstance(fields, dict) else fields
+        (exported / name / "exits.json").write_text(json.dumps({"design": design}))
+        read = import_language if name == "llama" else import_model
+        found = outcome(read, exported / name)
+        # What was not trained would start from nothing: refused but where it costs no tensor.
+        free = {"layers", "pooling", "learned", "shared_score"}
+        assert isinstance(found, UserError) or all(
+            whole[field] == value for field, value in fields.items() if field not in free
+        )
 
     body()
