@@ -24,7 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         stopped += "; the same command goes on from here" if known.goes_on else ""
         known.command(known)
     except UserError as error:
-        print(f"ee-jax: {error}", file=sys.stderr)
+        line = " ".join(str(error).splitlines())  # what it quotes may have several
+        print(f"ee-jax: {line}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print(f"ee-jax: {stopped}", file=sys.stderr)

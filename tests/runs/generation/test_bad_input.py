@@ -4,13 +4,14 @@ import json
 import shutil
 import struct
 
+import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
 from ee_jax.errors import UserError
 from ee_jax.inference import generator, memory
 from ee_jax.runs.generation.text_generation import Request, TextGeneration
-from tests.models.folders import change_config, shard
+from tests.models.folders import change_config, change_tensors, shard
 from tests.models.golden_models import FOLDER, golden_backbone
 from tests.models.test_llama2c import write_llama2c
 
@@ -69,6 +70,28 @@ def test_weights_that_do_not_match(copied):
     assert "mlp" in message
 
 
+def test_weights_that_are_no_numbers(copied):
+    """Their logits are none either, and the text would be over before it begins."""
+    name = "model.layers.1.mlp.up_proj.weight"
+    change_tensors(copied, lambda tensors: tensors | {name: tensors[name] * np.nan})
+    assert error_of(copied).startswith(f"{name} in {copied} holds 256 numbers that are NaN or")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"rms_norm_eps": float("inf")}, "rms_norm_eps is inf, not a number above 0"),
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers is 1000000000, not a whole number"),
+        ({"eos_token_id": [[1]]}, "eos_token_id is [[1]], not a token's id, a list of ids or"),
+        ({"model_type": "gemma"}, "no model family 'gemma': there are albert, bert, gpt2, "),
+    ],
+)
+def test_a_config_that_describes_no_model(copied, change, said):
+    change_config(copied, **change)
+    path = copied / "config.json"
+    assert error_of(copied).startswith(f"{path} describes no model that is built here: {said}")
+
+
 def test_a_missing_shard(copied):
     names = shard(copied)
     (copied / names[1]).unlink()
@@ -118,9 +141,10 @@ def test_the_folder_of_a_run_names_its_models(copied, tmp_path):
 def test_a_llama2c_file_needs_its_tokenizer_beside_it(tmp_path):
     path = tmp_path / "model.bin"
     path.write_bytes(write_llama2c(golden_backbone("llama")))
-    assert error_of(path) == (
-        f"no tokenizer beside {path}: copy llama2.c's tok64.bin or tokenizer.bin there"
-    )
+    for source in (path, tmp_path):  # the file, or the folder of the only one
+        assert error_of(source) == (
+            f"no tokenizer beside {path}: copy llama2.c's tok64.bin or tokenizer.bin there"
+        )
     (tmp_path / "tok64.bin").write_bytes(
         struct.pack("<i", 3) + 5 * struct.pack("<fi3s", 0, 3, b"abc")
     )

@@ -49,6 +49,7 @@ def test_command_lines(exported, monkeypatch, capsys, examples):
     @settings(max_examples=examples)
     @example("\udcff", {}, [])
     @example("", {}, [])
+    @example("", {"--nosuch": "\n"}, [])  # quoted in a line
     @example("a cat", {"--temperature": "1e-300"}, [])
     @example("a cat", {"--threshold": "0.5", "--confidence": "voting"}, [])
     @given(TEXTS, OPTIONS, st.lists(st.sampled_from(["--greedy", "--json", "x"]), max_size=1))
