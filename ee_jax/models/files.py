@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from ee_jax.errors import UserError
@@ -133,15 +133,6 @@ def read_tensors(folder: Path) -> dict[str, np.ndarray]:
         with _readable(path):
             tensors |= load_file(path)
     return tensors
-
-
-def tensor_names(folder: Path) -> set[str]:
-    """Their names alone, from the files' headers."""
-    names: set[str] = set()
-    for path in _weight_files(folder):
-        with _readable(path), safe_open(path, "np") as file:
-            names |= set(file.keys())
-    return names
 
 
 def _weight_files(folder: Path) -> list[Path]:

@@ -20,7 +20,7 @@ from ee_jax.models.families.family import (
     refuse_others,
 )
 from ee_jax.models.families.fields import check_fields
-from ee_jax.models.files import has_weights, read_tensors, tensor_names
+from ee_jax.models.files import read_tensors
 from ee_jax.models.transformer import Parameters, Transformer, bind, parameters
 
 # Masks and tables that older checkpoints keep in their blocks, and that nothing learns.
@@ -29,10 +29,10 @@ OUTPUT = "lm_head.weight"  # of a language model, in all families
 
 
 def read_architecture(folder: Path) -> Architecture:
-    """The architecture that `config.json` describes, and that the weights beside it bound."""
+    """The architecture that `config.json` describes."""
     path = folder / "config.json"
     try:
-        config = _describe(json.loads(path.read_text(encoding="utf-8")))
+        return _describe(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise UserError(
             f"{path} is missing: copy it from where the weights came from"
@@ -40,22 +40,6 @@ def read_architecture(folder: Path) -> Architecture:
     except (ValueError, KeyError, OSError, RecursionError) as error:
         what = f"it has no `{error.args[0]}`" if isinstance(error, KeyError) else str(error)
         raise UserError(f"{path} describes no model that is built here: {what}") from None
-    if has_weights(folder):
-        _check_blocks(config, folder)
-    return config
-
-
-def _check_blocks(config: Architecture, folder: Path) -> None:
-    """Raises UserError: the last block has no tensor, so that there are not as many blocks."""
-    family = FAMILIES[config.family]
-    last = f"{family.stem.format(config.stored_blocks - 1)}."
-    names = tensor_names(folder)
-    there = any(family.bare(name).startswith(last) for name in names)
-    if not there or config.stored_blocks > len(names):
-        raise UserError(
-            f"{folder / 'config.json'} describes {config.blocks} blocks, but of {len(names)} "
-            f"tensors beside it none is {last}...: take both from one model"
-        )
 
 
 def _describe(given: Any) -> Architecture:
@@ -72,17 +56,28 @@ def _describe(given: Any) -> Architecture:
 
 
 def read_checkpoint(folder: Path) -> tuple[Architecture, Tensors]:
-    """What `config.json` describes, and the tensors beside it, without their prefix.
+    """What `config.json` describes, and the tensors beside it, unpacked and without prefix.
+
+    Nothing is built of a config before the tensors have been read, which bound its blocks.
 
     Raises:
-      UserError: one of the two cannot be read, or a tensor holds what is no number.
+      UserError: one of the two cannot be read, they are of two models, or a tensor holds what
+        is no number.
     """
     config, tensors = read_architecture(folder), read_tensors(folder)
     for name, own in tensors.items():
         if not name.endswith(BUFFERS):
             check_finite(own, name, folder)
     family = FAMILIES[config.family]
-    return _settle_output(config, {family.bare(name): own for name, own in tensors.items()})
+    given = {family.bare(name): own for name, own in family.unpack(tensors).items()}
+    last = f"{family.stem.format(config.stored_blocks - 1)}."
+    there = any(name.startswith(last) for name in given)
+    if not there or config.stored_blocks > len(given):
+        raise UserError(
+            f"{folder / 'config.json'} describes {config.blocks} blocks, but of {len(given)} "
+            f"tensors beside it none is {last}...: take both from one model"
+        )
+    return _settle_output(config, given)
 
 
 def check_finite(tensor: np.ndarray, name: str, where: Path) -> None:
@@ -130,16 +125,16 @@ def to_tensors(config: Architecture, values: Parameters) -> Tensors:
 def from_tensors(
     config: Architecture, wanted: Parameters, tensors: Tensors, where: Path
 ) -> Parameters:
-    """A checkpoint's tensors as parameters shaped as `wanted`, in fp32.
+    """A checkpoint's tensors, as `read_checkpoint` gives them, shaped as `wanted`, in fp32.
 
     Raises:
       UserError: some do not fit, and which; `where` is the folder they are from.
     """
     family = FAMILIES[config.family]
-    given = {family.bare(name): own for name, own in family.unpack(tensors).items()}
     names = {path: family.bare(name) for path, name in family.names(config, wanted).items()}
-    values = {path: _turned(path, given[name]) for path, name in names.items() if name in given}
-    if wrong := _misfits(wanted, values, names) + _surplus(family, given, names):
+    there = {path: name for path, name in names.items() if name in tensors}
+    values = {path: _turned(path, tensors[name]) for path, name in there.items()}
+    if wrong := _misfits(wanted, values, names) + _surplus(family, tensors, names):
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise UserError(
             f"the weights in {where} do not fit its config.json: {', '.join(wrong[:3])}{more}; "

@@ -6,7 +6,7 @@ import pytest
 
 from ee_jax.errors import UserError
 from ee_jax.models.architecture import Rope
-from ee_jax.models.huggingface import read_architecture, write_config
+from ee_jax.models.huggingface import load_backbone, read_architecture, write_config
 from tests.models.folders import change_config, copy_golden
 from tests.models.golden_models import DECODERS, ENCODERS
 
@@ -19,11 +19,16 @@ LLAMA3 = {
 }
 
 
-def changed(name, path, **change):
-    """The architecture of a golden folder whose config has been changed."""
+def copy_golden_with(name, path, **change):
+    """A golden folder whose config has been changed."""
     folder = copy_golden(name, path)
     change_config(folder, **change)
-    return read_architecture(folder)
+    return folder
+
+
+def changed(name, path, **change):
+    """The architecture that it describes then."""
+    return read_architecture(copy_golden_with(name, path, **change))
 
 
 @pytest.mark.parametrize(
@@ -156,7 +161,7 @@ def test_a_qwen_has_a_window_only_where_it_uses_it(tmp_path):
 def test_more_blocks_than_tensors_are_refused_before_any_is_made(tmp_path, name):
     field = "n_layer" if name == "gpt2" else "num_hidden_layers"
     with pytest.raises(UserError, match=r"describes 4000 blocks, but of \d+ tensors"):
-        changed(name, tmp_path, **{field: 4000})
+        load_backbone(copy_golden_with(name, tmp_path, **{field: 4000}))
 
 
 @pytest.mark.parametrize("name", ENCODERS + DECODERS)
