@@ -44,6 +44,12 @@ def check_counts(part: Any, prefix: str, *names: str) -> None:
     for name in names:
         value = getattr(part, name)
         check(value is None or value >= 1, f"{prefix}{name}", f"must be >= 1, not {value}")
+        check_bounded(value or 0, f"{prefix}{name}")
+
+
+def check_bounded(value: int, field: str) -> None:
+    """Raises the one-line error of a number that 32 bits do not hold."""
+    check(value < 2**31, field, "must be below 2^31")
 
 
 def check_positive(value: float, field: str) -> None:

@@ -8,6 +8,7 @@ from ee_jax.calibration.methods import METHODS
 from ee_jax.calibration.risks import RISKS
 from ee_jax.checks import (
     check,
+    check_bounded,
     check_counts,
     check_layers,
     check_name,
@@ -49,6 +50,7 @@ class Exits:
         check_rule(self.rule)
         check_counts(self, "exits.", "min_depth")
         check(self.patience >= 0, "exits.patience", f"must be >= 0, not {self.patience}")
+        check_bounded(self.patience, "exits.patience")
         check_positive(self.tolerance, "exits.tolerance")
 
     @property

@@ -1,5 +1,6 @@
 """The tokenizer files of llama2.c (Karpathy 2023)."""
 
+from math import isfinite
 from pathlib import Path
 from struct import Struct, error
 
@@ -12,6 +13,7 @@ START, PIECE = Struct("<i"), Struct("<fi")  # longest piece; a piece's score and
 SPECIAL = ["<unk>", "<s>", "</s>"]  # the first three ids, whatever the file calls them
 START_ID = SPECIAL.index("<s>")  # of the token before every text
 SPACE = "▁"
+LONGEST = 1024  # bytes of a piece, many times those of any vocabulary
 
 
 def read_llama2c_tokenizer(path: Path) -> Tokenizer:
@@ -74,6 +76,8 @@ def _read_pieces(path: Path) -> list[tuple[str, float]]:
         while at < len(content):
             score, length = PIECE.unpack_from(content, at)
             at += PIECE.size + length
+            if not 0 <= length <= LONGEST or not isfinite(score):
+                raise ValueError(f"piece {len(pieces)} has {length} bytes and scores {score}")
             pieces.append((content[at - length : at].decode().replace(" ", SPACE), score))
         if at != len(content) or len(pieces) <= len(SPECIAL):
             raise ValueError(f"{len(pieces)} pieces, {len(content)} bytes")

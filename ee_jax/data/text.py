@@ -8,6 +8,7 @@ first-fit) would keep them apart, but ours are longer than a row and would be cu
 a token sees what stands before it in its row, a start token between documents.
 """
 
+import shutil
 from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from grain.experimental import ConcatThenSplitIterDataset
 from jaxtyping import Int32
 from tokenizers import Tokenizer
 
+from ee_jax.data.wordpiece import VOCABULARY, read_wordpiece
 from ee_jax.errors import UserError
 
 Text = str | tuple[str, str]  # a text, or a pair of them
@@ -28,10 +30,14 @@ TokenRow = Int32[np.ndarray, " T"] | Int32[np.ndarray, "T 2"]
 def load_tokenizer(folder: Path) -> Tokenizer:
     """The tokenizer in a Hugging Face folder, without the padding and truncation it asks for.
 
+    That of `tokenizer.json`, or where there is none a BERT's of `vocab.txt`.
+
     Raises:
-      UserError: `tokenizer.json` is missing or broken.
+      UserError: both are missing, or one is broken.
     """
     path = folder / "tokenizer.json"
+    if not path.is_file() and (folder / VOCABULARY).is_file():
+        return read_wordpiece(folder)
     if not path.is_file():
         raise UserError(f"no tokenizer.json in {folder}: give a Hugging Face model folder")
     try:
@@ -41,6 +47,15 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
+
+
+def keep_tokenizer(folder: Path, kept: Path) -> None:
+    """Writes the tokenizer of a Hugging Face folder to a file, a `tokenizer.json` as it is."""
+    path = folder / "tokenizer.json"
+    if path.is_file():
+        shutil.copyfile(path, kept)
+    else:
+        load_tokenizer(folder).save(str(kept))
 
 
 def check_vocabulary(tokenizer: Tokenizer, vocabulary: int, folder: Path) -> None:

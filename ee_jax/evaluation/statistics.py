@@ -41,9 +41,11 @@ def paired_permutation_test(
     unequal_M = difference_N[difference_N != 0]
     if len(unequal_M) < 2:
         return Difference(float(difference_N.mean()), 1.0)
+    # In whole units: sums that are equal but for the order of their rounding are ties.
+    unit = np.abs(unequal_M).sum() * 2.0**-40
     found = scipy.stats.permutation_test(
         (unequal_M, np.zeros_like(unequal_M)),
-        lambda first, second, axis: np.sum(first - second, axis),
+        lambda first, second, axis: np.rint(np.sum(first - second, axis) / unit),
         permutation_type="samples",
         vectorized=True,
         n_resamples=resamples,

@@ -52,7 +52,8 @@ def margin(logits_C: Float[Array, " C"]) -> Scalar:
 def entropy(logits_C: Float[Array, " C"]) -> Scalar:
     """1 - H / log C: FastBERT's uncertainty (Liu et al. 2020, eq. 6) turned round.
 
-    A probability that underflows to 0 adds nothing, as p log p does in the limit.
+    A probability that underflows to 0 adds nothing, as p log p does in the limit; logits that
+    are no numbers have no confidence, and stop nobody.
 
     Args:
       logits_C: one example's logits over C classes.
@@ -63,7 +64,7 @@ def entropy(logits_C: Float[Array, " C"]) -> Scalar:
     chex.assert_rank(logits_C, 1)
     log_p = jax.nn.log_softmax(logits_C)
     p = jnp.exp(log_p)
-    nats = -jnp.sum(jnp.where(p > 0, p * log_p, 0.0))
+    nats = -jnp.sum(jnp.where(p == 0, 0.0, p * log_p))
     return jnp.clip(1.0 - nats / jnp.log(logits_C.size), 0.0, 1.0)
 
 

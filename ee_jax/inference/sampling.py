@@ -10,6 +10,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ee_jax.errors import UserError
 
+COLDEST = 1e-6  # below, logits divided by it may overflow
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -20,9 +22,10 @@ class Sampling:
     top_p: float = 1.0  # only the likeliest that together reach this probability
 
     def __post_init__(self):
-        if not 0 <= self.temperature < math.inf:
+        if self.temperature != 0 and not COLDEST <= self.temperature < math.inf:
             raise UserError(
-                f"temperature {self.temperature}: it is 0 (greedy) or above, and finite"
+                f"temperature {self.temperature}: it is 0 (greedy) or above {COLDEST}, and "
+                "finite"
             )
         if self.top_k < 0:
             raise UserError(f"top_k {self.top_k}: it is 0 (all tokens) or above")

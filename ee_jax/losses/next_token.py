@@ -104,6 +104,9 @@ def _join(x_EPBS: Array, time: int) -> Array:
 def mean_over_tokens(
     value_EBT: Float[Array, "E B T"], mask_BT: Bool[Array, "B T"]
 ) -> Float[Array, " E"]:
-    """The mean over the tokens that count; 0 where there are none."""
-    weight_BT = mask_BT.astype(value_EBT.dtype)
-    return jnp.einsum("ebt,bt->e", value_EBT, weight_BT) / jnp.maximum(weight_BT.sum(), 1)
+    """The mean over the tokens that count; 0 where there are none.
+
+    What padding makes of a value, infinite or none, does not reach it.
+    """
+    kept_EBT = jnp.where(mask_BT[None], value_EBT, 0.0)
+    return kept_EBT.sum((1, 2)) / jnp.maximum(mask_BT.sum(), 1)

@@ -50,6 +50,7 @@ class Architecture:
     first_position: int = 0  # a learned position's number at the first token
     rope: Rope = Rope()
     causal: bool = False
+    window: int | None = None  # a token sees so many, itself the last (Mistral); None: all
     bias: Literal["all", "qkv", "none"] = "all"  # which projections have one
     tied_output: bool = False  # logits of a language model come from the token embedding
 

@@ -9,19 +9,40 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ee_jax.models.architecture import Rope
 
-MASKED = -1e9  # finite, so that a row with nothing to see gives no NaN
+# Finite, so that a row with nothing to see gives no NaN; below all scores, so that none is seen
+# through it.
+MASKED = -(2.0**100)
 
 
-def attention_bias(mask_BT: Bool[Array, "B T"], causal: bool) -> Float[Array, "B t T"]:
+def attention_bias(
+    mask_BT: Bool[Array, "B T"], causal: bool, window: int | None = None
+) -> Float[Array, "B t T"]:
     """What is added to the scores: 0 where a query may look, `MASKED` elsewhere.
 
-    Shape [B, 1, T], or [B, T, T] where each position sees only what came before it.
+    Shape [B, 1, T], or [B, T, T] where each position sees only what came before it, of that
+    the last `window` positions with itself among them.
     """
     seen = mask_BT[:, None, :]
     if causal:
-        time = mask_BT.shape[1]
-        seen = seen & jnp.tril(jnp.ones((1, time, time), bool))
+        position_1T = jnp.arange(mask_BT.shape[1])[None]
+        seen = seen & looks_back(position_1T, mask_BT.shape[1], window)
     return jnp.where(seen, 0.0, MASKED)
+
+
+def looks_back(
+    position_BT: Int[Array, "b T"], source: int, window: int | None
+) -> Bool[Array, "b T S"]:
+    """Which of the positions 0 to S - 1 a causal query at each position may look at.
+
+    Args:
+      position_BT: of the queries.
+      source: S, the number of keys.
+      window: how many positions a query sees, itself the last (Jiang et al. 2023, Mistral 7B,
+        sec. 2); None: all up to itself.
+    """
+    source_S, query_BT1 = jnp.arange(source)[None, None], position_BT[..., None]
+    seen = source_S <= query_BT1
+    return seen if window is None else seen & (source_S > query_BT1 - window)
 
 
 def attend(

@@ -18,21 +18,21 @@ from flax import nnx
 from safetensors.numpy import save_file
 
 from ee_jax.atomic_io import replacing, write_json
-from ee_jax.checks import is_rising
+from ee_jax.checks import check_types, is_rising
 from ee_jax.errors import UserError
 from ee_jax.manifest import MANIFEST, check_files, is_sealed, seal
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.exit_model import ExitModel
-from ee_jax.models.files import WEIGHTS, find_weights, read_tensors
-from ee_jax.models.heads import HEADS, ExitDesign
+from ee_jax.models.files import WEIGHTS, find_weights
+from ee_jax.models.heads import HEADS, POOLINGS, ExitDesign
 from ee_jax.models.huggingface import (
     from_tensors,
-    read_architecture,
+    read_checkpoint,
     to_tensors,
     write_config,
 )
 from ee_jax.models.language import LanguageDesign, LanguageModel
-from ee_jax.models.llama2c import read_llama2c
+from ee_jax.models.llama2c import find_llama2c, read_llama2c
 from ee_jax.models.transformer import Parameters, Transformer, bind, parameters
 
 EXITS = "exits.json"
@@ -78,21 +78,25 @@ def read_exits(
     """The content of `exits.json`, its `design` as a `kind`."""
     path = folder / EXITS
     try:
-        given = json.loads(path.read_text())
+        given = json.loads(path.read_text(encoding="utf-8"))
         design = {**given["design"], "layers": tuple(given["design"]["layers"])}
         if not is_rising(design["layers"]):
             raise ValueError(f"its layers do not rise: {design['layers']}")
-        return {**given, "design": kind(**design)}
+        made = kind(**design)
+        check_types(made, "design.")
+        if isinstance(made, ExitDesign) and (made.classes < 1 or made.pooling not in POOLINGS):
+            raise ValueError(f"no model has {made.classes} classes, or pools {made.pooling!r}")
+        return {**given, "design": made}
     except FileNotFoundError:
         raise UserError(f"{path} is missing: only an exported model has exits") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OSError, RecursionError, UserError) as error:
         raise UserError(f"{path} does not describe exits ({error!r}): export again") from None
 
 
 def import_model(folder: Path) -> ExitModel:
     """The model that `export_model` wrote; where there is a manifest, its files are checked."""
     _check_unchanged(folder)
-    config, design = read_architecture(folder), read_exits(folder)["design"]
+    (config, tensors), design = read_checkpoint(folder), read_exits(folder)["design"]
     if design.head not in HEADS or design.layers[-1] != config.blocks:
         raise UserError(f"{folder / EXITS} does not belong to its config.json: export again")
 
@@ -102,7 +106,7 @@ def import_model(folder: Path) -> ExitModel:
 
     model = nnx.eval_shape(make)
     wanted = parameters(model)
-    return bind(model, from_tensors(config, wanted, read_tensors(folder), folder))
+    return bind(model, from_tensors(config, wanted, tensors, folder))
 
 
 def check_causal(config: Architecture) -> None:
@@ -135,18 +139,17 @@ def read_language(source: str) -> tuple[Architecture, Parameters]:
     """Architecture and parameters of a model without exits.
 
     Args:
-      source: a llama2.c file, or whatever `find_weights` takes.
+      source: a llama2.c file, the folder of one, or whatever `find_weights` takes.
 
     Raises:
       UserError: no weights there, or not those of a language model.
     """
-    path = Path(source).expanduser()
-    if path.is_file():
+    if path := find_llama2c(source):
         return read_llama2c(path)
     folder = find_weights(source)
-    config = read_architecture(folder)
+    config, tensors = read_checkpoint(folder)
     wanted = parameters(shapes_of(config, LanguageDesign((config.blocks,))))
-    return config, from_tensors(config, wanted, read_tensors(folder), folder)
+    return config, from_tensors(config, wanted, tensors, folder)
 
 
 def add_exits(config: Architecture, values: Parameters, design: LanguageDesign) -> Parameters:
@@ -176,10 +179,10 @@ def with_exits(
 def import_language(folder: Path) -> LanguageModel:
     """The model that `export_model` wrote; where there is a manifest, its files are checked."""
     _check_unchanged(folder)
-    config = read_architecture(folder)
+    config, tensors = read_checkpoint(folder)
     check_causal(config)
     design = read_exits(folder, LanguageDesign)["design"]
     if design.layers[-1] != config.blocks:
         raise UserError(f"{folder / EXITS} does not belong to its config.json: export again")
     model = shapes_of(config, design)
-    return bind(model, from_tensors(config, parameters(model), read_tensors(folder), folder))
+    return bind(model, from_tensors(config, parameters(model), tensors, folder))

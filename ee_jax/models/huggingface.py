@@ -1,7 +1,9 @@
 """Backbones from a folder in the Hugging Face layout, and their parameters to its tensors."""
 
+import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -17,32 +19,94 @@ from ee_jax.models.families.family import (
     check_sizes,
     refuse_others,
 )
+from ee_jax.models.families.fields import check_fields
 from ee_jax.models.files import read_tensors
 from ee_jax.models.transformer import Parameters, Transformer, bind, parameters
 
 # Masks and tables that older checkpoints keep in their blocks, and that nothing learns.
 BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
+OUTPUT = "lm_head.weight"  # of a language model, in all families
 
 
 def read_architecture(folder: Path) -> Architecture:
     """The architecture that `config.json` describes."""
     path = folder / "config.json"
     try:
-        given = json.loads(path.read_text())
-        refuse_others(given, quantization_config=None)
-        if given["model_type"] not in FAMILIES:
-            raise ValueError(FAMILIES.unknown(given["model_type"]))
-        config = FAMILIES[given["model_type"]].read(given)
-        check_sizes(config)
-        return config
+        return _describe(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise UserError(
             f"{path} is missing: copy it from where the weights came from"
         ) from None
-    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
+    except (ValueError, KeyError, OSError, RecursionError) as error:
+        what = f"it has no `{error.args[0]}`" if isinstance(error, KeyError) else str(error)
+        raise UserError(f"{path} describes no model that is built here: {what}") from None
+
+
+def _describe(given: Any) -> Architecture:
+    """Raises ValueError or KeyError: no model that is built here."""
+    if not isinstance(given, dict):
+        raise ValueError("it is no object of names and values")
+    refuse_others(given, quantization_config=None)
+    check_fields(given)
+    if given["model_type"] not in FAMILIES:
+        raise ValueError(FAMILIES.unknown(given["model_type"]))
+    config = FAMILIES[given["model_type"]].read(given)
+    check_sizes(config)
+    return config
+
+
+def read_checkpoint(folder: Path) -> tuple[Architecture, Tensors]:
+    """What `config.json` describes, and the tensors beside it, unpacked and without prefix.
+
+    Nothing is built of a config before the tensors have been read, which bound its blocks.
+
+    Raises:
+      UserError: one of the two cannot be read, they are of two models, or a tensor holds what
+        is no number.
+    """
+    config, tensors = read_architecture(folder), read_tensors(folder)
+    for name, own in tensors.items():
+        if not name.endswith(BUFFERS):
+            check_finite(own, name, folder)
+    family = FAMILIES[config.family]
+    given = {family.bare(name): own for name, own in family.unpack(tensors).items()}
+    last = f"{family.stem.format(config.stored_blocks - 1)}."
+    there = any(name.startswith(last) for name in given)
+    if not there or config.stored_blocks > len(given):
         raise UserError(
-            f"{path} does not describe a model of {sorted(FAMILIES)}: {error!r}"
-        ) from None
+            f"{folder / 'config.json'} describes {config.blocks} blocks, but of {len(given)} "
+            f"tensors beside it none is {last}...: take both from one model"
+        )
+    return _settle_output(config, given)
+
+
+def check_finite(tensor: np.ndarray, name: str, where: Path) -> None:
+    """Raises UserError: the tensor has a NaN or, as fp32, an infinite number."""
+    if not jnp.issubdtype(tensor.dtype, jnp.floating):
+        return
+    with np.errstate(over="ignore"):
+        wrong = int(np.sum(~np.isfinite(np.asarray(tensor, np.float32))))
+    if wrong:
+        raise UserError(
+            f"{name} in {where} holds {wrong} numbers that are NaN or infinite, of "
+            f"{tensor.size}: no model computes with these; take another checkpoint"
+        )
+
+
+def _settle_output(config: Architecture, tensors: Tensors) -> tuple[Architecture, Tensors]:
+    """Where the output is said to be the token embedding: whether it is.
+
+    A model may be saved with either of the two, as they share their memory. Where both are
+    there and differ they are not tied, whatever the config says, as in transformers 5.
+    """
+    if not (config.causal and config.tied_output) or OUTPUT not in tensors:
+        return config, tensors
+    family, path = FAMILIES[config.family], "embedding.tokens.embedding"
+    table = family.bare(family.names(config, [path])[path])
+    if table not in tensors:
+        return config, {**tensors, table: tensors[OUTPUT]}
+    same = np.array_equal(tensors[table], tensors[OUTPUT])
+    return dataclasses.replace(config, tied_output=same), tensors
 
 
 def write_config(config: Architecture) -> Config:
@@ -61,16 +125,16 @@ def to_tensors(config: Architecture, values: Parameters) -> Tensors:
 def from_tensors(
     config: Architecture, wanted: Parameters, tensors: Tensors, where: Path
 ) -> Parameters:
-    """A checkpoint's tensors as parameters shaped as `wanted`, in fp32.
+    """A checkpoint's tensors, as `read_checkpoint` gives them, shaped as `wanted`, in fp32.
 
     Raises:
       UserError: some do not fit, and which; `where` is the folder they are from.
     """
     family = FAMILIES[config.family]
-    given = {family.bare(name): own for name, own in family.unpack(tensors).items()}
     names = {path: family.bare(name) for path, name in family.names(config, wanted).items()}
-    values = {path: _turned(path, given[name]) for path, name in names.items() if name in given}
-    if wrong := _misfits(wanted, values, names) + _surplus(family, given, names):
+    there = {path: name for path, name in names.items() if name in tensors}
+    values = {path: _turned(path, tensors[name]) for path, name in there.items()}
+    if wrong := _misfits(wanted, values, names) + _surplus(family, tensors, names):
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         raise UserError(
             f"the weights in {where} do not fit its config.json: {', '.join(wrong[:3])}{more}; "
@@ -109,7 +173,7 @@ def _surplus(family: Family, given: Tensors, names: dict[str, str]) -> list[str]
 
 def load_backbone(folder: Path) -> Transformer:
     """The backbone of a Hugging Face folder: `config.json` and safetensors."""
-    config = read_architecture(folder)
+    config, tensors = read_checkpoint(folder)
     backbone = nnx.eval_shape(lambda: Transformer(config, rngs=nnx.Rngs(0)))
     wanted = parameters(backbone)
-    return bind(backbone, from_tensors(config, wanted, read_tensors(folder), folder))
+    return bind(backbone, from_tensors(config, wanted, tensors, folder))

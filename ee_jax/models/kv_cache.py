@@ -19,7 +19,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from ee_jax.models.architecture import Architecture
-from ee_jax.models.attention import MASKED
+from ee_jax.models.attention import MASKED, looks_back
 from ee_jax.models.language import LanguageModel
 from ee_jax.models.layers import Block
 
@@ -73,8 +73,8 @@ def attend_cache(
     block: Block, hidden_BTD: Array, position_BT: Int[Array, "B T"], kv: KV
 ) -> Float[Array, "B T D"]:
     """Runs the block on tokens that the cache holds; each sees those before it and itself."""
-    slots_S = jnp.arange(kv.key_BKSH.shape[2])
-    seen_BTS = slots_S[None, None] <= position_BT[..., None]
+    window = block.attention.config.window
+    seen_BTS = looks_back(position_BT, kv.key_BKSH.shape[2], window)
     return block.attend(hidden_BTD, position_BT, *kv, jnp.where(seen_BTS, 0.0, MASKED))
 
 

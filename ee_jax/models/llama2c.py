@@ -11,7 +11,10 @@ from jaxtyping import Float
 
 from ee_jax.errors import UserError
 from ee_jax.models.architecture import Architecture
+from ee_jax.models.families.family import check_sizes
 from ee_jax.models.families.llama import llama
+from ee_jax.models.files import has_weights
+from ee_jax.models.huggingface import check_finite
 from ee_jax.models.transformer import Parameters
 
 # D, F, L, N, K, V and T; V is below 0 where the output projection is not the embedding.
@@ -26,28 +29,59 @@ def read_llama2c(path: Path) -> tuple[Architecture, Parameters]:
       UserError: there is no such file, or it is another format's.
     """
     try:
-        content = path.read_bytes()
+        config = _architecture(path)
+        content = path.read_bytes() if config else b""
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error}): give a llama2.c .bin file") from None
-    config = _architecture(content)
-    shapes = _shapes(config) if config else {}
-    if config is None or len(content) != HEADER.size + 4 * sum(map(prod, shapes.values())):
+    if config is None:
         raise UserError(
             f"{path} is not as long as its header says, or not of llama2.c's first format: "
             "fetch it again, export it with --version 0, or give the folder of safetensors"
         )
-    return config, _parameters(config, _split(content, shapes))
+    tensors = _split(content, _shapes(config))
+    del tensors["rotations"]  # computed here instead
+    for name, own in tensors.items():
+        check_finite(own, name, path)
+    return config, _parameters(config, tensors)
 
 
-def _architecture(content: bytes) -> Architecture | None:
-    """What the header says; None where it makes no sense."""
+def find_llama2c(source: str) -> Path | None:
+    """The llama2.c checkpoint that a path names: a file, or the only one in a folder.
+
+    A folder with weights of another kind is none, whatever else lies in it.
+
+    Raises:
+      UserError: there are several.
+    """
+    path = Path(source).expanduser()
+    if path.is_file():
+        return path
+    if not path.is_dir() or has_weights(path):
+        return None
+    files = (file for file in sorted(path.glob("*.bin")) if file.is_file())
+    found = [file for file in files if _architecture(file)]
+    if len(found) > 1:
+        raise UserError(f"{path} holds several models: give {' or '.join(map(str, found))}")
+    return found[0] if found else None
+
+
+def _architecture(path: Path) -> Architecture | None:
+    """What the header says; None where it makes no sense, or the file is not as long."""
+    with path.open("rb") as file:
+        content = file.read(HEADER.size)
     if len(content) < HEADER.size:
         return None
-    width, hidden, blocks, heads, kv_heads, vocabulary, time = HEADER.unpack_from(content)
+    width, hidden, blocks, heads, kv_heads, vocabulary, time = HEADER.unpack(content)
     sizes = (abs(vocabulary), width, blocks, heads, kv_heads, hidden, time)
-    if min(sizes) < 1:
+    if min(sizes) < 1 or width % heads:
         return None
-    return replace(llama(*sizes), tied_output=vocabulary > 0)
+    config = replace(llama(*sizes), tied_output=vocabulary > 0)
+    try:
+        check_sizes(config)
+    except ValueError:
+        return None
+    numbers = sum(map(prod, _shapes(config).values()))
+    return config if path.stat().st_size == HEADER.size + 4 * numbers else None
 
 
 def _shapes(config: Architecture) -> Shapes:
@@ -66,7 +100,7 @@ def _shapes(config: Architecture) -> Shapes:
         "mlp.down.kernel": (L, D, F),
         "mlp.up.kernel": (L, F, D),
         "final_norm.scale": (D,),
-        "rotations": (2, config.max_length, config.head_size // 2),  # computed here instead
+        "rotations": (2, config.max_length, config.head_size // 2),
     }
     return shapes if config.tied_output else {**shapes, "output.kernel": (V, D)}
 
@@ -88,7 +122,7 @@ def _parameters(config: Architecture, tensors: dict[str, np.ndarray]) -> Paramet
             values[name] = jnp.asarray(tensor.T)
         elif name.startswith(("embedding.", "final_norm.")):
             values[f"backbone.{name}"] = jnp.asarray(tensor)
-        elif name != "rotations":
+        else:
             for index, own in enumerate(tensor):
                 values[f"backbone.blocks.{index}.{name}"] = _block_value(config, name, own)
     return values

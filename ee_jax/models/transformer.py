@@ -96,7 +96,7 @@ class Transformer(nnx.Module):
         does not depend on the draw, so devices that share a model never wait for each other.
         """
         hidden_BTD = state.hidden_BTD
-        bias_BTS = attention_bias(state.mask_BT, self.config.causal)
+        bias_BTS = attention_bias(state.mask_BT, self.config.causal, self.config.window)
         for index in range(start, stop):
             block_key = None if key is None else jax.random.fold_in(key, index)
             after_BTD = self.block(index)(hidden_BTD, bias_BTS, rate, block_key)

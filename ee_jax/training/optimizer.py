@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
+from jaxtyping import Array, ArrayLike
 
 from ee_jax.checks import check, check_name, check_positive, check_rate, check_types
 from ee_jax.models.transformer import Parameters
@@ -49,10 +51,18 @@ OPTIMIZERS: Registry[MakeOptimizer] = Registry("optimizer", adamw=adamw)
 
 
 def schedule(peak: float, warmup: int, steps: int) -> optax.Schedule:
-    """Linear from 0 to `peak` over `warmup` steps, then linear to 0 at `steps`."""
-    rise = optax.linear_schedule(0.0, peak, warmup)
-    fall = optax.linear_schedule(peak, 0.0, steps - warmup)
-    return optax.join_schedules([rise, fall], [warmup])
+    """Linear to `peak` over `warmup` steps, then linear to 0 at `steps`.
+
+    The first step has peak / warmup, so that it learns something; the schedules of Hugging
+    Face's trainer, and so most papers' code, begin with a step at 0.
+    """
+
+    def rate(step: ArrayLike) -> Array:
+        rise = (jnp.asarray(step) + 1) / max(warmup, 1)
+        fall = (steps - jnp.asarray(step)) / max(steps - warmup, 1)
+        return peak * jnp.clip(jnp.minimum(rise, fall), 0.0, 1.0)
+
+    return rate
 
 
 def make_optimizer(fit: OptimizerConfig, steps: int) -> optax.GradientTransformation:

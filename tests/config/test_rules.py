@@ -39,6 +39,8 @@ from ee_jax.training.stage import ExitLayout
         (lambda: Exits(layers=()), "exits.layers` must rise"),
         (lambda: Exits(min_depth=0), "exits.min_depth` must be >= 1, not 0"),
         (lambda: Exits(patience=-1), "exits.patience` must be >= 0, not -1"),
+        (lambda: Exits(patience=10**30), "exits.patience` must be below 2^31"),
+        (lambda: Exits(min_depth=10**400), "exits.min_depth` must be below 2^31"),
         (lambda: OptimizerConfig(epochs=0.0),
          "fit.epochs` must be positive and finite, not 0.0"),
         (lambda: OptimizerConfig(batch=0), "fit.batch` must be positive and finite, not 0"),

@@ -6,9 +6,11 @@ import pytest
 
 from ee_jax.errors import UserError
 from ee_jax.models.architecture import Rope
-from ee_jax.models.huggingface import read_architecture
+from ee_jax.models.huggingface import load_backbone, read_architecture, write_config
 from tests.models.folders import change_config, copy_golden
+from tests.models.golden_models import DECODERS, ENCODERS
 
+DEEP = "[" * 100_000
 LLAMA3 = {
     "factor": 8.0,
     "low_freq_factor": 1.0,
@@ -17,17 +19,27 @@ LLAMA3 = {
 }
 
 
-def changed(name, path, **change):
-    """The architecture of a golden folder whose config has been changed."""
+def copy_golden_with(name, path, **change):
+    """A golden folder whose config has been changed."""
     folder = copy_golden(name, path)
     change_config(folder, **change)
-    return read_architecture(folder)
+    return folder
+
+
+def changed(name, path, **change):
+    """The architecture that it describes then."""
+    return read_architecture(copy_golden_with(name, path, **change))
 
 
 @pytest.mark.parametrize(
     ("name", "change", "said"),
     [
-        ("bert", {"model_type": "gpt_neox"}, "gpt_neox"),
+        (
+            "bert",
+            {"model_type": "gpt_neox"},
+            "family 'gpt_neox': did you mean `gpt2`?",
+        ),
+        ("llama", {"model_type": "gemma"}, "no model family 'gemma': there are albert, bert,"),
         ("bert", {"hidden_act": "relu"}, "hidden_act is 'relu', not one of gelu, gelu_new"),
         ("bert", {"position_embedding_type": "relative_key"}, "relative_key"),
         ("bert", {"is_decoder": True}, "is_decoder is True"),
@@ -37,7 +49,7 @@ def changed(name, path, **change):
         ("llama", {"attention_bias": True}, "attention_bias is True"),
         ("llama", {"mlp_bias": True}, "mlp_bias is True"),
         ("llama", {"rope_parameters": {"rope_type": "yarn"}}, "rope scaling 'yarn' is not one"),
-        ("llama", {"rope_parameters": {"rope_type": "llama3"}}, "'factor'"),
+        ("llama", {"rope_parameters": {"rope_type": "llama3"}}, "it has no `factor`"),
         (
             "llama",
             {"rope_parameters": None, "rope_scaling": {"type": "dynamic", "factor": 2.0}},
@@ -45,25 +57,48 @@ def changed(name, path, **change):
         ),
         ("llama", {"partial_rotary_factor": 0.5}, "partial_rotary_factor is 0.5"),
         ("qwen2", {"use_sliding_window": True}, "use_sliding_window is True"),
-        ("qwen3", {"layer_types": ["sliding_attention"]}, "layer_types has sliding_attention"),
+        (
+            "qwen3",
+            {"layer_types": ["sliding_attention"]},
+            "layer_types has 'sliding_attention'",
+        ),
         ("llama", {"quantization_config": {"load_in_8bit": True}}, "quantization_config is {"),
-        ("llama", {"rope_scaling": "linear"}, "'str' object"),
+        ("llama", {"rope_scaling": "linear"}, "is 'linear', not an object"),
         ("llama", {"rope_scaling": {"type": "linear", "factor": "2"}}, "factor of the rot"),
         ("llama", {"rope_scaling": {"type": "linear", "factor": 0}}, "positions is 0, not a"),
+        (
+            "llama3",
+            {"rope_scaling": {"type": "llama3", **LLAMA3, "low_freq_factor": 4.0}},
+            "low_freq_factor 4.0 is not below that of high, 4.0",
+        ),
         ("llama", {"rope_parameters": {"full_attention": {}}}, "not the same in all blocks"),
-        ("llama", {"num_attention_heads": 0}, "ZeroDivisionError"),
-        ("llama", {"num_hidden_layers": 0}, "blocks is 0, not a whole number above 0"),
-        ("llama", {"num_hidden_layers": "4"}, "blocks is '4', not a whole number above 0"),
+        ("llama", {"num_attention_heads": 0}, "num_attention_heads is 0, not a whole"),
+        ("llama", {"num_attention_heads": 64}, "64 heads cannot share a width of 32"),
+        ("llama", {"num_hidden_layers": 0}, "num_hidden_layers is 0, not a whole number"),
+        ("llama", {"num_hidden_layers": "4"}, "num_hidden_layers is '4', not a whole number"),
+        ("llama", {"num_hidden_layers": True}, "num_hidden_layers is True, not a whole"),
+        ("albert", {"num_hidden_layers": 10**9}, "is 1000000000, not a whole number from 1 to"),
+        ("bert", {"hidden_size": 32.0}, "hidden_size is 32.0, not a whole number from 1 to"),
+        ("bert", {"hidden_size": [32]}, "hidden_size is [32], not a whole number from 1 to"),
+        ("bert", {"vocab_size": 10**30}, "vocab_size is 10000000000000"),
+        ("bert", {"layer_norm_eps": 2}, "layer_norm_eps is 2, not a number above 0 and below"),
+        ("roberta", {"pad_token_id": None}, "pad_token_id is null"),
+        ("roberta", {"max_position_embeddings": 2}, "0 positions are left for tokens"),
+        ("llama", {"rms_norm_eps": float("inf")}, "rms_norm_eps is inf, not a number above 0"),
+        ("llama", {"rms_norm_eps": float("nan")}, "rms_norm_eps is nan, not a number above 0"),
+        ("llama", {"eos_token_id": [[1]]}, "eos_token_id is [[1]], not a token's id, a list"),
+        ("llama", {"model_type": ["llama"]}, "model_type is ['llama'], not a string"),
+        ("mistral", {"sliding_window": 0}, "sliding_window is 0, not a whole number from 1"),
         ("llama", {"num_key_value_heads": 3}, "4 heads cannot share 3 of keys evenly"),
         ("llama", {"head_dim": 7}, "a head of 7 does not turn in pairs"),
-        ("llama", {"rms_norm_eps": None}, "norm_eps is None, not a number above 0"),
+        ("llama", {"rms_norm_eps": None}, "rms_norm_eps is None, not a number above 0"),
         ("llama", {"tie_word_embeddings": "no"}, "tie_word_embeddings is 'no'"),
         ("gpt2", {"activation_function": "relu"}, "activation_function is 'relu'"),
         ("gpt2", {"scale_attn_by_inverse_layer_idx": True}, "inverse_layer_idx is True"),
     ],
 )
 def test_a_variant_that_is_not_built_here(tmp_path, name, change, said):
-    with pytest.raises(UserError, match=r"does not describe a model of \['albert'") as error:
+    with pytest.raises(UserError, match="describes no model that is built here") as error:
         changed(name, tmp_path, **change)
     assert said in str(error.value)
     assert "\n" not in str(error.value)
@@ -98,10 +133,10 @@ def test_a_mistral_that_says_nothing_of_its_window_has_one(tmp_path):
     """4096, the default of `transformers`."""
     folder = copy_golden("mistral", tmp_path)
     path = folder / "config.json"
-    given = json.loads(path.read_text()) | {"max_position_embeddings": 32768}
+    given = json.loads(path.read_text())
     del given["sliding_window"]
     path.write_text(json.dumps(given))
-    assert read_architecture(folder).max_length == 4096
+    assert read_architecture(folder).window == 4096
 
 
 def test_a_llama_of_2023_says_nothing_of_groups_heads_and_ties(tmp_path):
@@ -110,15 +145,34 @@ def test_a_llama_of_2023_says_nothing_of_groups_heads_and_ties(tmp_path):
     assert not config.tied_output
 
 
-@pytest.mark.parametrize(("window", "longest"), [(None, 40), (100, 40), (20, 20)])
-def test_a_window_bounds_the_length(tmp_path, window, longest):
-    """Within a window that slides, attention is plain causal attention."""
-    assert changed("mistral", tmp_path, sliding_window=window).max_length == longest
+@pytest.mark.parametrize("window", [None, 100, 20])
+def test_a_window_is_read_and_written(tmp_path, window):
+    config = changed("mistral", tmp_path, sliding_window=window)
+    assert (config.window, config.max_length) == (window, 40)
+    assert write_config(config)["sliding_window"] == window
 
 
 def test_a_qwen_has_a_window_only_where_it_uses_it(tmp_path):
     config = changed("qwen2", tmp_path, sliding_window=20, use_sliding_window=False)
-    assert config.max_length == 40
+    assert config.window is None
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2", "bert"])
+def test_more_blocks_than_tensors_are_refused_before_any_is_made(tmp_path, name):
+    field = "n_layer" if name == "gpt2" else "num_hidden_layers"
+    with pytest.raises(UserError, match=r"describes 4000 blocks, but of \d+ tensors"):
+        load_backbone(copy_golden_with(name, tmp_path, **{field: 4000}))
+
+
+@pytest.mark.parametrize("name", ENCODERS + DECODERS)
+def test_a_field_that_is_absent_is_named(tmp_path, name):
+    folder = copy_golden(name, tmp_path)
+    path = folder / "config.json"
+    whole = json.loads(path.read_text())
+    for field in ("model_type", "vocab_size", "n_layer" if name == "gpt2" else "hidden_size"):
+        path.write_text(json.dumps({key: v for key, v in whole.items() if key != field}))
+        with pytest.raises(UserError, match=f"it has no `{field}`"):
+            read_architecture(folder)
 
 
 def test_positions_begin_after_the_paddings(tmp_path):
@@ -132,11 +186,13 @@ def test_a_gpt2_is_four_times_as_wide_inside_and_tied(tmp_path):
     assert config.tied_output
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"model_type": "bert"}', "null"])
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"model_type": "bert"}', "null", DEEP])
 def test_a_config_that_is_none(tmp_path, content):
     folder = copy_golden("bert", tmp_path)
     (folder / "config.json").write_text(content)
-    with pytest.raises(UserError, match=r"config\.json does not describe a model"):
+    with pytest.raises(
+        UserError, match=r"config\.json describes no model that is built here: "
+    ):
         read_architecture(folder)
 
 

@@ -1,6 +1,8 @@
 """Folders and packages of weights, in one file or in shards, and what is wrong with them."""
 
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -77,6 +79,44 @@ def test_no_file_at_all(folder):
     (folder / WEIGHTS).unlink()
     with pytest.raises(UserError, match=r"model\.safetensors is missing"):
         read_tensors(folder)
+
+
+@pytest.mark.parametrize("where", ["../outside.safetensors", "absolute", "link.safetensors"])
+def test_a_file_of_a_model_lies_in_its_folder(folder, tmp_path, where):
+    names, outside = shard(folder), tmp_path / "outside.safetensors"
+    shutil.move(folder / names[0], outside)
+    (folder / "link.safetensors").symlink_to(outside)
+    where = str(outside) if where == "absolute" else where
+    index = (folder / INDEX).read_text().replace(names[0], where)
+    (folder / INDEX).write_text(index)
+    with pytest.raises(UserError, match="leads out of its model's folder"):
+        read_tensors(folder)
+
+
+def test_a_model_in_one_file_may_not_be_a_link_either(folder, tmp_path):
+    shutil.move(folder / WEIGHTS, tmp_path / WEIGHTS)
+    (folder / WEIGHTS).symlink_to(tmp_path / WEIGHTS)
+    with pytest.raises(UserError, match="leads out of its model's folder"):
+        read_tensors(folder)
+
+
+def test_a_pickle_is_refused_with_the_command_that_converts_it(folder, tmp_path):
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("safetensors.torch")
+    wanted = read_tensors(folder)
+    spaced = folder.rename(tmp_path / "with space")
+    (spaced / WEIGHTS).unlink()
+    for number in range(2):
+        some = {n: torch.tensor(wanted[n]) for n in sorted(wanted)[number::2]}
+        some["shared"], some["turned"] = next(iter(some.values())), torch.zeros(2, 3).T
+        torch.save(some, spaced / f"pytorch_model-{number}.bin")
+    with pytest.raises(UserError, match="a pickle is not loaded, as it may run") as error:
+        find_weights(str(spaced))
+    command = str(error.value).partition("convert it with torch: ")[2]
+    command = command.replace("python -c", f"{sys.executable} -c")
+    subprocess.run(command, shell=True, check=True)
+    got = read_tensors(find_weights(str(spaced)))
+    assert all(np.array_equal(got[name], wanted[name]) for name in wanted)
 
 
 def cut(content):

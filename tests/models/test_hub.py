@@ -44,6 +44,16 @@ def test_a_name_in_the_cache(cached, prepare):
     assert load_backbone(folder).config.family == "albert"
 
 
+def test_files_of_the_cache_are_links_to_its_blobs(cached):
+    blobs = cached.parents[1] / "blobs"
+    blobs.mkdir()
+    shard(cached)
+    for path in cached.glob("model-*.safetensors"):
+        shutil.move(path, blobs / path.name[:11])
+        path.symlink_to(f"../../blobs/{path.name[:11]}")
+    assert load_backbone(find_weights("some/albert")).config.family == "albert"
+
+
 @pytest.mark.parametrize("name", ["some/roberta", "Some/albert", "some/..albert"])
 def test_a_name_that_is_not_in_the_cache(cached, name):
     with pytest.raises(UserError, match="cannot be fetched from the Hugging Face Hub") as e:
@@ -83,10 +93,13 @@ def test_only_what_is_read_is_fetched_and_once(cached, monkeypatch):
     assert find_weights("some/albert") == find_weights("some/albert") == cached
     [(name, patterns)] = calls
     assert name == "some/albert"
-    read = ["config.json", "tokenizer.json", WEIGHTS, INDEX, "model-00001-of-00002.safetensors"]
+    read = [
+        "config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", WEIGHTS, INDEX,
+        "model-00001-of-00002.safetensors",
+    ]  # fmt: skip
     others = [
         "pytorch_model.bin", "tf_model.h5", "consolidated.safetensors", "onnx/model.onnx",
-        "original/model.safetensors", "tokenizer_config.json", "model.fp16.safetensors",
+        "original/model.safetensors", "special_tokens_map.json", "model.fp16.safetensors",
     ]  # fmt: skip
     kept = [file for file in read + others if any(fnmatch(file, p) for p in patterns)]
     assert kept == read

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from ee_jax.errors import UserError
-from ee_jax.models.export import shapes_of
+from ee_jax.models.export import read_language, shapes_of
+from ee_jax.models.files import WEIGHTS
 from ee_jax.models.language import LanguageDesign
-from ee_jax.models.llama2c import read_llama2c
+from ee_jax.models.llama2c import find_llama2c, read_llama2c
 from ee_jax.models.transformer import bind, parameters
 from ee_jax.tokens import Tokens
 from tests.models.golden_models import golden_backbone
@@ -84,6 +85,39 @@ def test_a_file_of_another_format(tmp_path, damage):
     with pytest.raises(UserError, match=r"not of llama2\.c's first format") as error:
         read_llama2c(path)
     assert "\n" not in str(error.value)
+
+
+def test_a_folder_with_one_checkpoint_is_its_own_place(tmp_path):
+    """Tokenizers and other files lie beside it, and weights of another kind go before it."""
+    path = tmp_path / "stories.bin"
+    path.write_bytes(write_llama2c(golden_backbone("llama")))
+    (tmp_path / "tokenizer.bin").write_bytes(b"\7\0\0\0" * 100)
+    assert find_llama2c(str(path)) == find_llama2c(str(tmp_path)) == path
+    config, values = read_language(str(tmp_path))
+    assert config == read_llama2c(path)[0]
+    assert len(values) == 1 + 9 * config.blocks + 1
+    (tmp_path / "other.bin").write_bytes(path.read_bytes())
+    with pytest.raises(UserError, match=r"several models: give .*other\.bin or .*stories\.bin"):
+        find_llama2c(str(tmp_path))
+    (tmp_path / WEIGHTS).write_bytes(b"")
+    assert find_llama2c(str(tmp_path)) is None
+    assert find_llama2c(str(tmp_path / "nothing")) is None
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        (30, 48, 4, 6, 2, 64, 40),  # heads of 5 do not turn in pairs
+        (32, 48, 4, 5, 5, 64, 40),  # 5 heads do not share 32
+        (32, 48, 4, 4, 3, 64, 40),
+        (2**31 - 1,) * 7,
+    ],
+)
+def test_a_header_of_which_no_model_can_be_built(tmp_path, sizes):
+    path = tmp_path / "model.bin"
+    path.write_bytes(struct.pack("<7i", *sizes) + bytes(100))
+    with pytest.raises(UserError, match=r"not of llama2\.c's first format"):
+        read_llama2c(path)
 
 
 def test_no_file(tmp_path):

@@ -1,5 +1,7 @@
 """Weights from Hugging Face give the numbers of Hugging Face."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,9 +9,11 @@ import pytest
 from tokenizers import Tokenizer
 
 from ee_jax.errors import UserError
+from ee_jax.models.export import shapes_of
 from ee_jax.models.files import find_weights
 from ee_jax.models.heads import pool
 from ee_jax.models.huggingface import load_backbone
+from ee_jax.models.transformer import bind, parameters
 from ee_jax.tokens import Tokens
 from tests.models.golden_models import (
     DECODERS,
@@ -49,6 +53,19 @@ def test_logits_of_a_decoder(name):
     logits_BTV = model.answer(0, jnp.asarray(hidden_BTD)).logits
     mask_BT = golden["mask_BT"]
     same(logits_BTV[mask_BT], golden["logits_BTV"][mask_BT])
+
+
+def test_attention_that_slides_sees_its_window_alone():
+    """40 tokens and a window of 20; without it the second half is another text."""
+    golden, model = load_golden("mistral"), golden_language("mistral")
+    ids_1T = jnp.asarray(golden["long_1T"])
+    tokens = Tokens(ids_1T, jnp.ones(ids_1T.shape, bool))
+    logits_1TV = model.logits(model.features(tokens)[-1])
+    same(logits_1TV, golden["long_logits_1TV"])
+    wide = replace(model.backbone.config, window=None)
+    blind = bind(shapes_of(wide, model.design), parameters(model))
+    off = np.abs(blind.logits(blind.features(tokens)[-1]) - golden["long_logits_1TV"])
+    assert off[0, :20].max() < 1e-3 < 1 < off[0, 20:].max()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,14 +15,13 @@ ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "from ee_jax.cli import main; main()"]
 
 
-def call(*arguments: object, **how) -> subprocess.CompletedProcess:
-    how = {"stdout": subprocess.PIPE} | how
+def call(*arguments: object, stdout: Any = subprocess.PIPE) -> subprocess.CompletedProcess:
     return subprocess.run(
         [*COMMAND, *map(str, arguments)],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
-        **how,
     )
 
 
@@ -104,9 +104,11 @@ def test_a_folder_that_another_command_writes(experiment, write_config, tmp_path
     """Two at once: one finishes, and the other says who holds the folder."""
     config = write_config(experiment)
     line = [*COMMAND, "run", str(config), "--output", str(tmp_path / "run")]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    both = [subprocess.Popen(line, env=environment, **pipes) for _ in range(2)]
+    environment, pipe = os.environ | {"PYTHONPATH": str(ROOT)}, subprocess.PIPE
+    both = [
+        subprocess.Popen(line, env=environment, stdout=pipe, stderr=pipe, text=True)
+        for _ in range(2)
+    ]
     said = [process.communicate(timeout=300)[1] for process in both]
     status = [process.returncode for process in both]
     assert sorted(status) in ([0, 0], [0, 2])  # the slower one may find it finished

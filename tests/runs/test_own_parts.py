@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flax import nnx
 from safetensors.numpy import load_file, save_file
 
 from ee_jax.calibration.methods import METHODS, Method
@@ -23,8 +22,8 @@ from ee_jax.inference.kv_policies import POLICIES
 from ee_jax.losses.exit_losses import LOSSES
 from ee_jax.models.families import FAMILIES
 from ee_jax.models.heads import HEADS
-from ee_jax.models.huggingface import from_tensors, read_architecture, to_tensors
-from ee_jax.models.transformer import Transformer, parameters
+from ee_jax.models.huggingface import load_backbone, read_architecture, to_tensors
+from ee_jax.models.transformer import parameters
 from ee_jax.report.compare import comparison
 from ee_jax.reproduce.study import find_study
 from ee_jax.runs.run import run
@@ -187,7 +186,7 @@ def test_an_own_family_reads_and_writes_its_checkpoints(experiment, weights, tmp
     folder = Path(shutil.copytree(weights, tmp_path / "distilbert"))
     config, tensors = read_architecture(folder), load_file(folder / "model.safetensors")
     family, other = FAMILIES["distilbert"], replace(config, family="distilbert", token_types=0)
-    kept = {p: v for p, v in backbone_of(config, tensors).items() if ".types." not in p}
+    kept = {p: v for p, v in parameters(load_backbone(weights)).items() if ".types." not in p}
     types = tensors[next(name for name in tensors if "token_type" in name)]
     positions = "embedding.positions.embedding"
     kept[positions] = kept[positions] + types[:1]
@@ -203,12 +202,6 @@ def test_an_own_family_reads_and_writes_its_checkpoints(experiment, weights, tmp
         assert strategy.full_quality == pytest.approx(full, abs=1 / 35)  # one answer of 35
     written = json.loads((tmp_path / "run" / "frozen" / "model" / "config.json").read_text())
     assert (written["model_type"], written["dim"]) == ("distilbert", 16)
-
-
-def backbone_of(config, tensors) -> dict[str, Any]:
-    """A checkpoint's tensors by the backbone's dotted paths."""
-    model = nnx.eval_shape(lambda: Transformer(config, rngs=nnx.Rngs(0)))
-    return dict(from_tensors(config, parameters(model), tensors, Path("weights")))
 
 
 def test_an_own_exit_rule(experiment, tmp_path):

@@ -30,11 +30,25 @@ def first_step(gradient, **fit) -> tuple[Any, Any]:
 
 @pytest.mark.parametrize(
     ("warmup", "rates"),
-    [(4, {0: 0.0, 1: 0.5, 4: 2.0, 8: 1.0, 11: 0.25, 12: 0.0}), (0, {0: 2.0, 6: 1.0, 12: 0.0})],
+    [
+        (4, {0: 0.5, 1: 1.0, 3: 2.0, 4: 2.0, 8: 1.0, 11: 0.25, 12: 0.0}),
+        (0, {0: 2.0, 6: 1.0, 12: 0.0}),
+        (12, {0: 2.0 / 12, 11: 2.0}),
+    ],
 )
 def test_schedule_by_hand(warmup, rates):
     rate = schedule(2.0, warmup, 12)
-    assert {step: rate(step) for step in rates} == rates
+    # Thirds and twelfths are rounded.
+    assert {step: float(jnp.asarray(rate(step))) for step in rates} == pytest.approx(
+        rates, rel=1e-6
+    )
+
+
+def test_the_first_step_of_a_warm_up_learns():
+    optimizer = make_optimizer(OptimizerConfig(warmup=0.1, weight_decay=0.0), steps=100)
+    update, _ = jax.jit(optimizer.update)(GRADIENT, optimizer.init(VALUES), VALUES)
+    # Adam's first step is the rate times the gradient's sign, here a tenth of the peak's.
+    np.testing.assert_allclose(update[KERNEL], -5e-6 * np.sign(GRADIENT[KERNEL]), rtol=1e-5)
 
 
 def test_each_rate_acts_on_its_own_group():

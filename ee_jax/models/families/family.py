@@ -11,10 +11,6 @@ Tensors = dict[str, Any]  # arrays by their checkpoint's names
 
 # Our last name to theirs; a `kernel` is stored transposed.
 LEAVES = {"kernel": "weight", "embedding": "weight", "scale": "weight", "bias": "bias"}
-# An architecture's sizes, each a whole number.
-SIZES = (
-    "vocabulary", "width", "blocks", "heads", "kv_heads", "head_size", "hidden", "max_length"
-)  # fmt: skip
 # Their activations to ours.
 ACTIVATIONS: dict[str, Activation] = {"gelu": "gelu", "gelu_new": "gelu_tanh"}
 
@@ -74,24 +70,15 @@ def refuse_others(given: Config, **ours: Any) -> None:
 
 
 def check_sizes(config: Architecture) -> None:
-    """Raises ValueError: sizes of which no model can be built."""
-    for name in SIZES:
-        size = getattr(config, name)
-        if not isinstance(size, int) or size < 1:
-            raise ValueError(f"{name} is {size!r}, not a whole number above 0")
+    """Raises ValueError: sizes, each of them possible, of which no model can be built."""
+    if config.width < config.heads:
+        raise ValueError(f"{config.heads} heads cannot share a width of {config.width}")
     if config.heads % config.kv_heads:
         raise ValueError(f"{config.heads} heads cannot share {config.kv_heads} of keys evenly")
     if config.positions == "rope" and config.head_size % 2:
         raise ValueError(f"a head of {config.head_size} does not turn in pairs")
-    check_positive("norm_eps", config.norm_eps)
-    if not isinstance(config.tied_output, bool):
-        raise ValueError(f"tie_word_embeddings is {config.tied_output!r}, not true or false")
-
-
-def check_positive(name: str, value: Any) -> None:
-    """Raises ValueError unless the value is a number above 0."""
-    if not isinstance(value, int | float) or not value > 0:
-        raise ValueError(f"{name} is {value!r}, not a number above 0")
+    if config.max_length < 1:
+        raise ValueError(f"{config.max_length} positions are left for tokens")
 
 
 def read_activation(name: str) -> Activation:

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from ee_jax.models.architecture import Architecture, Rope
-from ee_jax.models.families.family import Config, Family, check_positive, refuse_others
+from ee_jax.models.families.family import Config, Family, refuse_others
+from ee_jax.models.families.fields import ROPE_FIELDS, check_fields
 
 # What each scaling reads: our field and their key.
 SCALINGS = {
@@ -30,15 +31,17 @@ def read_rope(given: Config) -> Rope:
     rope = given.get("rope_scaling") or given.get("rope_parameters") or {}
     if any(isinstance(part, dict) for part in rope.values()):
         raise ValueError("the rotary positions are not the same in all blocks")
+    check_fields(rope, ROPE_FIELDS, " of the rotary positions")
     scaling = rope.get("rope_type", rope.get("type", "default"))
     if scaling not in SCALINGS:
         raise ValueError(f"rope scaling {scaling!r} is not one of {', '.join(SCALINGS)}")
     refuse_others({**given, **rope}, partial_rotary_factor=1.0)
     theta = rope.get("rope_theta", given.get("rope_theta", 10_000.0))
     fields = {ours: rope[key] for ours, key in SCALINGS[scaling].items()}
-    for name, value in {"theta": theta, **fields}.items():
-        check_positive(f"{name} of the rotary positions", value)
-    return Rope(theta, scaling, **fields)
+    made = Rope(theta, scaling, **fields)
+    if made.low >= made.high:
+        raise ValueError(f"low_freq_factor {made.low} is not below that of high, {made.high}")
+    return made
 
 
 def write_rope(rope: Rope) -> Config:
@@ -89,7 +92,7 @@ def read(given: Config) -> Architecture:
         given, hidden_act="silu", attention_bias=False, mlp_bias=False, use_sliding_window=False
     )
     if others := {*(given.get("layer_types") or [])} - {"full_attention"}:
-        raise ValueError(f"layer_types has {', '.join(map(str, others))}")
+        raise ValueError(f"layer_types has {', '.join(map(repr, sorted(others)))}")
     family, heads = given["model_type"], given["num_attention_heads"]
     config = llama(
         given["vocab_size"],
@@ -98,7 +101,7 @@ def read(given: Config) -> Architecture:
         heads,
         given.get("num_key_value_heads") or heads,
         given["intermediate_size"],
-        _max_length(given),
+        given["max_position_embeddings"],
         given["rms_norm_eps"],
     )
     return replace(
@@ -106,17 +109,15 @@ def read(given: Config) -> Architecture:
         family=family,
         head_size=given.get("head_dim") or config.head_size,
         rope=read_rope(given),
+        window=_window(given),
         tied_output=given.get("tie_word_embeddings", False),
         **KINDS[family],
     )
 
 
-def _max_length(given: Config) -> int:
-    """Within its window, attention that slides (Mistral) is plain causal attention."""
-    longest = given["max_position_embeddings"]
-    slides = given["model_type"] == "mistral"  # where its config says nothing, within 4096
-    window = given.get("sliding_window", 4096) if slides else None
-    return min(longest, window or longest)
+def _window(given: Config) -> int | None:
+    """Of attention that slides: a Mistral's, 4096 where its config says nothing."""
+    return given.get("sliding_window", 4096) if given["model_type"] == "mistral" else None
 
 
 def write(config: Architecture) -> Config:
@@ -130,7 +131,7 @@ def write(config: Architecture) -> Config:
         "head_dim": config.head_size,
         "intermediate_size": config.hidden,
         "max_position_embeddings": config.max_length,
-        "sliding_window": None,
+        "sliding_window": config.window,
         "rms_norm_eps": config.norm_eps,
         **write_rope(config.rope),
         "tie_word_embeddings": config.tied_output,

@@ -14,6 +14,8 @@ def roberta(config: Architecture, padding: int = 1) -> Architecture:
 
 def read(given: Config) -> Architecture:
     """The architecture of a RoBERTa's config, which counts positions that no token has."""
+    if given.get("pad_token_id", 1) is None:
+        raise ValueError("pad_token_id is null, but positions are counted from it")
     config = roberta(bert.read(given), given.get("pad_token_id", 1))
     return replace(config, max_length=config.max_length - config.first_position)
 

@@ -19,6 +19,7 @@ from ee_jax.models.export import (
 )
 from ee_jax.models.files import find_weights, has_weights
 from ee_jax.models.language import LanguageDesign, LanguageModel
+from ee_jax.models.llama2c import find_llama2c, read_llama2c
 from ee_jax.models.transformer import Parameters
 
 
@@ -42,9 +43,9 @@ def open_source(name: str, lens: bool) -> Source:
       UserError: one of the two is missing, or they do not belong together.
     """
     path = Path(name).expanduser()
-    if path.is_file():
-        config, values = read_language(name)
-        tokenizer = llama2c_tokenizer_beside(path, config.vocabulary)
+    if checkpoint := find_llama2c(name):
+        config, values = read_llama2c(checkpoint)
+        tokenizer = llama2c_tokenizer_beside(checkpoint, config.vocabulary)
         return Source(_without_exits(config, values, lens), False, tokenizer, _ends(tokenizer))
     _check_not_a_run(path)
     folder = find_weights(name)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from ee_jax.data.bpe import start_token
 from ee_jax.data.documents import Detokenizer
 from ee_jax.display import SILENT, Display
 from ee_jax.errors import UserError
@@ -35,6 +36,15 @@ from ee_jax.runs.generation.source import open_source
 DRAFTS = 4  # tokens that are drafted between two verifying passes
 
 
+def _is_text(prompt: str) -> bool:
+    """False for bytes of a command line that are no UTF-8, which Python keeps as surrogates."""
+    try:
+        prompt.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class Request:
     """A prompt, and how to go on from it."""
@@ -50,8 +60,8 @@ class Request:
     seed: int = 0
 
     def __post_init__(self):
-        if not self.prompt:
-            raise UserError("the prompt is empty: give --prompt the text to go on from")
+        if not _is_text(self.prompt):
+            raise UserError("the prompt is not UTF-8: give --prompt in that encoding")
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise UserError(f"--threshold {self.threshold}: it is from 0 to 1 (never)")
         _ = POLICIES[self.policy]  # raises where there is none of this name
@@ -66,6 +76,11 @@ class Request:
     def exits_early(self) -> bool:
         """Whether a token may stop before the last exit."""
         return self.draft is None and self.threshold is not None and self.threshold < 1
+
+    @property
+    def reads_exits(self) -> bool:
+        """Whether an exit before the last one answers or drafts."""
+        return self.exits_early or self.draft is not None
 
     def method(self, design: LanguageDesign) -> tuple[DecodingMethod, Any]:
         """The method of decoding, and what its programs share.
@@ -109,13 +124,23 @@ class TextGeneration:
 
     def __init__(self, request: Request, display: Display = SILENT):
         self.request = request
-        self._source = open_source(request.model, lens=request.exits_early)
+        self._source = open_source(request.model, lens=request.reads_exits)
         self._design = self._source.model.design
         self._method, self._shared = request.method(self._design)
-        self._ids = self._source.tokenizer.encode(request.prompt).ids
+        self._ids = self._source.tokenizer.encode(request.prompt).ids or [self._start()]
         self._tokens: list[Token] = []
-        if request.exits_early and not self._source.trained:
+        if request.reads_exits and not self._source.trained:
             display.say("no trained exits: every block answers by the final norm (logit lens)")
+
+    def _start(self) -> int:
+        """The token that a text begins with, for a prompt that has none."""
+        try:
+            return start_token(self._source.tokenizer)
+        except UserError:
+            raise UserError(
+                f"the prompt is empty, and {self.request.model} knows no token that a text "
+                "begins with: give --prompt the text to go on from"
+            ) from None
 
     @property
     def layers(self) -> tuple[int, ...]:

@@ -1,11 +1,11 @@
 """The task of classifying, or scoring, whole texts."""
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ee_jax.data.dataset_dir import DatasetDir
+from ee_jax.data.text import keep_tokenizer
 from ee_jax.evaluation.traces import ForwardPass
 from ee_jax.inference.memory import check_forward_memory
 from ee_jax.losses.batch_losses import classifier_losses
@@ -93,7 +93,7 @@ class Classification(Task):
     def export(self, strategy: str, trained: Trained, folder: Path) -> None:
         """Writes the model, its tokenizer and what else a reader must know."""
         weights = find_weights(model_of(self.experiment).weights)
-        shutil.copyfile(weights / "tokenizer.json", folder / "tokenizer.json")
+        keep_tokenizer(weights, folder / "tokenizer.json")
         exits = self.experiment.exits
         rule = ("confidence", "rule", "min_depth", "patience", "tolerance")
         notes = {

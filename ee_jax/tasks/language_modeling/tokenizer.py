@@ -3,9 +3,7 @@
 Text that a language model writes by itself, a batch of rows at a time.
 """
 
-import shutil
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -13,19 +11,20 @@ from tokenizers import Tokenizer
 from ee_jax.config import Model, Scratch
 from ee_jax.data.bpe import start_token, train_bpe
 from ee_jax.data.llama2c import START_ID, llama2c_tokenizer_beside
-from ee_jax.data.text import TokenRow, check_vocabulary, load_tokenizer
+from ee_jax.data.text import TokenRow, check_vocabulary, keep_tokenizer, load_tokenizer
 from ee_jax.inference.generator import Decoder
 from ee_jax.inference.methods import StaticDecoding
 from ee_jax.inference.sampling import Sampling
 from ee_jax.models.files import find_weights
 from ee_jax.models.language import LanguageModel
+from ee_jax.models.llama2c import find_llama2c
 from ee_jax.run_folder import RunFolder
 
 TOKENIZER = "tokenizer.json"  # in a run's folder, and in that of every model it exports
 
 
 def _is_llama2c(model: Model) -> bool:
-    return Path(model.weights).expanduser().is_file()
+    return find_llama2c(model.weights) is not None
 
 
 def tokenizer_of(model: Model, vocabulary: int) -> Tokenizer:
@@ -34,8 +33,8 @@ def tokenizer_of(model: Model, vocabulary: int) -> Tokenizer:
     Raises:
       UserError: there is none, or it has other ids than the weights.
     """
-    if _is_llama2c(model):
-        return llama2c_tokenizer_beside(Path(model.weights).expanduser(), vocabulary)
+    if path := find_llama2c(model.weights):
+        return llama2c_tokenizer_beside(path, vocabulary)
     folder = find_weights(model.weights)
     tokenizer = load_tokenizer(folder)
     check_vocabulary(tokenizer, vocabulary, folder)
@@ -61,7 +60,7 @@ def keep_pretrained(model: Model, vocabulary: int, folder: RunFolder) -> Tokeniz
         if _is_llama2c(model):
             part.write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
         else:
-            shutil.copyfile(find_weights(model.weights) / TOKENIZER, part)
+            keep_tokenizer(find_weights(model.weights), part)
     return tokenizer
 
 

@@ -5,14 +5,15 @@
 The files in the repository: transformers 5.23.0, torch 2.14.1, eager attention, fp32. Each
 folder is a Hugging Face model with a golden.npz: `tokens_BT`, `mask_BT`, and `types_BT` of
 models with token types; `hidden_LBTD`, the hidden states after the embedding and after every
-block; of decoders `logits_BTV`.
+block; of decoders `logits_BTV`. Where attention slides, `long_1T`, a row longer than its
+window, and `long_logits_1TV`.
 """
 
 import sys
 from typing import Any
 
 import transformers as hf
-from recording import make_tokens, randomise, run, save
+from recording import make_tokens, randomise, run, run_long, save
 
 SIZES: dict[str, Any] = {
     "vocab_size": 64,
@@ -90,7 +91,10 @@ def main(names: list[str]) -> None:
         model.set_attn_implementation("eager")
         randomise(model, seed=0)
         tokens = make_tokens(model.config, seed=1)
-        save(model, name, tokens | run(model, tokens))
+        arrays = tokens | run(model, tokens)
+        if "sliding_window" in fields:
+            arrays |= run_long(model, fields["max_position_embeddings"], seed=2)
+        save(model, name, arrays)
 
 
 if __name__ == "__main__":

@@ -77,6 +77,15 @@ def run(model: PreTrainedModel, tokens: Arrays) -> Arrays:
     return {"hidden_LBTD": np.stack(hidden), **logits}
 
 
+@torch.no_grad()
+def run_long(model: PreTrainedModel, time: int, seed: int) -> Arrays:
+    """A row of `time` random tokens, and a language model's logits of it."""
+    generator = np.random.default_rng(seed)
+    tokens_1T = generator.integers(0, model.config.vocab_size, (1, time)).astype(np.int32)
+    logits_1TV = model.eval()(input_ids=torch.tensor(tokens_1T).long()).logits.numpy()
+    return {"long_1T": tokens_1T, "long_logits_1TV": logits_1TV}
+
+
 def save(model: PreTrainedModel, name: str, arrays: Arrays) -> None:
     """Writes the model as Hugging Face does, and `arrays` beside it, into the folder `name`."""
     folder = Path(__file__).parent / name

@@ -4,13 +4,14 @@ import json
 import shutil
 import struct
 
+import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
 from ee_jax.errors import UserError
 from ee_jax.inference import generator, memory
 from ee_jax.runs.generation.text_generation import Request, TextGeneration
-from tests.models.folders import change_config, shard
+from tests.models.folders import change_config, change_tensors, shard
 from tests.models.golden_models import FOLDER, golden_backbone
 from tests.models.test_llama2c import write_llama2c
 
@@ -33,7 +34,7 @@ def no_compilation(monkeypatch):
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
-        ({"prompt": ""}, "the prompt is empty: give --prompt the text to go on from"),
+        ({"prompt": "a \udcff cat"}, "the prompt is not UTF-8: give --prompt in that"),
         ({"prompt": "a cat sat " * 30}, "prompt 1 of 1 has "),
         ({"tokens": 48}, "prompt 1 of 1 has "),
         ({"threshold": 1.5}, "--threshold 1.5: it is from 0 to 1"),
@@ -55,9 +56,11 @@ def test_a_mistyped_name_is_found_before_the_model_is_read(asked):
         Request("no folder", "a cat", 4, **asked)
 
 
-def test_a_draft_from_a_model_without_trained_exits(copied):
-    (copied / "exits.json").unlink()
-    assert error_of(copied, draft=1) == "no exit after 1 blocks: the model's are after 3"
+def test_an_empty_prompt_needs_a_token_to_start_from(copied):
+    path = copied / "tokenizer.json"
+    given = json.loads(path.read_text()) | {"post_processor": None}
+    path.write_text(json.dumps(given))
+    assert error_of(copied, prompt="").startswith(f"the prompt is empty, and {copied} knows no")
 
 
 def test_weights_that_do_not_match(copied):
@@ -65,6 +68,28 @@ def test_weights_that_do_not_match(copied):
     message = error_of(copied)
     assert message.startswith(f"the weights in {copied} do not fit its config.json: ")
     assert "mlp" in message
+
+
+def test_weights_that_are_no_numbers(copied):
+    """Their logits are none either, and the text would be over before it begins."""
+    name = "model.layers.1.mlp.up_proj.weight"
+    change_tensors(copied, lambda tensors: tensors | {name: tensors[name] * np.nan})
+    assert error_of(copied).startswith(f"{name} in {copied} holds 256 numbers that are NaN or")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"rms_norm_eps": float("inf")}, "rms_norm_eps is inf, not a number above 0"),
+        ({"num_hidden_layers": 10**9}, "num_hidden_layers is 1000000000, not a whole number"),
+        ({"eos_token_id": [[1]]}, "eos_token_id is [[1]], not a token's id, a list of ids or"),
+        ({"model_type": "gemma"}, "no model family 'gemma': there are albert, bert, gpt2, "),
+    ],
+)
+def test_a_config_that_describes_no_model(copied, change, said):
+    change_config(copied, **change)
+    path = copied / "config.json"
+    assert error_of(copied).startswith(f"{path} describes no model that is built here: {said}")
 
 
 def test_a_missing_shard(copied):
@@ -82,7 +107,7 @@ def test_a_tokenizer_with_other_ids(copied):
     assert error_of(copied).startswith(f"tokenizer.json in {copied} has ids up to 280, but ")
 
 
-@pytest.mark.parametrize("end", [280, [0, 280], "2"])
+@pytest.mark.parametrize("end", [280, [0, 280]])
 def test_a_tokenizer_that_does_not_know_what_ends_a_text(copied, end):
     """Another model's may have fewer ids, and then nothing else shows it."""
     change_config(copied, eos_token_id=end)
@@ -116,9 +141,10 @@ def test_the_folder_of_a_run_names_its_models(copied, tmp_path):
 def test_a_llama2c_file_needs_its_tokenizer_beside_it(tmp_path):
     path = tmp_path / "model.bin"
     path.write_bytes(write_llama2c(golden_backbone("llama")))
-    assert error_of(path) == (
-        f"no tokenizer beside {path}: copy llama2.c's tok64.bin or tokenizer.bin there"
-    )
+    for source in (path, tmp_path):  # the file, or the folder of the only one
+        assert error_of(source) == (
+            f"no tokenizer beside {path}: copy llama2.c's tok64.bin or tokenizer.bin there"
+        )
     (tmp_path / "tok64.bin").write_bytes(
         struct.pack("<i", 3) + 5 * struct.pack("<fi3s", 0, 3, b"abc")
     )

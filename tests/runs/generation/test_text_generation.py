@@ -100,6 +100,23 @@ def test_a_model_without_exits_stops_early_only_where_that_is_asked(copied, caps
     assert "no trained exits" in capsys.readouterr().err
 
 
+def test_without_trained_exits_a_draft_comes_from_the_logit_lens(copied, full, capsys):
+    (copied / "exits.json").unlink()
+    for threshold in (None, 0.3):
+        story = TextGeneration(request(copied, draft=2, threshold=threshold), Display())
+        assert story.layers == (1, 2, 3)
+        assert "no trained exits" in capsys.readouterr().err
+        assert [token.id for token in tokens_of(story)] == full
+
+
+def test_an_empty_prompt_begins_where_texts_begin(exported):
+    """At the start token, as llama2.c does."""
+    text = tokens_of(TextGeneration(request(exported, prompt="")))
+    decoder = Decoder(import_language(exported))
+    out = decoder.run(StaticDecoding(2), None, [[0]], TOKENS)  # <|start|>
+    assert [token.id for token in text] == out.ids_BN[0].tolist()
+
+
 def test_a_text_is_over_where_the_next_one_would_begin(exported, copied):
     assert open_source(str(exported), lens=False).stops == (0,)  # <|start|>
     config = copied / "config.json"

@@ -1,0 +1,93 @@
+"""What each field of a `config.json` may be, in all families: one table.
+
+A field that is absent is the family's to judge; one that stands here and is of another kind
+would load as a wrong model, or fail far from where it was read.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+
+class Kind(NamedTuple):
+    """A kind of value: how it is recognised, and what it is called."""
+
+    holds: Callable[[Any], bool]
+    words: str
+
+
+LARGEST = 2**31 - 1  # what an index of 32 bits reaches
+DEEPEST = 4096  # blocks; no published model has a fourth of it
+
+
+def _is_whole(value: Any, least: int, most: int = LARGEST) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_positive(value: Any) -> bool:
+    return _is_number(value) and 0 < value < math.inf
+
+
+def _are_ids(value: Any) -> bool:
+    ids = value if isinstance(value, list) else [value]
+    return all(_is_whole(token, 0) for token in ids)
+
+
+def _or_null(kind: Kind) -> Kind:
+    return Kind(lambda value: value is None or kind.holds(value), f"{kind.words} or null")
+
+
+SIZE = Kind(lambda value: _is_whole(value, 1), f"a whole number from 1 to {LARGEST}")
+COUNT = Kind(lambda value: _is_whole(value, 0), f"a whole number from 0 to {LARGEST}")
+PADDING = Kind(lambda value: _is_whole(value, -1), "a token's id or -1")
+BLOCKS = Kind(lambda value: _is_whole(value, 1, DEEPEST), f"a whole number from 1 to {DEEPEST}")
+EPSILON = Kind(lambda value: _is_positive(value) and value < 1, "a number above 0 and below 1")
+POSITIVE = Kind(_is_positive, "a finite number above 0")
+FLAG = Kind(lambda value: isinstance(value, bool), "true or false")
+NAME = Kind(lambda value: isinstance(value, str), "a string")
+NAMES = Kind(
+    lambda value: isinstance(value, list) and all(map(NAME.holds, value)), "a list of strings"
+)
+TABLE = Kind(lambda value: isinstance(value, dict), "an object of names and values")
+IDS = _or_null(Kind(_are_ids, "a token's id, a list of ids"))
+
+# By the field's name, whichever families have it.
+FIELDS: dict[str, Kind] = {
+    "model_type": NAME,
+    **dict.fromkeys(("vocab_size", "hidden_size", "intermediate_size", "embedding_size"), SIZE),
+    **dict.fromkeys(("num_attention_heads", "n_embd", "n_head", "n_positions"), SIZE),
+    "max_position_embeddings": SIZE,
+    **dict.fromkeys(("num_hidden_layers", "n_layer"), BLOCKS),
+    **dict.fromkeys(("num_key_value_heads", "head_dim", "n_inner"), _or_null(SIZE)),
+    "sliding_window": _or_null(SIZE),
+    "type_vocab_size": COUNT,
+    **dict.fromkeys(("layer_norm_eps", "layer_norm_epsilon", "rms_norm_eps"), EPSILON),
+    **dict.fromkeys(("hidden_act", "activation_function"), NAME),
+    "tie_word_embeddings": FLAG,
+    "layer_types": _or_null(NAMES),
+    **dict.fromkeys(("bos_token_id", "eos_token_id"), IDS),
+    "pad_token_id": _or_null(PADDING),
+    **dict.fromkeys(("rope_parameters", "rope_scaling"), _or_null(TABLE)),
+    "rope_theta": POSITIVE,
+}
+# By the name in `rope_parameters` or `rope_scaling`.
+ROPE_FIELDS: dict[str, Kind] = {
+    **dict.fromkeys(("rope_type", "type"), NAME),
+    **dict.fromkeys(("rope_theta", "factor", "low_freq_factor", "high_freq_factor"), POSITIVE),
+    "original_max_position_embeddings": SIZE,
+}
+
+
+def check_fields(
+    given: dict[str, Any], fields: dict[str, Kind] = FIELDS, where: str = ""
+) -> None:
+    """Raises ValueError: the first field of another kind than it may be."""
+    for name, kind in fields.items():
+        if name in given and not kind.holds(given[name]):
+            value = repr(given[name])
+            shown = value if len(value) <= 40 else f"{value[:40]}..."
+            raise ValueError(f"{name}{where} is {shown}, not {kind.words}")
