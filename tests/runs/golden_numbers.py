@@ -2,7 +2,8 @@
 
 `golden/numbers.json` holds, for each kind of run and strategy, the last step's losses, the norm
 of its gradient, and of each point the threshold, the quality and the exits. They were written
-by the code as it was when language models had a training loop of their own.
+when a warm-up's first step was given a rate. At a first step of 0 the code gives the numbers of
+the time when language models had a training loop of their own.
 """
 
 import json
