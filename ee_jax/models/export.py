@@ -10,10 +10,11 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from safetensors.numpy import save_file
 
@@ -36,6 +37,8 @@ from ee_jax.models.llama2c import find_llama2c, read_llama2c
 from ee_jax.models.transformer import Parameters, Transformer, bind, parameters
 
 EXITS = "exits.json"
+AnyModel = TypeVar("AnyModel", ExitModel, LanguageModel)
+OF_EXITS = ("exits.", "norms.", "scores.")  # how the names of their tensors begin
 EXPORT_AGAIN = (
     "copy the whole folder again, export the model again, or, if the change is yours, delete "
     f"{MANIFEST} beside it"
@@ -104,9 +107,19 @@ def import_model(folder: Path) -> ExitModel:
         rngs = nnx.Rngs(0)
         return ExitModel(Transformer(config, rngs=rngs), design, rngs=rngs)
 
-    model = nnx.eval_shape(make)
+    return _with_values(nnx.eval_shape(make), tensors, folder)
+
+
+def _with_values(model: AnyModel, tensors: dict[str, np.ndarray], folder: Path) -> AnyModel:
+    """The model with the tensors of a folder, which are its own and no more."""
     wanted = parameters(model)
-    return bind(model, from_tensors(config, wanted, tensors, folder))
+    surplus = [name for name in tensors if name.startswith(OF_EXITS) and name not in wanted]
+    if surplus:
+        raise UserError(
+            f"{folder / EXITS} has no place for {surplus[0]}, which the weights have: export "
+            "again"
+        )
+    return bind(model, from_tensors(model.backbone.config, wanted, tensors, folder))
 
 
 def check_causal(config: Architecture) -> None:
@@ -184,5 +197,4 @@ def import_language(folder: Path) -> LanguageModel:
     design = read_exits(folder, LanguageDesign)["design"]
     if design.layers[-1] != config.blocks:
         raise UserError(f"{folder / EXITS} does not belong to its config.json: export again")
-    model = shapes_of(config, design)
-    return bind(model, from_tensors(config, parameters(model), tensors, folder))
+    return _with_values(shapes_of(config, design), tensors, folder)
