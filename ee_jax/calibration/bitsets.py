@@ -42,7 +42,7 @@ def pack(member_N: Bool[np.ndarray, "*J N"]) -> Words:
 
 def count(word_W: Words) -> Int[np.ndarray, "..."]:
     """How many examples are in each set."""
-    return np.bitwise_count(word_W).sum(-1, dtype=np.int64)
+    return np.asarray(np.bitwise_count(word_W).sum(-1, dtype=np.int64))
 
 
 def may_stop(trace: Trace, stopping: Stopping) -> Bool[np.ndarray, "E N"] | None:
@@ -88,17 +88,13 @@ class Counter:
     risk_EN: Float[np.ndarray, "E N"]
 
     @classmethod
-    def of(
-        cls, risk_EN: Float[np.ndarray, "E N"], depth_E: Int[np.ndarray, " E"]
-    ) -> "Counter":
+    def of(cls, risk_EN: Float[np.ndarray, "E N"], depth_E: Int[np.ndarray, " E"]) -> "Counter":
         """Counts these examples' risks."""
         value_V = np.unique(risk_EN)
         value_V = value_V[value_V != 0]
         few = len(value_V) <= PLANES
         plane_VEW = pack(risk_EN == (value_V if few else value_V[:0])[:, None, None])
-        return cls(
-            risk_EN.shape[1], depth_E, value_V if few else None, plane_VEW, risk_EN
-        )
+        return cls(risk_EN.shape[1], depth_E, value_V if few else None, plane_VEW, risk_EN)
 
     def means(self, sure_EJW: Words, among_W: Words | None = None) -> Means:
         """Mean risk and mean depth, where an example stops at the first exit that has it.
@@ -211,7 +207,8 @@ class Sample:
 
     def risks(self, threshold_JE: Float[np.ndarray, "J E"]) -> Float[np.ndarray, "J N"]:
         """The risk of each example at each candidate."""
-        return at_exits(self.risk_EN.T, self._exits(threshold_JE))
+        exit_JN = self._exits(threshold_JE)
+        return self.risk_EN.take(exit_JN * self.examples + np.arange(self.examples))
 
     def _exits(self, threshold_JE: Float[np.ndarray, "J E"]) -> Int[np.ndarray, "J N"]:
         """Where each example stops: the smallest number of an exit that lets it."""

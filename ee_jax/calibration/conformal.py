@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float
 
 from ee_jax.calibration.bitsets import Judge
 from ee_jax.calibration.choice import Choice, Outcomes, at_exits, exits_taken, pick
-from ee_jax.calibration.risks import RISKS
+from ee_jax.calibration.risks import LOWEST, RISKS
 from ee_jax.calibration.trace import Trace
 from ee_jax.calibration.trials import Splits, Trials, in_threads, of_levels
 from ee_jax.errors import UserError
@@ -113,9 +113,7 @@ def exit_thresholds(
     """
     early = [Scores(*column) for column in zip(confidence_NE.T, bad_NE.T, strict=True)][:-1]
 
-    def find(
-        levels: Sequence[float], part_N: Part | None = None
-    ) -> Float[np.ndarray, "L E"]:
+    def find(levels: Sequence[float], part_N: Part | None = None) -> Float[np.ndarray, "L E"]:
         share_L = [level / max(1, len(early)) for level in levels]
         early_EL = [scores.quantiles(share_L, part_N) for scores in early]
         return np.stack([*early_EL, np.ones(len(levels))], axis=1)
@@ -130,10 +128,11 @@ CONFORMAL: dict[str, Callable[..., Finder]] = {
 }
 
 
-def bad_exits(risk_NE: Float[np.ndarray, "N E"]) -> Bool[np.ndarray, "N E"]:
-    """Where the risk is 1; a UserError if it is ever between 0 and 1."""
-    if not np.isin(risk_NE, (0, 1)).all():
-        raise UserError("conformal needs a risk of 0 or 1: use crc for one between")
+def bad_exits(trace: Trace, risk: str) -> Bool[np.ndarray, "N E"]:
+    """Where the risk is 1; a UserError if it can be other than 0 or 1."""
+    risk_NE = RISKS[risk](trace)
+    if risk in LOWEST or not np.isin(risk_NE, (0, 1)).all():
+        raise UserError("conformal needs a risk of 0 or 1: use crc for any other")
     return risk_NE == 1
 
 
@@ -152,11 +151,12 @@ def choose_conformal(
     Returns:
       The thresholds, and what they do on the trace.
     """
-    risk_NE = RISKS[risk](trace)
-    bad_NE = bad_exits(risk_NE)
+    bad_NE = bad_exits(trace, risk)
     threshold_K = CONFORMAL[method](trace.confidence_NE, bad_NE)([level])
     exit_KN = exits_taken(trace, threshold_K, stopping)
-    found = Outcomes(threshold_K, trace.depth_E[exit_KN], at_exits(risk_NE, exit_KN))
+    found = Outcomes(
+        threshold_K, trace.depth_E[exit_KN], at_exits(bad_NE.astype(float), exit_KN)
+    )
     choice = pick(method, level, found, 0, "found")
     return _explain(choice, bad_NE) if choice.is_full_model else choice
 
@@ -182,9 +182,9 @@ def conformal_trials(
     Returns:
       Thresholds, risks and depths of each split, at each level.
     """
-    risk_NE = RISKS[risk](trace)
-    find = CONFORMAL[method](trace.confidence_NE, bad_exits(risk_NE))
-    judge = Judge(trace, risk_NE, stopping)
+    bad_NE = bad_exits(trace, risk)
+    find = CONFORMAL[method](trace.confidence_NE, bad_NE)
+    judge = Judge(trace, bad_NE.astype(float), stopping)
 
     def one(part_N: Part) -> tuple[np.ndarray, ...]:
         threshold_L = find(levels, part_N)

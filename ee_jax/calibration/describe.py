@@ -37,6 +37,13 @@ def promise(method: str, level: float, delta: float, falling: int = 0) -> str:
     return f"risk at most {most} for at least {percent(1 - delta)} of calibration sets"
 
 
+def source(method: str) -> str:
+    """Where the method's rule is from."""
+    if method in CONFORMAL:
+        return "Schuster et al. 2021, CATs: quantiles of confidences at bad exits"
+    return "" if method == BUDGET else METHODS[method].source
+
+
 def _label(choice: Choice) -> tuple[str, str, str]:
     """Kind, amount and unit, e.g. `ltt`, `2`, `%`; a search for each exit says so."""
     if choice.method == BUDGET:

@@ -78,7 +78,7 @@ class Method:
         if not (risk_KN.min() >= low and risk_KN.max() <= 1):
             found = f"from {risk_KN.min():g} to {risk_KN.max():g}"
             raise UserError(f"risks lie {found}: a risk must lie in [{low:g}, 1]")
-        if self.binary and not np.isin(risk_KN, (0, 1)).all():
+        if self.binary and (low or not np.isin(risk_KN, (0, 1)).all()):
             raise UserError("clopper_pearson needs a risk of 0 or 1: use ltt for any other")
         risk_KN = to_unit(risk_KN, low) if low else risk_KN
         return crc.rising(risk_KN) if self.rising else risk_KN
@@ -103,14 +103,17 @@ class Method:
         """
         if self.passed:
             return self.passed(prepared_KN, rows_M, level_L, delta) - 1
-        risk_KM = prepared_KN[:, rows_M]
+        whole = self.of_means is not None and len(rows_M) == prepared_KN.shape[1]
+        risk_KM = prepared_KN if whole else prepared_KN.take(rows_M, axis=1)
         return self.last(np.array([self.accepts(risk_KM, q, delta) for q in level_L]))
 
     def accepts(self, prepared_KN: Risks, level: float, delta: float) -> Accepted:
         """Which candidates pass; where they are counted in a row, the full model always does."""
         candidates, n = prepared_KN.shape
         if self.passed:
-            return np.arange(candidates) < self.passed(prepared_KN, np.arange(n), [level], delta)
+            return np.arange(candidates) < self.passed(
+                prepared_KN, np.arange(n), [level], delta
+            )
         if self.of_losses:
             return self.of_losses(prepared_KN, level, delta)
         assert self.of_means
@@ -140,7 +143,7 @@ def to_unit(value: Float[np.ndarray, "..."] | float, low: float) -> Float[np.nda
     A mean lies at most at the level where both so moved do: what is proved of losses in [0, 1]
     is proved of these.
     """
-    return (np.asarray(value, float) - low) / (1 - low)
+    return np.asarray((np.asarray(value, float) - low) / (1 - low))
 
 
 def _test(p_value: Callable[..., Float[np.ndarray, "..."]]) -> OfMeans:

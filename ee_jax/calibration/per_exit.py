@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ee_jax.calibration.bitsets import Judge, Means, Rows, Sample
+from ee_jax.calibration.bitsets import Judge, Means, Sample
 from ee_jax.calibration.certify import certify_outcomes, check_request, risk_outcomes
 from ee_jax.calibration.choice import Choice, Outcomes
 from ee_jax.calibration.methods import METHODS, Method, to_unit
@@ -143,7 +143,7 @@ def check_search(search: str) -> None:
         raise UserError(f"no search `{search}`: choose from {', '.join(PATHS)}")
 
 
-def halves(examples: int, seed: int = 0) -> tuple[Rows, Rows]:
+def halves(examples: int, seed: int = 0) -> tuple[Int[np.ndarray, " D"], Int[np.ndarray, " T"]]:
     """Numbers of examples: of those that draw the path, and of those it is tested on."""
     order_N = np.random.default_rng(seed).permutation(examples)
     half = len(order_N) // 2

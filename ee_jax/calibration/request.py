@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from ee_jax.calibration.certify import certify_outcomes, check_request, risk_outcomes
 from ee_jax.calibration.choice import GRID, Choice, Outcomes, outcomes
@@ -17,6 +18,7 @@ from ee_jax.errors import UserError
 from ee_jax.exits.stopping import PLAIN, Stopping
 
 AnyTrace = Trace | SequenceTrace
+Grid = Float[np.ndarray, " K"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +68,11 @@ class Request:
             )
 
 
-def candidates(trace: AnyTrace, request: Request) -> Outcomes:
+def candidates(trace: AnyTrace, request: Request, threshold_K: Grid = GRID) -> Outcomes:
     """What one threshold for all exits would have done; losses are the request's risk."""
     if isinstance(trace, SequenceTrace):
         return trace.outcomes(request.risk)
-    rule = (GRID, request.stopping)
+    rule = (threshold_K, request.stopping)
     if request.method == BUDGET:
         found = outcomes(trace, *rule)
         return found._replace(loss_KN=found.loss_KN - trace.full_loss_N)
@@ -100,7 +102,11 @@ def answer(trace: AnyTrace, request: Request) -> Choice:
 
 
 def trial(
-    trace: AnyTrace, request: Request, levels: Sequence[float], splits: Splits
+    trace: AnyTrace,
+    request: Request,
+    levels: Sequence[float],
+    splits: Splits,
+    threshold_K: Grid = GRID,
 ) -> list[Trials]:
     """At each level, over the same splits: thresholds of one part, means over the other.
 
@@ -109,6 +115,7 @@ def trial(
       request: what the thresholds must keep to, but for the level.
       levels: risks allowed, or mean depths.
       splits: which examples are calibrated on.
+      threshold_K: candidates for all exits, falling from 1.
 
     Returns:
       Thresholds, risks and depths of each split, at each level.
@@ -120,7 +127,7 @@ def trial(
         return per_exit_trials(trace, *asked, *how)
     if isinstance(trace, Trace) and request.method in CONFORMAL:
         return conformal_trials(trace, *asked, splits, request.stopping)
-    found = candidates(trace, request)
+    found = candidates(trace, request, threshold_K)
     if request.method == BUDGET:
         return trials_of_budgets(found, levels, splits)
     return trials_of_outcomes(found, request.method, levels, request.delta, splits)

@@ -10,7 +10,7 @@ judged by the block, so that memory does not grow with their number.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int, Real
 
 from ee_jax.calibration.choice import Outcomes
 from ee_jax.calibration.empirical import within
-from ee_jax.calibration.methods import METHODS, Risks, to_unit
+from ee_jax.calibration.methods import METHODS, to_unit
 from ee_jax.errors import UserError
 
 BLOCK = 100  # splits that are judged together
@@ -81,7 +81,7 @@ class Splits:
         return self.examples - self.calibrated_on
 
     def blocks(self, rows: int = BLOCK) -> Iterator[Parts]:
-        """Which examples are calibrated on, so many splits at a time; the same in any blocks."""
+        """Which examples are calibrated on, so many splits at a time; always the same."""
         rng = np.random.default_rng(self.seed)
         first_N = np.arange(self.examples) < self.calibrated_on
         for start in range(0, self.trials, rows):
@@ -93,7 +93,7 @@ class Splits:
             yield from part_SN
 
 
-def in_threads(function: Callable[[T], U], items: Iterator[T]) -> list[U]:
+def in_threads(function: Callable[[T], U], items: Iterable[T]) -> list[U]:
     """The function of each item, in order; NumPy lets threads run side by side."""
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         return list(pool.map(function, items))
@@ -125,17 +125,17 @@ def trials_of_outcomes(
 
     def choose(part_SN: Parts, found: "Sums") -> Int[np.ndarray, "L S"]:
         if how.of_means is None:
-            return np.array(in_threads(of_part, iter(part_SN))).T
-        sum_SK = found.loss_SK if prepared_KN is candidates.loss_KN else sums(part_SN, prepared_KN)
+            return np.array(in_threads(of_part, part_SN)).T
+        sum_SK = (
+            found.loss_SK if prepared_KN is candidates.loss_KN else sums(part_SN, prepared_KN)
+        )
         n = splits.calibrated_on
         return np.array([how.last(how.of_means(sum_SK / n, n, q, delta)) for q in units])
 
     return over_splits(candidates, splits, choose)
 
 
-def trials_of_budgets(
-    candidates: Outcomes, depths: Levels, splits: Splits
-) -> list[Trials]:
+def trials_of_budgets(candidates: Outcomes, depths: Levels, splits: Splits) -> list[Trials]:
     """The same of mean depths to keep to.
 
     Args:
