@@ -132,11 +132,11 @@ class Counter:
         return risk_J, depth_J
 
     def _risk_of_many_values(self, stops_EJW: Words) -> Float[np.ndarray, " J"]:
-        bit_EJN = np.unpackbits(stops_EJW.view(np.uint8), axis=-1, count=self.examples)
-        return sum(
-            bit_JN.astype(float) @ risk_N
-            for bit_JN, risk_N in zip(bit_EJN, self.risk_EN, strict=True)
-        )
+        risk_J = np.zeros(stops_EJW.shape[1])
+        for stops_JW, risk_N in zip(stops_EJW, self.risk_EN, strict=True):
+            bit_JN = np.unpackbits(stops_JW.view(np.uint8), axis=-1, count=self.examples)
+            risk_J += bit_JN.astype(float) @ risk_N
+        return risk_J
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,8 @@ def shared_threshold(
       From shares of examples that may stop at one, and the part that is calibrated on, to a
       threshold in [0, 1] for each.
     """
-    worst = Scores(np.where(bad_NE, confidence_NE, -np.inf).max(1), bad_NE.any(1))
+    worst_N = np.where(bad_NE, confidence_NE, -np.inf).max(1)
+    worst = Scores(worst_N, np.isfinite(worst_N))
     return worst.quantiles
 
 

@@ -108,7 +108,7 @@ class Method:
         return self.last(np.array([self.accepts(risk_KM, q, delta) for q in level_L]))
 
     def accepts(self, prepared_KN: Risks, level: float, delta: float) -> Accepted:
-        """Which candidates pass; where they are counted in a row, the full model always does."""
+        """Which candidates pass; the full model always does where they are counted in a row."""
         candidates, n = prepared_KN.shape
         if self.passed:
             return np.arange(candidates) < self.passed(

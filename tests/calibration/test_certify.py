@@ -85,7 +85,7 @@ def lowest_in_plain_python(trace, risk, level):
 def test_the_naive_threshold_is_the_smallest_that_fits(trace, risk, level):
     found = certify(trace, "naive", risk, level)
     assert found.threshold == lowest_in_plain_python(trace, risk, level)
-    assert found.threshold <= certify(trace, "empirical", risk, level).threshold
+    assert found.depth <= certify(trace, "empirical", risk, level).depth
 
 
 @pytest.mark.parametrize("method", ["ltt", "ltt_hoeffding", "ucb", "crc", "empirical"])
@@ -102,7 +102,7 @@ def test_a_signed_gap_is_certified_as_a_loss_in_0_to_1(method):
     halved = certify_outcomes(
         candidates._replace(loss_KN=(signed_KN + 1) / 2), method, 0.54, 0.05
     )
-    assert signed.threshold == halved.threshold < 1
+    assert signed.threshold == halved.threshold != 1
     assert signed.risk == pytest.approx(2 * halved.risk - 1, abs=1e-12)  # rounded
 
 
