@@ -96,7 +96,7 @@ def certify_outcomes(
     how, unit = METHODS[method], float(to_unit(level, candidates.low))
     order_N = np.random.default_rng(seed).permutation(candidates.loss_KN.shape[1])
     prepared_KN = how.prepare(candidates.loss_KN, candidates.low)
-    k = int(how.choices(prepared_KN, order_N, [unit], delta)[0])
+    k = int(how.walk(prepared_KN, delta)(order_N, [unit])[0])
     choice = replace(
         pick(method, level, candidates, k),
         delta=delta if how.has_delta else None,

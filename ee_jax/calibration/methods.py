@@ -34,8 +34,8 @@ Rows = Int[np.ndarray, " M"]
 OfMeans = Callable[[Float[np.ndarray, "..."], int, float, float], Accepted]
 # Of the losses themselves, in a random order: (risk_KN, level, delta).
 OfLosses = Callable[[Risks, float, float], Accepted]
-# How many candidates pass in a row, of some examples in this order and at several levels.
-Passed = Callable[[Risks, Rows, Sequence[float], float], Int[np.ndarray, " L"]]
+# The candidate taken on some examples, in this order, at several levels.
+Walk = Callable[[Rows, Sequence[float]], Int[np.ndarray, " L"]]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class Method:
       promise: HIGH_PROBABILITY, IN_THE_MEAN or NOTHING.
       of_means: from mean losses.
       of_losses: from the losses, of one set of examples at one level.
-      passed: from the losses, where many sets and levels are faster together.
+      walks: from the losses, where many sets of examples and levels are faster together:
+        (risk_KN, delta) to a Walk.
       rising: judges each example's largest loss so far, see `crc.rising`.
       monotone: promises nothing where an example's loss falls from a candidate to the next.
       anywhere: takes the lowest candidate that passes, not the one before the first failure.
@@ -57,7 +58,7 @@ class Method:
     promise: str
     of_means: OfMeans | None = None
     of_losses: OfLosses | None = None
-    passed: Passed | None = None
+    walks: Callable[[Risks, float], Walk] | None = None
     rising: bool = False
     monotone: bool = False
     anywhere: bool = False
@@ -87,33 +88,33 @@ class Method:
         """The candidate that is taken of those that pass."""
         return lowest_accepted(ok_K) if self.anywhere else last_accepted(ok_K)
 
-    def choices(
-        self, prepared_KN: Risks, rows_M: Rows, level_L: Sequence[float], delta: float
-    ) -> Int[np.ndarray, " L"]:
-        """The candidate that is taken on some of the examples, at each level.
+    def walk(self, prepared_KN: Risks, delta: float) -> Walk:
+        """The candidate that is taken on any of the examples, at any levels.
 
         Args:
           prepared_KN: what `prepare` returned.
-          rows_M: the examples, in an order that their losses did not choose.
-          level_L: the risks allowed.
-          delta: the chance of more than that.
+          delta: the chance of more than the level.
 
         Returns:
-          Numbers of candidates; 0 is the full model.
+          From numbers of examples, in an order that their losses did not choose, and levels to
+          numbers of candidates; 0 is the full model.
         """
-        if self.passed:
-            return self.passed(prepared_KN, rows_M, level_L, delta) - 1
-        whole = self.of_means is not None and len(rows_M) == prepared_KN.shape[1]
-        risk_KM = prepared_KN if whole else prepared_KN.take(rows_M, axis=1)
-        return self.last(np.array([self.accepts(risk_KM, q, delta) for q in level_L]))
+        if self.walks:
+            return self.walks(prepared_KN, delta)
+
+        def one(rows_M: Rows, level_L: Sequence[float]) -> Int[np.ndarray, " L"]:
+            whole = self.of_means is not None and len(rows_M) == prepared_KN.shape[1]
+            risk_KM = prepared_KN if whole else prepared_KN.take(rows_M, axis=1)
+            return self.last(np.array([self.accepts(risk_KM, q, delta) for q in level_L]))
+
+        return one
 
     def accepts(self, prepared_KN: Risks, level: float, delta: float) -> Accepted:
         """Which candidates pass; the full model always does where they are counted in a row."""
         candidates, n = prepared_KN.shape
-        if self.passed:
-            return np.arange(candidates) < self.passed(
-                prepared_KN, np.arange(n), [level], delta
-            )
+        if self.walks:
+            last = self.walks(prepared_KN, delta)(np.arange(n), [level])
+            return np.arange(candidates) <= last
         if self.of_losses:
             return self.of_losses(prepared_KN, level, delta)
         assert self.of_means
@@ -181,7 +182,7 @@ METHODS: Registry[Method] = Registry(
     ),
     ucb=Method(
         HIGH_PROBABILITY,
-        passed=ucb.passed,
+        walks=ucb.Walk,
         source="Waudby-Smith and Ramdas 2023, the betting bound, as in Bates et al. 2021",
     ),
     crc=Method(

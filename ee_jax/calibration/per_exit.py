@@ -204,6 +204,6 @@ def _choices(
     if how.of_means is None or how.rising:
         prepared_JN = how.prepare(testing.risks(path_JE), low)
         order_N = np.random.default_rng(0).permutation(n)  # see `certify`
-        return how.choices(prepared_JN, order_N, units, delta)
+        return how.walk(prepared_JN, delta)(order_N, units)
     mean_J = to_unit(testing.measure(path_JE)[0], low)
     return how.last(np.array([how.of_means(mean_J, n, q, delta) for q in units]))

@@ -119,9 +119,10 @@ def trials_of_outcomes(
     units = [float(to_unit(level, low)) for level in levels]
     order_N = np.random.default_rng(0).permutation(splits.examples)  # see `certify`
     ordered_KN = prepared_KN if how.of_means else prepared_KN.take(order_N, axis=1)
+    walk = how.walk(ordered_KN, delta)
 
     def of_part(part_N: Part) -> Int[np.ndarray, " L"]:
-        return how.choices(ordered_KN, part_N[order_N].nonzero()[0], units, delta)
+        return walk(part_N[order_N].nonzero()[0], units)
 
     def choose(part_SN: Parts, found: "Sums") -> Int[np.ndarray, "L S"]:
         if how.of_means is None:

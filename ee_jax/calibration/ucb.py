@@ -38,16 +38,23 @@ class Gambler:
     one after the other, and the bets between two of them are bounded by those at the ends.
     """
 
-    def __init__(self, risk_N: Float[np.ndarray, " N"], delta: float):
-        """The gambler's bets.
+    def __init__(
+        self,
+        n: int,
+        lost_M: Int[np.ndarray, " M"],
+        loss_M: Float[np.ndarray, " M"],
+        delta: float,
+    ):
+        """The gambler's bets on independent examples in an order not chosen by their losses.
 
         Args:
-          risk_N: of independent examples, in [0, 1], in an order not chosen by them.
+          n: how many examples.
+          lost_M: the places in that order of those that lose something, rising from 0.
+          loss_M: what they lose, at most 1.
           delta: the chance of a wrong bound.
         """
-        self._n, self._goal = len(risk_N), -math.log(delta)
-        self._lost_M = (risk_N != 0).nonzero()[0]
-        self._loss_M = risk_N[self._lost_M]
+        self._n, self._goal = n, -math.log(delta)
+        self._lost_M, self._loss_M = lost_M, loss_M
         # Runs without a loss: before the first, between two, after the last.
         self._start_R = np.concatenate([[0], self._lost_M + 1])
         self._end_R = np.concatenate([self._lost_M, [self._n]])
@@ -59,9 +66,20 @@ class Gambler:
         step_M -= self._square_R[:-1] * tail_N1[self._lost_M]
         begin = 0.25 + 0.25 * tail_N1[0]
         self._first_R = np.cumsum(np.concatenate([[begin], step_M]))
-        # Sums of squares after the run's first example is awaited, and before the loss.
-        self._low_R = self._first_R - self._square_R * tail_N1[self._start_R]
-        self._high_R = self._first_R - self._square_R * tail_N1[self._end_R]
+        # Sums of squares before a run's first example and before the loss at its end; and bets
+        # that are no larger, no smaller than any in the run, and those on the losses.
+        before_R = self._first_R - self._square_R * tail_N1[self._start_R]
+        after_R = self._first_R - self._square_R * tail_N1[self._end_R]
+        self._length_R = self._end_R - self._start_R
+        self._least_R = self._bet(self._start_R + 1, after_R)
+        self._most_R = self._bet(self._end_R, before_R)
+        self._bet_M = self._bet(lost_M + 1, after_R[:-1])
+
+    @classmethod
+    def of(cls, risk_N: Float[np.ndarray, " N"], delta: float) -> "Gambler":
+        """The bets on these examples in turn."""
+        lost_M = (risk_N != 0).nonzero()[0]
+        return cls(len(risk_N), lost_M, risk_N[lost_M], delta)
 
     def _bet(self, place: np.ndarray, squares: np.ndarray) -> np.ndarray:
         """nu_i from i and the sum of squares after the examples before."""
@@ -78,14 +96,13 @@ class Gambler:
 
     def _gains(self, mu: float) -> Float[np.ndarray, " M"]:
         """What the losses add to the logarithm of the wealth."""
-        bet_M = self._bet(self._lost_M + 1, self._high_R[:-1])
-        with np.errstate(divide="ignore"):  # at mu = 0 a loss of 1 may take all there is
-            return np.log1p(bet_M * (mu - self._loss_M))
+        return np.log1p(self._bet_M * (mu - self._loss_M))
 
     def _most(self, gain_R: np.ndarray, gain_M: np.ndarray) -> float:
         """The largest running sum of runs and losses in turn."""
-        after_M = np.cumsum(gain_R[:-1] + gain_M)
-        before_R = gain_R + np.concatenate([[0.0], after_M])
+        before_R = gain_R.copy()
+        after_M = (gain_R[:-1] + gain_M).cumsum()
+        before_R[1:] += after_M
         return float(max(before_R.max(), after_M.max(initial=0.0)))
 
     def log_wealth(self, mu: float) -> float:
@@ -97,10 +114,15 @@ class Gambler:
         Returns:
           The largest logarithm of the wealth; nan where a loss is.
         """
+        if mu <= 0:  # nothing loses less than that
+            return 0.0
         gain_N1 = np.zeros(self._n + 1)
         np.log1p(self.bet_N * mu, out=gain_N1[:-1])
         gain_N1[self._lost_M] = 0
         return self._most(np.add.reduceat(gain_N1, self._start_R), self._gains(mu))
+
+    def _run_gains(self, bet_R: np.ndarray, mu: float) -> np.ndarray:
+        return self._length_R * np.log1p(mu * bet_R)
 
     def wins(self, level: float) -> bool:
         """Whether the wealth against this mean reaches 1 / delta: the bound is at most that.
@@ -111,17 +133,13 @@ class Gambler:
         """
         if level >= 1:
             return not np.isnan(self._first_R[-1])
-        gain_M, length_R = self._gains(level), self._end_R - self._start_R
-        least_R, most_R = (
-            length_R * np.log1p(level * self._bet(place_R, squares_R))
-            for place_R, squares_R in (
-                (self._start_R + 1, self._high_R),
-                (self._end_R, self._low_R),
-            )
-        )
-        if self._most(least_R, gain_M) >= self._goal + CLOSE:
+        if level <= 0:
+            return False
+        gain_M = self._gains(level)
+        if self._most(self._run_gains(self._least_R, level), gain_M) >= self._goal + CLOSE:
             return True
-        if not self._most(most_R, gain_M) >= self._goal - CLOSE:
+        most = self._most(self._run_gains(self._most_R, level), gain_M)
+        if not most >= self._goal - CLOSE:
             return False
         return self.log_wealth(level) >= self._goal
 
@@ -132,36 +150,59 @@ def _tails(n: int) -> Float[np.ndarray, " N1"]:
     return np.append(np.cumsum(1.0 / np.arange(n + 1, 1, -1.0) ** 2)[::-1], 0.0)
 
 
-def passed(
-    risk_KN: Float[np.ndarray, "K N"],
-    rows_M: Int[np.ndarray, " M"],
-    level_L: Sequence[float],
-    delta: float,
-) -> Int[np.ndarray, " L"]:
-    """How many candidates pass before the first, but the full model, that fails.
+class Walk:
+    """Walks down the candidates with any of the examples, in any order.
 
     What passes at a level does so at every higher one, since wealth rises with the level. So
     the walk at a level begins where that at the one below it ended, and each candidate's bets,
     which no level changes, are made once.
-
-    Args:
-      risk_KN: of each example at candidates from the full model down.
-      rows_M: the examples to bet on, in this order.
-      level_L: the risks allowed.
-      delta: the chance of more than that.
-
-    Returns:
-      The number, at each level.
     """
-    passed_L, k, gambler = np.ones(len(level_L), int), 1, None
-    for row in np.argsort(level_L, kind="stable"):
-        while k < len(risk_KN):
-            gambler = gambler or Gambler(risk_KN[k].take(rows_M), delta)
-            if not gambler.wins(level_L[row]):
-                break
-            k, gambler = k + 1, None
-        passed_L[row] = k
-    return passed_L
+
+    def __init__(self, risk_KN: Float[np.ndarray, "K N"], delta: float):
+        """Walks down these candidates.
+
+        Args:
+          risk_KN: of each example at candidates from the full model down.
+          delta: the chance of more than the level.
+        """
+        self._risk_KN, self._delta = risk_KN, delta
+        self._lost: dict[int, np.ndarray] = {}  # the examples that lose something at each
+
+    def __call__(
+        self, rows_M: Int[np.ndarray, " M"], level_L: Sequence[float]
+    ) -> Int[np.ndarray, " L"]:
+        """The candidate before the first, but the full model, that fails.
+
+        Args:
+          rows_M: the examples to bet on, in this order.
+          level_L: the risks allowed.
+
+        Returns:
+          The candidate's number, at each level.
+        """
+        place_N = np.full(self._risk_KN.shape[1], -1)
+        place_N[rows_M] = np.arange(len(rows_M))
+        last_L, k, gambler = np.zeros(len(level_L), int), 1, None
+        for row in np.argsort(level_L, kind="stable"):
+            while k < len(self._risk_KN):
+                gambler = gambler or self._gambler(k, place_N, len(rows_M))
+                if not gambler.wins(level_L[row]):
+                    break
+                k, gambler = k + 1, None
+            last_L[row] = k - 1
+        return last_L
+
+    def _gambler(self, k: int, place_N: Int[np.ndarray, " N"], n: int) -> Gambler:
+        """Bets at candidate k on the n examples that have a place."""
+        if k not in self._lost:
+            self._lost[k] = (self._risk_KN[k] != 0).nonzero()[0]
+        place_M = place_N[self._lost[k]]
+        kept_M = place_M >= 0
+        place_M, loss_M = place_M[kept_M], self._risk_KN[k, self._lost[k][kept_M]]
+        if (place_M[1:] < place_M[:-1]).any():
+            order_M = place_M.argsort()
+            place_M, loss_M = place_M[order_M], loss_M[order_M]
+        return Gambler(n, place_M, loss_M, self._delta)
 
 
 def betting_bound(risk_N: Float[np.ndarray, " N"], delta: float) -> float:
@@ -176,7 +217,7 @@ def betting_bound(risk_N: Float[np.ndarray, " N"], delta: float) -> float:
     Returns:
       An upper bound of the mean risk.
     """
-    gambler = Gambler(risk_N, delta)
+    gambler = Gambler.of(risk_N, delta)
 
     def excess(mu: float) -> float:
         return max(gambler.log_wealth(mu), _RUIN) + math.log(delta)

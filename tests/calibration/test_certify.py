@@ -203,7 +203,7 @@ def test_confidences_of_exactly_1_do_not_stop_at_1():
 def test_a_sorted_trace_is_shuffled_before_bets_are_made():
     # The same 40 losses of 1000, first or last: in that order one passes and one does not.
     first_N = (np.arange(1000) < 40).astype(float)
-    passes = [Gambler(n, 0.1).wins(0.05) for n in (first_N, first_N[::-1])]
+    passes = [Gambler.of(n, 0.1).wins(0.05) for n in (first_N, first_N[::-1])]
     assert passes == [False, True]
 
     def passes_shuffled(loss_N):

@@ -134,7 +134,7 @@ def test_risk_control_is_the_same_of_losses_that_are_moved_to_0_and_1(case, low)
 @given(st.sampled_from([1, 2, 59, 300, 5000]), st.floats(0, 1), LEVELS, st.floats(0.001, 0.5))
 def test_the_betting_bound_never_accepts_a_mean_that_is_above_the_level(n, share, level, delta):
     """Where all examples lose the same, the truth is known: no bet on less is won."""
-    gambler = Gambler(np.full(n, share), delta)
+    gambler = Gambler.of(np.full(n, share), delta)
     if share >= level:
         assert not gambler.wins(level)
 

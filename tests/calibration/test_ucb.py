@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from ee_jax.calibration.methods import METHODS
-from ee_jax.calibration.ucb import Gambler, betting_bound, passed
+from ee_jax.calibration.ucb import Gambler, Walk, betting_bound
 
 LOSSES = st.integers(1, 30).flatmap(
     lambda n: arrays(float, n, elements=st.sampled_from((0.0, 0.25, 1.0)))
@@ -43,7 +43,7 @@ def log_wealth_in_plain_numpy(risk_N, mu, delta):
 @given(LOSSES, st.floats(0.01, 0.99), DELTAS)
 def test_bets_and_wealth_are_those_of_a_gambler_in_plain_python(losses, mu, delta):
     bets, most = gambler_in_plain_python(losses, mu, delta)
-    gambler = Gambler(losses, delta)
+    gambler = Gambler.of(losses, delta)
     # 1e-9: sums of logarithms against products, 30 of them.
     np.testing.assert_allclose(gambler.bet_N, bets, rtol=1e-9)
     assert math.exp(gambler.log_wealth(mu)) == pytest.approx(most, rel=1e-9)
@@ -69,7 +69,7 @@ def test_wealth_of_any_number_of_examples(kind, n):
     for mu in (1e-6, 0.01, float(np.clip(risk_N.mean() + 0.01, 0.02, 0.9)), 0.99):
         expected = log_wealth_in_plain_numpy(risk_N, mu, 0.05)
         # 1e-8: a million sums of each kind; where most is lost it is far below any goal.
-        assert Gambler(risk_N, 0.05).log_wealth(mu) == pytest.approx(
+        assert Gambler.of(risk_N, 0.05).log_wealth(mu) == pytest.approx(
             expected, rel=1e-8, abs=1e-8
         )
 
@@ -79,7 +79,7 @@ def test_a_win_is_seen_without_the_bets_between_losses_as_with_them(kind):
     for seed in range(40):
         rng = np.random.default_rng(seed)
         risk_N = KINDS[kind](rng, int(rng.integers(1, 3000)))
-        gambler = Gambler(risk_N, 0.05)
+        gambler = Gambler.of(risk_N, 0.05)
         for mu in {*(risk_N.mean() + np.array([0.0, 0.003, 0.01, 0.03, 0.1])), 0.002, 0.5}:
             if 0 < mu < 1:
                 reached = gambler.log_wealth(mu) >= math.log(1 / 0.05)
@@ -90,7 +90,7 @@ def test_a_win_is_seen_without_the_bets_between_losses_as_with_them(kind):
 def test_the_test_is_the_bound(losses, level, delta):
     bound = betting_bound(losses, delta)
     if abs(bound - level) > 1e-6:  # where rounding does not decide
-        assert Gambler(losses, delta).wins(level) == (bound <= level)
+        assert Gambler.of(losses, delta).wins(level) == (bound <= level)
 
 
 def test_bounds_that_are_known():
@@ -109,8 +109,8 @@ def test_a_smaller_variance_gives_a_smaller_bound():
 
 def test_a_level_of_0_cannot_be_certified_and_of_1_need_not_be():
     for risk_N in (np.zeros(50), np.ones(50)):
-        assert not Gambler(risk_N, 0.05).wins(0.0)
-        assert Gambler(risk_N, 0.05).wins(1.0)
+        assert not Gambler.of(risk_N, 0.05).wins(0.0)
+        assert Gambler.of(risk_N, 0.05).wins(1.0)
 
 
 @pytest.mark.parametrize("level", [0.5, 1.0])
@@ -118,15 +118,18 @@ def test_losses_that_are_not_numbers_are_not_accepted(level):
     for place in (0, 50, 99):
         risk_N = np.zeros(100)
         risk_N[place] = np.nan
-        assert not Gambler(risk_N, 0.05).wins(level)
+        assert not Gambler.of(risk_N, 0.05).wins(level)
 
 
 def test_walks_at_many_levels_are_those_at_each():
     share_K = np.append(0, np.linspace(0, 0.4, 25))
     risk_KN = (np.random.default_rng(0).random(500) < share_K[:, None]).astype(float)
     levels, rows_M = (0.3, 0.05, 1.0, 0.0, 0.2), np.arange(500)[::-1]
-    together_L = passed(risk_KN, rows_M, levels, 0.05)
+    together_L = Walk(risk_KN, 0.05)(rows_M, levels)
     for level, number in zip(levels, together_L, strict=True):
-        alone_K = [Gambler(risk_N[::-1], 0.05).wins(level) for risk_N in risk_KN[1:]]
-        assert number == [*alone_K, False].index(False) + 1
-    assert METHODS["ucb"].accepts(risk_KN[:, ::-1], 0.2, 0.05).sum() == together_L[4]
+        alone_K = [Gambler.of(risk_N[::-1], 0.05).wins(level) for risk_N in risk_KN[1:]]
+        assert number == [*alone_K, False].index(False)
+    assert METHODS["ucb"].accepts(risk_KN[:, ::-1], 0.2, 0.05).sum() == together_L[4] + 1
+    some_M = np.random.default_rng(1).permutation(500)[:200]
+    alone_L = Walk(risk_KN[:, some_M], 0.05)(np.arange(200), levels)
+    assert Walk(risk_KN, 0.05)(some_M, levels).tolist() == alone_L.tolist()
