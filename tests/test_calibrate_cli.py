@@ -84,6 +84,8 @@ def test_the_table_and_the_files_beside_the_trace(write, calibrate):
         ["--per-exit", "greedy", "--level", "0.2"],
         ["--depth", "4"],
         ["--min-depth", "4", "--patience", "1"],
+        ["--method", "crc_paper", "--share", "0.8"],
+        ["--risk", "signed_gap", "--method", "ucb", "--level", "0.2"],
     ],
 )
 def test_json_is_the_record(write, calibrate, tmp_path, more):
@@ -165,8 +167,8 @@ def test_a_bad_trace_is_one_line(write, capsys, changes, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--method", "lttt"], "no method `lttt`: choose from empirical, ltt"),
-        (["--risk", "regret"], "no risk `regret`: choose from gap, consistency"),
+        (["--method", "lttt"], "no method `lttt`: choose from empirical, naive, ltt"),
+        (["--risk", "regret"], "no risk `regret`: choose from gap, signed_gap, consistency"),
         (["--level", "2"], "level is 2.0: choose a risk in [0, 1]"),
         (["--level", "nan"], "level is nan"),
         (["--delta", "0"], "delta is 0.0: choose a chance between 0 and 1"),
@@ -177,7 +179,19 @@ def test_a_bad_trace_is_one_line(write, capsys, changes, message):
         (["--depth", "0"], "the budget is 0.0 blocks: allow at least one"),
         (["--depth", "4", "--level", "0.1"], "leave out --level"),
         (["--depth", "4", "--method", "crc"], "not allowed with argument"),
-        (["--min-depth", "0"], "min_depth must be at least 1"),
+        (["--min-depth", "0"], "min_depth is 0, of 3 exits and 6 blocks: choose from 1 to 6"),
+        (["--min-depth", "99"], "min_depth is 99, of 3 exits and 6 blocks"),
+        (["--patience", str(10**30)], "of 3 exits and 6 blocks: choose from 0 to 3"),
+        (["--patience", "-1"], "patience is -1, of 3 exits"),
+        (["--share", "0"], "share is 0.0: calibrate on more than 0, less than 1"),
+        (["--share", "0.001"], "share is 0.001, which calibrates on 0 of 300 examples"),
+        (
+            ["--share", "0.004", "--per-exit", "greedy"],
+            "on 1 example, and a search halves them",
+        ),
+        (["--trials", str(10**12)], "ask for 1 to 1,000,000"),
+        (["--method", "conformal", "--risk", "signed_gap"], "a risk of 0 or 1: use crc"),
+        (["--method", "clopper_pearson", "--risk", "signed_gap"], "needs a risk of 0 or 1"),
         (["--trials", "0"], "'0' is no whole number above 0"),
     ],
 )

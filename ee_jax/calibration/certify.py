@@ -1,6 +1,7 @@
 """A threshold with a guarantee, from a trace; the full model where nothing can be certified."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
@@ -11,12 +12,12 @@ from ee_jax.calibration.choice import (
     Outcomes,
     at_exits,
     check_candidates,
-    choose,
     exits_taken,
+    pick,
 )
 from ee_jax.calibration.conformal import CONFORMAL, choose_conformal
-from ee_jax.calibration.methods import METHODS, MOST, Method
-from ee_jax.calibration.risks import RISKS
+from ee_jax.calibration.methods import METHODS, MOST, Method, to_unit
+from ee_jax.calibration.risks import LOWEST, RISKS
 from ee_jax.calibration.trace import Trace
 from ee_jax.errors import UserError
 from ee_jax.exits.stopping import PLAIN, Stopping
@@ -37,9 +38,10 @@ def certify(
         trace: of examples like those to come, which neither trained the model nor its
             temperatures; each example independent of the others.
         method: of `METHODS`, where its promise is, or of `CONFORMAL`.
-        risk: of `RISKS`: "gap" or "consistency".
+        risk: of `RISKS`: "gap", "signed_gap" or "consistency".
         level: the risk allowed.
-        delta: the chance of more than that which is allowed; `crc` and `empirical` have none.
+        delta: the chance of more than that which is allowed; only `ltt`,
+            its variants and `ucb` have one.
         threshold_K: candidates, falling from 1, chosen without a look at the trace.
         stopping: exit rule, least depth and patience.
     """
@@ -70,7 +72,7 @@ def risk_outcomes(
     """
     exit_KN = exits_taken(trace, threshold_K, stopping)
     risk_KN = at_exits(RISKS[risk](trace), exit_KN)
-    return Outcomes(threshold_K, trace.depth_E[exit_KN], risk_KN)
+    return Outcomes(threshold_K, trace.depth_E[exit_KN], risk_KN, LOWEST.get(risk, 0.0))
 
 
 def certify_outcomes(
@@ -78,8 +80,8 @@ def certify_outcomes(
 ) -> Choice:
     """The same from losses at every candidate, of whole sequences for example.
 
-    Losses are risks: in [0, 1] and 0 for the full model. `ucb` bets on examples in turn; they
-    are shuffled by `seed`, since a trace may be sorted by what its losses depend on.
+    Losses are risks: in [`low`, 1] and 0 for the full model. `ucb` bets on examples in turn;
+    they are shuffled by `seed`, since a trace may be sorted by what its losses depend on.
 
     Args:
       candidates: from the full model down.
@@ -89,24 +91,44 @@ def certify_outcomes(
       seed: of the order in which examples are taken.
 
     Returns:
-      The candidate before the first that fails.
+      The candidate that the method takes: of most, the one before the first that fails.
     """
-    how = METHODS[method]
+    how, unit = METHODS[method], float(to_unit(level, candidates.low))
     order_N = np.random.default_rng(seed).permutation(candidates.loss_KN.shape[1])
-    prepared_KN = how.prepare(candidates.loss_KN[:, order_N])
-    ok_K = how.accepts(prepared_KN, level, delta)
-    choice = choose(method, level, candidates, ok_K)
-    choice = replace(choice, delta=delta if how.has_delta else None)
-    return choice if not choice.is_full_model else _explain(choice, how, level, delta)
-
-
-def _explain(choice: Choice, how: Method, level: float, delta: float) -> Choice:
-    """Warns where not even a candidate without any loss could have passed."""
-    if how.accepts(np.zeros((1, choice.examples)), level, delta).all():
+    prepared_KN = how.prepare(candidates.loss_KN, candidates.low)
+    k = int(how.walk(prepared_KN, delta)(order_N, [unit])[0])
+    choice = replace(
+        pick(method, level, candidates, k),
+        delta=delta if how.has_delta else None,
+        falling=falling(candidates.loss_KN) if how.monotone else 0,
+    )
+    if not choice.is_full_model:
         return choice
-    needed = how.fewest_examples(level, delta)
+    return _explain(choice, how, unit, delta, float(to_unit(0.0, candidates.low)))
+
+
+def falling(loss_KN: Float[np.ndarray, "K N"]) -> int:
+    """How many examples have a loss that falls from some candidate to the next.
+
+    Args:
+      loss_KN: of each example at candidates from the full model down.
+
+    Returns:
+      The number of examples.
+    """
+    falls_N = np.zeros(loss_KN.shape[1], bool)
+    for before_N, after_N in pairwise(loss_KN):
+        falls_N |= after_N < before_N
+    return int(falls_N.sum())
+
+
+def _explain(choice: Choice, how: Method, unit: float, delta: float, loss: float) -> Choice:
+    """Warns where not even a candidate without any loss could have passed."""
+    if how.suffice(choice.examples, unit, delta, loss):
+        return choice
+    needed = how.fewest_examples(unit, delta, loss)
     would = f"even {MOST:,} would not do" if needed is None else f"{needed:,} would do"
-    given = f"level {level}" + ("" if choice.delta is None else f", delta {delta}")
+    given = f"level {choice.level}" + ("" if choice.delta is None else f", delta {delta}")
     n = choice.examples
     given += f" on {n:,} example{'s' * (n > 1)}"
     warning = f"{choice.method} cannot certify {given}, {would}"

@@ -27,6 +27,7 @@ class Outcomes(NamedTuple):
     threshold_K: Float[np.ndarray, " K"]
     depth_KN: Int[np.ndarray, "K N"]
     loss_KN: Float[np.ndarray, "K N"]
+    low: float = 0.0  # the least that a loss can be; the largest is 1
 
 
 def exits_taken(
@@ -150,6 +151,7 @@ class Choice:
     depth: float
     examples: int
     ended: Ended  # at the edge, a threshold beyond the grid might have done as well
+    falling: int = 0  # examples whose loss falls somewhere, to a method that needs none of them
     warning: str = ""
 
     @property
@@ -173,18 +175,33 @@ def last_accepted(ok_K: Bool[np.ndarray, "*S K"]) -> Int[np.ndarray, "*S"]:
     return np.asarray(stop_K.argmax(-1) - 1)
 
 
+def lowest_accepted(ok_K: Bool[np.ndarray, "*S K"]) -> Int[np.ndarray, "*S"]:
+    """The last candidate that passes, whatever fails before it; the first where none does.
+
+    Args:
+      ok_K: which candidates pass, from the full model down.
+
+    Returns:
+      The number of the candidate.
+    """
+    ok_K = np.asarray(ok_K)
+    last_K = ok_K.shape[-1] - 1 - ok_K[..., ::-1].argmax(-1)
+    return np.where(ok_K.any(-1), last_K, 0)
+
+
 def choose(
     method: str, level: float, candidates: Outcomes, ok_K: Bool[np.ndarray, " K"]
 ) -> Choice:
     """The choice by which of the candidates, from the full model down, a method accepts."""
-    k = int(last_accepted(ok_K))
-    ended: Ended = "edge of the grid" if k == len(ok_K) - 1 else "next candidate failed"
-    return pick(method, level, candidates, k, ended)
+    return pick(method, level, candidates, int(last_accepted(ok_K)))
 
 
-def pick(method: str, level: float, candidates: Outcomes, k: int, ended: Ended) -> Choice:
-    """Candidate number k."""
+def pick(
+    method: str, level: float, candidates: Outcomes, k: int, ended: Ended | None = None
+) -> Choice:
+    """Candidate number k, the end of a walk if not said otherwise."""
     threshold = candidates.threshold_K[k]
+    at_edge = k == len(candidates.threshold_K) - 1
     return Choice(
         method=method,
         level=level,
@@ -192,7 +209,7 @@ def pick(method: str, level: float, candidates: Outcomes, k: int, ended: Ended) 
         risk=float(candidates.loss_KN[k].mean()),
         depth=float(candidates.depth_KN[k].mean()),
         examples=candidates.loss_KN.shape[1],
-        ended=ended,
+        ended=ended or ("edge of the grid" if at_edge else "next candidate failed"),
     )
 
 

@@ -7,14 +7,20 @@ Columns and a JSON header in one `.npz`, without pickles; written whole or not a
 
 import contextlib
 import json
+import lzma
+import math
 import os
+import struct
+import tokenize
+import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.lib.format as npy
 from jaxtyping import Bool
 
 from ee_jax.errors import UserError
@@ -32,6 +38,8 @@ EXITS = {
     "prediction_NE": False,
     "label_N": False,
 }
+# Larger numbers are no depths, and no classes that 32 bits can hold.
+MOST_BLOCKS, MOST_CLASSES = 10**6, 2**31 - 1
 SEQUENCES = {"threshold_K": True, "loss_NK": True, "depth_NK": True}
 
 
@@ -43,25 +51,35 @@ def _whole(array: np.ndarray) -> Mask:
     return array == np.round(array)
 
 
+def _class(array: np.ndarray) -> Mask:
+    return _whole(array) & (array >= -MOST_CLASSES) & (array <= MOST_CLASSES)
+
+
+def _finite(array: np.ndarray) -> Mask:
+    return np.abs(array.astype(float)) <= float(np.finfo(np.float32).max)
+
+
 def _rising(depth_E: np.ndarray) -> Mask:
-    return _whole(depth_E) & (np.diff(depth_E, prepend=0) > 0)
+    depth_E = depth_E.astype(float)  # unsigned numbers have no differences below 0
+    return _whole(depth_E) & (np.diff(depth_E, prepend=0) > 0) & (depth_E <= MOST_BLOCKS)
 
 
 def _falling(threshold_K: np.ndarray) -> Mask:
+    threshold_K = threshold_K.astype(float)
     return np.append(threshold_K[:1] == 1, np.diff(threshold_K) < 0) & (threshold_K >= 0)
 
 
 def _positive(array: np.ndarray) -> Mask:
-    return (array > 0) & np.isfinite(array)
+    return (array > 0) & (array <= MOST_BLOCKS)
 
 
 _LOSS = (_in_unit, "not in [0, 1]: divide by the largest loss there can be")
 _CLASS = (
-    _whole,
+    _class,
     "not the number of a class: write the most probable one's, or of a regression the header's "
     "label_range",
 )
-_NUMBER = (np.isfinite, "not a number: write the answer that the exit gives")
+_NUMBER = (_finite, "not a number: write the answer that the exit gives")
 VALUES: dict[str, tuple[Callable[[np.ndarray], Mask], str]] = {
     "confidence_NE": (_in_unit, "not in [0, 1]: a sigmoid brings any score there"),
     "loss_NE": _LOSS,
@@ -134,15 +152,32 @@ def _validate_values(
 
 HEADER = {"format": "ee_jax trace", "version": 1}
 
-# What NumPy raises at text, one array, a pickle, and half a file.
-_BROKEN = (ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+INFLATED = 1032  # bytes that deflate may make of one
+HEAD = 2**16  # bytes that the description of an array may take
+
+# What `zipfile` and NumPy raise at text, one array, a pickle, half a file and flipped bits.
+_BROKEN = (
+    *(ValueError, TypeError, KeyError, IndexError, AttributeError, NotImplementedError),
+    *(EOFError, RuntimeError, SyntaxError, ArithmeticError, MemoryError, struct.error),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, tokenize.TokenError),
+)
 
 
 def read_npz(path: str | Path) -> dict[str, np.ndarray]:
-    """The columns of a file; a UserError if there are none."""
+    """The columns of a file that a trace may have; others are not read.
+
+    An array is read only if the file is long enough to hold what it claims to be.
+
+    Raises:
+      UserError: there is no file, or it is no `.npz` of plain arrays.
+    """
+    known = {*EXITS, *SEQUENCES, "header"}
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
+        with zipfile.ZipFile(path) as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that are old or odd
+            members = {entry.filename.removesuffix(".npy"): entry for entry in file.infolist()}
+            _check_sizes(path, members.values())
+            return {name: _read(file, members[name]) for name in members if name in known}
     except FileNotFoundError as error:
         raise UserError(f"no trace at {path}: check the path, or write it first") from error
     except OSError as error:
@@ -150,6 +185,32 @@ def read_npz(path: str | Path) -> dict[str, np.ndarray]:
     except _BROKEN as error:
         mend = "write it with `np.savez`, without objects"
         raise UserError(f"{path} is no .npz of plain arrays: {mend}") from error
+
+
+def _check_sizes(path: str | Path, entries: Iterable[zipfile.ZipInfo]) -> None:
+    """Raises a ValueError at entries that claim more than the file can hold."""
+    have = os.path.getsize(path)
+    if sum(entry.compress_size for entry in entries) > have:
+        raise ValueError("entries are longer than the file")
+    for entry in entries:
+        grows = INFLATED if entry.compress_type == zipfile.ZIP_DEFLATED else 1
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ValueError("NumPy compresses by deflate alone")
+        if entry.file_size > grows * entry.compress_size:
+            raise ValueError("an entry is longer than its bytes can make it")
+
+
+def _read(file: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
+    """One array; its shape is believed if it has just so many bytes."""
+    with file.open(entry) as stream:
+        version = npy.read_magic(stream)
+        heads = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+        shape, by_columns, dtype = heads[version](stream, max_header_size=HEAD)
+        data = stream.read()  # to the end, where the checksum is
+    if dtype.hasobject or math.prod(shape) * dtype.itemsize != len(data):
+        raise ValueError("the shape is not that of the bytes")
+    array = np.frombuffer(data, dtype) if data else np.empty(0, dtype)
+    return array.reshape(shape, order="F" if by_columns else "C")
 
 
 def write_npz(path: str | Path, columns: Columns, header: dict[str, Any]) -> None:
@@ -168,19 +229,27 @@ def write_npz(path: str | Path, columns: Columns, header: dict[str, Any]) -> Non
             scratch.unlink()
 
 
+def _is_deep(value: Any, levels: int = 50) -> bool:
+    """Whether JSON is nested further than anybody writes by hand."""
+    parts = value.values() if isinstance(value, dict) else value
+    nested = isinstance(value, dict | list)
+    return nested and (levels == 0 or any(_is_deep(part, levels - 1) for part in parts))
+
+
 def read_header(column: np.ndarray | None, name: str) -> dict[str, Any]:
     """The header in a column of a trace, `{}` where there is none."""
     if column is None:
         return {}
     try:
-        header = json.loads(str(column))
-    except ValueError:
+        header = json.loads(str(column)) if column.dtype.kind == "U" else None
+        json.dumps(header, ensure_ascii=False).encode()  # half a character is none
+    except (ValueError, RecursionError):
         header = None
-    if not isinstance(header, dict):
+    if not isinstance(header, dict) or _is_deep(header):
         mend = "write a JSON object, or leave it out"
         raise UserError(f"{name}: column `header` is no JSON object: {mend}")
     found = {key: header.get(key, value) for key, value in HEADER.items()}
     if found != HEADER:
-        what = f"column `header` says {json.dumps(found)}"
+        what = f"column `header` says {json.dumps(found):.120}"
         raise UserError(f"{name}: {what}: this version reads {json.dumps(HEADER)}")
     return header

@@ -12,17 +12,22 @@ Where bad exits are rare there are few to learn from, and `crc` gives more.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from ee_jax.calibration.bitsets import Judge
 from ee_jax.calibration.choice import Choice, Outcomes, at_exits, exits_taken, pick
-from ee_jax.calibration.risks import RISKS
+from ee_jax.calibration.risks import LOWEST, RISKS
 from ee_jax.calibration.trace import Trace
+from ee_jax.calibration.trials import Splits, Trials, in_threads, of_levels
 from ee_jax.errors import UserError
 from ee_jax.exits.stopping import PLAIN, Stopping
+
+Part = Bool[np.ndarray, " N"]
+Finder = Callable[..., Float[np.ndarray, " L *E"]]  # of levels, and maybe a part
 
 # 0.95 20 is 19 or a little more in floating point; no rank is that close to the next.
 ROUNDING = 1e-9
@@ -40,32 +45,61 @@ def upper_quantile(score_N: Float[np.ndarray, " N"], level: float) -> float:
     Returns:
       The quantile.
     """
-    rank = math.ceil((1 - level) * (len(score_N) + 1) - ROUNDING)
-    if rank > len(score_N):
+    return _ranked(np.sort(score_N), level)
+
+
+def _ranked(rising_N: Float[np.ndarray, " N"], level: float) -> float:
+    rank = math.ceil((1 - level) * (len(rising_N) + 1) - ROUNDING)
+    if rank > len(rising_N):
         return 1.0
-    return float(np.sort(score_N)[rank - 1]) if rank > 0 else 0.0
+    return float(rising_N[rank - 1]) if rank > 0 else 0.0
+
+
+class Scores:
+    """Scores of some of the examples, sorted once for the quantiles of any part of them."""
+
+    def __init__(self, score_N: Float[np.ndarray, " N"], has_N: Part):
+        """Sorts.
+
+        Args:
+          score_N: of every example.
+          has_N: whose score counts.
+        """
+        example_M = np.flatnonzero(has_N)
+        self._example_M = example_M[np.argsort(score_N[example_M], kind="stable")]
+        self._score_M = score_N[self._example_M]
+
+    def quantiles(
+        self, levels: Sequence[float], part_N: Part | None = None
+    ) -> Float[np.ndarray, " L"]:
+        """`upper_quantile` at each level among the part's examples, or all."""
+        score_M = self._score_M
+        if part_N is not None:
+            score_M = score_M[part_N[self._example_M]]
+        return np.array([_ranked(score_M, level) for level in levels])
 
 
 def shared_threshold(
-    confidence_NE: Float[np.ndarray, "N E"], bad_NE: Bool[np.ndarray, "N E"], level: float
-) -> float:
+    confidence_NE: Float[np.ndarray, "N E"], bad_NE: Bool[np.ndarray, "N E"]
+) -> Finder:
     """One threshold: the quantile of each example's largest confidence at a bad exit.
 
     Args:
       confidence_NE: every exit's confidence in every example.
       bad_NE: at which exits an example should not stop.
-      level: the share of examples that may stop at one.
 
     Returns:
-      A threshold in [0, 1].
+      From shares of examples that may stop at one, and the part that is calibrated on, to a
+      threshold in [0, 1] for each.
     """
     worst_N = np.where(bad_NE, confidence_NE, -np.inf).max(1)
-    return upper_quantile(worst_N[bad_NE.any(1)], level)
+    worst = Scores(worst_N, np.isfinite(worst_N))
+    return worst.quantiles
 
 
 def exit_thresholds(
-    confidence_NE: Float[np.ndarray, "N E"], bad_NE: Bool[np.ndarray, "N E"], level: float
-) -> Float[np.ndarray, " E"]:
+    confidence_NE: Float[np.ndarray, "N E"], bad_NE: Bool[np.ndarray, "N E"]
+) -> Finder:
     """A threshold an exit, with the level shared out evenly (Bonferroni).
 
     The last exit is never bad, and takes no share.
@@ -73,27 +107,33 @@ def exit_thresholds(
     Args:
       confidence_NE: every exit's confidence in every example.
       bad_NE: at which exits an example should not stop.
-      level: the share of examples that may stop at one.
 
     Returns:
-      Thresholds in [0, 1].
+      From shares of examples that may stop at one, and the part that is calibrated on, to
+      thresholds in [0, 1] for each.
     """
-    share = level / max(1, bad_NE.shape[1] - 1)
-    early = zip(confidence_NE.T[:-1], bad_NE.T[:-1], strict=True)
-    return np.array([upper_quantile(c_N[bad_N], share) for c_N, bad_N in early] + [1.0])
+    early = [Scores(*column) for column in zip(confidence_NE.T, bad_NE.T, strict=True)][:-1]
+
+    def find(levels: Sequence[float], part_N: Part | None = None) -> Float[np.ndarray, "L E"]:
+        share_L = [level / max(1, len(early)) for level in levels]
+        early_EL = [scores.quantiles(share_L, part_N) for scores in early]
+        return np.stack([*early_EL, np.ones(len(levels))], axis=1)
+
+    return find
 
 
 # What finds the threshold, or one for each exit, by the names that the command line knows.
-CONFORMAL: dict[str, Callable[..., float | Float[np.ndarray, " E"]]] = {
+CONFORMAL: dict[str, Callable[..., Finder]] = {
     "conformal": shared_threshold,
     "conformal_per_exit": exit_thresholds,
 }
 
 
-def bad_exits(risk_NE: Float[np.ndarray, "N E"]) -> Bool[np.ndarray, "N E"]:
-    """Where the risk is 1; a UserError if it is ever between 0 and 1."""
-    if not np.isin(risk_NE, (0, 1)).all():
-        raise UserError("conformal needs a risk of 0 or 1: use crc for one between")
+def bad_exits(trace: Trace, risk: str) -> Bool[np.ndarray, "N E"]:
+    """Where the risk is 1; a UserError if it can be other than 0 or 1."""
+    risk_NE = RISKS[risk](trace)
+    if risk in LOWEST or not np.isin(risk_NE, (0, 1)).all():
+        raise UserError("conformal needs a risk of 0 or 1: use crc for any other")
     return risk_NE == 1
 
 
@@ -112,13 +152,46 @@ def choose_conformal(
     Returns:
       The thresholds, and what they do on the trace.
     """
-    risk_NE = RISKS[risk](trace)
-    bad_NE = bad_exits(risk_NE)
-    threshold_K = np.array([CONFORMAL[method](trace.confidence_NE, bad_NE, level)])
+    bad_NE = bad_exits(trace, risk)
+    threshold_K = CONFORMAL[method](trace.confidence_NE, bad_NE)([level])
     exit_KN = exits_taken(trace, threshold_K, stopping)
-    found = Outcomes(threshold_K, trace.depth_E[exit_KN], at_exits(risk_NE, exit_KN))
+    found = Outcomes(
+        threshold_K, trace.depth_E[exit_KN], at_exits(bad_NE.astype(float), exit_KN)
+    )
     choice = pick(method, level, found, 0, "found")
     return _explain(choice, bad_NE) if choice.is_full_model else choice
+
+
+def conformal_trials(
+    trace: Trace,
+    method: str,
+    risk: str,
+    levels: Sequence[float],
+    splits: Splits,
+    stopping: Stopping = PLAIN,
+) -> list[Trials]:
+    """The same on each split's one part, and risk and depth of the other.
+
+    Args:
+      trace: what every exit said.
+      method: a name in CONFORMAL.
+      risk: a name in RISKS, of 0 and 1.
+      levels: shares of examples that may stop at a bad exit.
+      splits: which examples are calibrated on.
+      stopping: exit rule, least depth and patience.
+
+    Returns:
+      Thresholds, risks and depths of each split, at each level.
+    """
+    bad_NE = bad_exits(trace, risk)
+    find = CONFORMAL[method](trace.confidence_NE, bad_NE)
+    judge = Judge(trace, bad_NE.astype(float), stopping)
+
+    def one(part_N: Part) -> tuple[np.ndarray, ...]:
+        threshold_L = find(levels, part_N)
+        return threshold_L, *judge(threshold_L, ~part_N)
+
+    return of_levels(in_threads(one, splits))
 
 
 def _explain(choice: Choice, bad_NE: Bool[np.ndarray, "N E"]) -> Choice:

@@ -7,7 +7,11 @@ promises nothing of any one calibration set: about half may come out above the l
 
 The proof needs losses that rise as the threshold falls, example by example. An early exit may
 be right where a later one is wrong, so theirs do not; `rising` makes them, and what holds of
-the larger losses holds of the true ones.
+the larger losses holds of the true ones. The method `crc` judges those; `crc_paper` judges the
+losses as they are, and promises something only where they rise by themselves.
+
+The condition stays the same if losses and level are moved alike from [low, 1] to [0, 1], so it
+holds for a signed loss too: the proof asks for an upper bound alone.
 """
 
 import numpy as np

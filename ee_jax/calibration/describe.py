@@ -5,7 +5,7 @@ import numpy as np
 from ee_jax.calibration.choice import Choice
 from ee_jax.calibration.conformal import CONFORMAL
 from ee_jax.calibration.empirical import BUDGET
-from ee_jax.calibration.methods import IN_THE_MEAN, METHODS
+from ee_jax.calibration.methods import IN_THE_MEAN, METHODS, NOTHING
 from ee_jax.results import Calibrated
 
 
@@ -14,17 +14,34 @@ def percent(share: float) -> str:
     return f"{100 * share:g} %"
 
 
-def promise(method: str, level: float, delta: float) -> str:
-    """What the method promises of examples to come."""
+def promise(method: str, level: float, delta: float, falling: int = 0) -> str:
+    """What the method promises of examples to come.
+
+    Args:
+      method: a name in METHODS or CONFORMAL, or BUDGET.
+      level: the risk allowed.
+      delta: the chance of more than that, of the methods that have one.
+      falling: examples whose loss falls with the threshold, where the method needs none.
+    """
     most = percent(level)
+    if falling:
+        needs = f"{method} needs losses that rise as the threshold falls"
+        return f"nothing: {needs}, and those of {falling:,} examples do not; crc needs it not"
     if method in CONFORMAL:
         bad = "of examples with a bad exit stop there"
         return f"at most {most} {bad}, in the mean over calibration sets"
-    if method == BUDGET or METHODS[method].promise == "nothing":
+    if method == BUDGET or METHODS[method].promise == NOTHING:
         return "nothing, the threshold fits the examples it was chosen on"
     if METHODS[method].promise == IN_THE_MEAN:
         return f"risk at most {most} in the mean over calibration sets"
     return f"risk at most {most} for at least {percent(1 - delta)} of calibration sets"
+
+
+def source(method: str) -> str:
+    """Where the method's rule is from."""
+    if method in CONFORMAL:
+        return "Schuster et al. 2021, CATs: quantiles of confidences at bad exits"
+    return "" if method == BUDGET else METHODS[method].source
 
 
 def _label(choice: Choice) -> tuple[str, str, str]:
@@ -40,7 +57,8 @@ def certified_risk(choice: Choice) -> float | None:
     """The level; 0 of the full model; None where nothing is promised."""
     if choice.method == BUDGET:
         return None
-    if choice.method in METHODS and METHODS[choice.method].promise == "nothing":
+    promises = choice.method not in METHODS or METHODS[choice.method].promise != NOTHING
+    if not promises or choice.falling:
         return None
     return 0.0 if choice.is_full_model else choice.level
 
@@ -67,7 +85,7 @@ def describe(
         risk=risk,
         level=choice.level,
         delta=choice.delta,
-        promise=promise(choice.method, choice.level, choice.delta or 0.0),
+        promise=promise(choice.method, choice.level, choice.delta or 0.0, choice.falling),
         threshold=min(threshold_E),
         threshold_E=threshold_E if len(set(threshold_E)) > 1 else None,
         full_model=choice.is_full_model,

@@ -5,15 +5,18 @@ tested on would void the test. So half of the examples draw the path, from the f
 and any method of `methods` walks it on the other half.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
+from ee_jax.calibration.bitsets import Judge, Means, Sample
 from ee_jax.calibration.certify import certify_outcomes, check_request, risk_outcomes
 from ee_jax.calibration.choice import Choice, Outcomes
-from ee_jax.calibration.methods import METHODS
+from ee_jax.calibration.methods import METHODS, Method, to_unit
+from ee_jax.calibration.risks import LOWEST, RISKS
 from ee_jax.calibration.trace import Trace
+from ee_jax.calibration.trials import Splits, Trials, in_threads, of_levels
 from ee_jax.errors import UserError
 from ee_jax.exits.stopping import PLAIN, Stopping
 
@@ -22,7 +25,7 @@ COARSE = np.arange(20, -1, -1) / 20
 
 Path = Float[np.ndarray, "J E"]
 # Mean risk and mean depth of any number of candidates.
-Measure = Callable[[Path], tuple[Float[np.ndarray, " J"], Float[np.ndarray, " J"]]]
+Measure = Callable[[Path], Means]
 
 
 def greedy_path(measure: Measure, exits: int) -> Path:
@@ -127,17 +130,80 @@ def path_outcomes(
     seed: int = 0,
 ) -> Outcomes:
     """The path that one half of the examples draws, on the other half."""
+    check_search(search)
+    drawing_N, testing_N = halves(len(trace.loss_NE), seed)
+    sample = Sample.of(trace, RISKS[risk](trace), COARSE, stopping)
+    path_JE = PATHS[search](sample.take(drawing_N).measure, len(trace.depth_E))
+    return risk_outcomes(trace.take(testing_N), risk, path_JE, stopping)
+
+
+def check_search(search: str) -> None:
+    """Raises the UserError of a name that is not in PATHS."""
     if search not in PATHS:
         raise UserError(f"no search `{search}`: choose from {', '.join(PATHS)}")
-    order_N = np.random.default_rng(seed).permutation(len(trace.loss_NE))
+
+
+def halves(examples: int, seed: int = 0) -> tuple[Int[np.ndarray, " D"], Int[np.ndarray, " T"]]:
+    """Numbers of examples: of those that draw the path, and of those it is tested on."""
+    order_N = np.random.default_rng(seed).permutation(examples)
     half = len(order_N) // 2
     if not half:
         raise UserError("one example cannot be halved: calibrate one threshold for all exits")
-    drawing, testing = (trace.take(part) for part in (order_N[:half], order_N[half:]))
+    return order_N[:half], order_N[half:]
 
-    def measure(threshold_JE: Path) -> tuple[Float[np.ndarray, " J"], Float[np.ndarray, " J"]]:
-        _, depth_JN, loss_JN = risk_outcomes(drawing, risk, threshold_JE, stopping)
-        return loss_JN.mean(1), depth_JN.mean(1)
 
-    path_JE = PATHS[search](measure, len(trace.depth_E))
-    return risk_outcomes(testing, risk, path_JE, stopping)
+def per_exit_trials(
+    trace: Trace,
+    method: str,
+    risk: str,
+    levels: Sequence[float],
+    delta: float,
+    splits: Splits,
+    search: str = "greedy",
+    stopping: Stopping = PLAIN,
+) -> list[Trials]:
+    """`certify_per_exit` on each split's one part, and risk and depth of the other.
+
+    One path a split serves all levels.
+
+    Args:
+      trace: what every exit said.
+      method: a name in METHODS.
+      risk: a name in RISKS.
+      levels: the risks allowed.
+      delta: the chance of more than that.
+      splits: which examples are calibrated on.
+      search: a name in PATHS.
+      stopping: exit rule, least depth and patience.
+
+    Returns:
+      Thresholds, risks and depths of each split, at each level.
+    """
+    check_search(search)
+    how, low, exits = METHODS[method], LOWEST.get(risk, 0.0), len(trace.depth_E)
+    risk_NE = RISKS[risk](trace)
+    how.prepare(risk_NE, low)  # refuses a risk that is out of range
+    sample, judge = Sample.of(trace, risk_NE, COARSE, stopping), Judge(trace, risk_NE, stopping)
+    units = [float(to_unit(level, low)) for level in levels]
+
+    def one(part_N: Bool[np.ndarray, " N"]) -> tuple[np.ndarray, ...]:
+        rows_M = part_N.nonzero()[0]
+        drawing_N, testing_N = (rows_M[half_M] for half_M in halves(len(rows_M)))
+        path_JE = PATHS[search](sample.take(drawing_N).measure, exits)
+        choice_L = _choices(how, sample.take(testing_N), path_JE, units, delta, low)
+        return path_JE[choice_L], *judge(path_JE[choice_L], ~part_N)
+
+    return of_levels(in_threads(one, splits))
+
+
+def _choices(
+    how: Method, testing: Sample, path_JE: Path, units: list[float], delta: float, low: float
+) -> Int[np.ndarray, " L"]:
+    """The candidates that a method takes of a path; means do for most methods."""
+    n = testing.examples
+    if how.of_means is None or how.rising:
+        prepared_JN = how.prepare(testing.risks(path_JE), low)
+        order_N = np.random.default_rng(0).permutation(n)  # see `certify`
+        return how.walk(prepared_JN, delta)(order_N, units)
+    mean_J = to_unit(testing.measure(path_JE)[0], low)
+    return how.last(np.array([how.of_means(mean_J, n, q, delta) for q in units]))

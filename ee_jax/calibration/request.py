@@ -4,21 +4,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Float
 
 from ee_jax.calibration.certify import certify_outcomes, check_request, risk_outcomes
 from ee_jax.calibration.choice import GRID, Choice, Outcomes, outcomes
-from ee_jax.calibration.conformal import CONFORMAL, choose_conformal
-from ee_jax.calibration.empirical import BUDGET, choose_of_outcomes, within
-from ee_jax.calibration.per_exit import certify_per_exit, path_outcomes
+from ee_jax.calibration.conformal import CONFORMAL, choose_conformal, conformal_trials
+from ee_jax.calibration.empirical import BUDGET, choose_of_outcomes
+from ee_jax.calibration.per_exit import certify_per_exit, per_exit_trials
 from ee_jax.calibration.sequences import SequenceTrace
 from ee_jax.calibration.trace import Trace
-from ee_jax.calibration.trials import Trials, means, run_trials, trials_of_outcomes
+from ee_jax.calibration.trials import Splits, Trials, trials_of_budgets, trials_of_outcomes
 from ee_jax.errors import UserError
 from ee_jax.exits.stopping import PLAIN, Stopping
 
 AnyTrace = Trace | SequenceTrace
-Parts = Bool[np.ndarray, "S N"]
+Grid = Float[np.ndarray, " K"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +40,20 @@ class Request:
             raise UserError("a budget is kept by one threshold for all exits: leave out search")
         elif not 0 < self.level < np.inf:
             raise UserError(f"the budget is {self.level} blocks: allow at least one")
-        if self.stopping.min_depth < 1 or self.stopping.patience < 0:
-            raise UserError("min_depth must be at least 1 and patience at least 0")
         if isinstance(trace, SequenceTrace):
             self._check_sequences(trace)
+        else:
+            self._check_stopping(trace)
+
+    def _check_stopping(self, trace: Trace) -> None:
+        exits, deepest = len(trace.depth_E), int(trace.depth_E[-1])
+        for name, value, least, most in (
+            ("min_depth", self.stopping.min_depth, 1, deepest),
+            ("patience", self.stopping.patience, 0, exits),
+        ):
+            if not least <= value <= most:
+                said = f"{name} is {value}, of {exits} exits and {deepest} blocks"
+                raise UserError(f"{said}: choose from {least} to {most}")
 
     def _check_sequences(self, trace: SequenceTrace) -> None:
         by_exit = self.search or self.method in CONFORMAL
@@ -58,11 +68,11 @@ class Request:
             )
 
 
-def candidates(trace: AnyTrace, request: Request) -> Outcomes:
+def candidates(trace: AnyTrace, request: Request, threshold_K: Grid = GRID) -> Outcomes:
     """What one threshold for all exits would have done; losses are the request's risk."""
     if isinstance(trace, SequenceTrace):
-        return trace.outcomes()
-    rule = (GRID, request.stopping)
+        return trace.outcomes(request.risk)
+    rule = (threshold_K, request.stopping)
     if request.method == BUDGET:
         found = outcomes(trace, *rule)
         return found._replace(loss_KN=found.loss_KN - trace.full_loss_N)
@@ -92,7 +102,11 @@ def answer(trace: AnyTrace, request: Request) -> Choice:
 
 
 def trial(
-    trace: AnyTrace, request: Request, levels: Sequence[float], calibrate_SN: Parts
+    trace: AnyTrace,
+    request: Request,
+    levels: Sequence[float],
+    splits: Splits,
+    threshold_K: Grid = GRID,
 ) -> list[Trials]:
     """At each level, over the same splits: thresholds of one part, means over the other.
 
@@ -100,53 +114,20 @@ def trial(
       trace: of exits, or of whole sequences.
       request: what the thresholds must keep to, but for the level.
       levels: risks allowed, or mean depths.
-      calibrate_SN: which examples are calibrated on, in each split.
+      splits: which examples are calibrated on.
+      threshold_K: candidates for all exits, falling from 1.
 
     Returns:
       Thresholds, risks and depths of each split, at each level.
     """
     request.check(trace)
+    asked = (request.method, request.risk, levels)
     if isinstance(trace, Trace) and request.search:
-        return _search(trace, request, levels, calibrate_SN)
+        how = (request.delta, splits, request.search, request.stopping)
+        return per_exit_trials(trace, *asked, *how)
     if isinstance(trace, Trace) and request.method in CONFORMAL:
-        rest = (request.delta, calibrate_SN, request.stopping)
-        asked = (request.method, request.risk)
-        return [run_trials(trace, *asked, level, *rest) for level in levels]
-    found = candidates(trace, request)
+        return conformal_trials(trace, *asked, splits, request.stopping)
+    found = candidates(trace, request, threshold_K)
     if request.method == BUDGET:
-        return [_budget(found, level, calibrate_SN) for level in levels]
-    return [
-        trials_of_outcomes(found, request.method, level, request.delta, calibrate_SN)
-        for level in levels
-    ]
-
-
-def _budget(found: Outcomes, depth: float, calibrate_SN: Parts) -> Trials:
-    choice_S = within(means(calibrate_SN, found.depth_KN), depth)
-    rows_S = np.arange(len(choice_S))
-    risk_S, depth_S = (
-        means(~calibrate_SN, value_KN)[rows_S, choice_S]
-        for value_KN in (found.loss_KN, found.depth_KN)
-    )
-    return Trials(found.threshold_K[choice_S], risk_S, depth_S)
-
-
-def _search(
-    trace: Trace, request: Request, levels: Sequence[float], calibrate_SN: Parts
-) -> list[Trials]:
-    """A path for each split serves all levels."""
-    found: list[list[tuple]] = [[] for _ in levels]
-    for part_N in calibrate_SN:
-        path = path_outcomes(
-            trace.take(part_N.nonzero()[0]),
-            request.risk,
-            request.search or "",
-            request.stopping,
-        )
-        choices = [certify_outcomes(path, request.method, q, request.delta) for q in levels]
-        threshold_KE = np.array([choice.threshold for choice in choices])
-        rest = trace.take((~part_N).nonzero()[0])
-        done = risk_outcomes(rest, request.risk, threshold_KE, request.stopping)
-        for k, row in enumerate(found):
-            row.append((threshold_KE[k], done.loss_KN[k].mean(), done.depth_KN[k].mean()))
-    return [Trials(*map(np.array, zip(*row, strict=True))) for row in found]
+        return trials_of_budgets(found, levels, splits)
+    return trials_of_outcomes(found, request.method, levels, request.delta, splits)

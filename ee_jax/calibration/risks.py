@@ -1,7 +1,7 @@
-"""Risks: what an early answer costs, for each example and exit; in [0, 1], 0 at the last exit.
+"""Risks: what an early answer costs, for each example and exit; 0 at the last exit.
 
 The full model is the measure, so a threshold of 1 has a risk of 0, whatever the full model's
-own mistakes.
+own mistakes. Risks lie in [0, 1], but for those that `LOWEST` names.
 """
 
 from collections.abc import Callable
@@ -29,6 +29,22 @@ def performance_gap(loss_NE: Float[np.ndarray, "N E"]) -> Float[np.ndarray, "N E
     """
     chex.assert_rank(loss_NE, 2)
     return np.maximum(0, loss_NE - loss_NE[:, -1:])
+
+
+def signed_gap(loss_NE: Float[np.ndarray, "N E"]) -> Float[np.ndarray, "N E"]:
+    """Loss - the full model's loss, the performance gap of RC-EENN (Jazbec et al. 2024).
+
+    An early answer that is better than the full model's makes up for one that is worse, so the
+    mean is by how much the mean loss grows; it may be below 0.
+
+    Args:
+      loss_NE: of every exit on every example, in [0, 1].
+
+    Returns:
+      Risks in [-1, 1]; 0 at the last exit.
+    """
+    chex.assert_rank(loss_NE, 2)
+    return loss_NE - loss_NE[:, -1:]
 
 
 def inconsistency(
@@ -133,5 +149,9 @@ def _consistency(trace: Trace) -> Float[np.ndarray, "N E"]:
 
 # Risks of a trace, by the names that the command line knows.
 RISKS: Registry[Callable[[Trace], Float[np.ndarray, "N E"]]] = Registry(
-    "risk", gap=lambda trace: performance_gap(trace.loss_NE), consistency=_consistency
+    "risk",
+    gap=lambda trace: performance_gap(trace.loss_NE),
+    signed_gap=lambda trace: signed_gap(trace.loss_NE),
+    consistency=_consistency,
 )
+LOWEST = {"signed_gap": -1.0}  # the least that a risk can be, where that is not 0

@@ -27,7 +27,7 @@ from ee_jax.calibration.columns import (
     validate,
     write_npz,
 )
-from ee_jax.calibration.risks import performance_gap
+from ee_jax.calibration.risks import LOWEST, performance_gap, signed_gap
 from ee_jax.calibration.trace import Trace
 
 
@@ -57,11 +57,15 @@ class SequenceTrace:
         """The arrays, by name."""
         return {name: getattr(self, name) for name in SEQUENCES}
 
-    def outcomes(self) -> Outcomes:
-        """The candidates, with what each sequence loses against the full model's."""
-        falling = self.loss_NK[:, ::-1]  # `performance_gap` has the full model last
-        risk_KN = performance_gap(falling)[:, ::-1].T
-        return Outcomes(self.threshold_K, self.depth_NK.T, risk_KN)
+    def outcomes(self, risk: str = "gap") -> Outcomes:
+        """The candidates, with what each sequence loses against the full model's.
+
+        Args:
+          risk: `signed_gap`, or any other for what is not below 0.
+        """
+        gap = signed_gap if risk == "signed_gap" else performance_gap
+        risk_KN = gap(self.loss_NK[:, ::-1])[:, ::-1].T  # both have the full model last
+        return Outcomes(self.threshold_K, self.depth_NK.T, risk_KN, LOWEST.get(risk, 0.0))
 
 
 def load_trace(path: str | Path) -> Trace | SequenceTrace:

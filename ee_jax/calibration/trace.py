@@ -47,6 +47,7 @@ DTYPES = {
     "prediction_NE": np.int32,
     "label_N": np.int32,
 }
+WIDEST = 1e9  # of a range of labels, which single precision must tell apart
 NUMBERS = dict.fromkeys(("prediction_NE", "label_N"), np.float32)  # of a regression
 
 
@@ -113,7 +114,7 @@ def _label_range(header: dict[str, Any], name: str) -> Range | None:
     if given is None:
         return None
     match given:
-        case [int() | float() as low, int() | float() as high] if low < high:
+        case [int() | float() as low, int() | float() as high] if -WIDEST < low < high < WIDEST:
             return low, high
     wanted = "write the lowest and the highest label, e.g. [0, 5]"
-    raise UserError(f"{name}: the header's label_range is {given!r}: {wanted}")
+    raise UserError(f"{name}: the header's label_range is {given!r:.60}: {wanted}")

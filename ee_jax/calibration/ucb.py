@@ -12,81 +12,197 @@ losses in [0, 1], monotone or not.
 """
 
 import math
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Int
 from scipy.optimize import root_scalar
 
-BLOCK = 8
+CLOSE = 1e-6  # logarithms that rounding, or n sums of it, may bring on either side
 _RUIN = -1e3  # stands for a logarithm of 0, of which no root can be searched
 
 
-def bets(risk_KN: Float[np.ndarray, "K N"], delta: float) -> Float[np.ndarray, "K N"]:
-    """nu_i = min(1, sqrt(2 log(1 / delta) / (n sigma_{i-1}^2))) (Bates et al. 2021).
+class Gambler:
+    """Bets on n examples in turn; nu_i is the bet on the i-th (Bates et al. 2021).
 
-    sigma_i^2 is the variance of the first i examples, begun with an example of 1/2 and a
-    variance of 1/4, so that no bet looks at the example it is made on.
+    nu_i = min(1, sqrt(2 log(1 / delta) / (n sigma_{i-1}^2))), where sigma_i^2 is the variance
+    of the first i examples about their running means m_j, begun with an example of 1/2 and a
+    variance of 1/4, so that no bet looks at the example it is made on:
 
-    Args:
-      risk_KN: of each example at each candidate, in [0, 1].
-      delta: the chance of a wrong bound.
+        m_j = (1/2 + x_1 + ... + x_j) / (j + 1)
+        (i + 1) sigma_i^2 = 1/4 + sum_{j <= i} (x_j - m_j)^2
 
-    Returns:
-      The bets, in [0, 1].
+    Most examples lose nothing. From one loss to the next the sum of x_j stays s, and the sum of
+    squares grows by s^2 / (j + 1)^2 a step, of which sums are kept. So only losses are summed
+    one after the other, and the bets between two of them are bounded by those at the ends.
     """
-    n = risk_KN.shape[1]
-    seen_N = np.arange(2, n + 2)
-    mean_KN = (0.5 + np.cumsum(risk_KN, 1)) / seen_N
-    variance_KN = (0.25 + np.cumsum((risk_KN - mean_KN) ** 2, 1)) / seen_N
-    before_KN = np.insert(variance_KN[:, :-1], 0, 0.25, axis=1)
-    return np.minimum(1, np.sqrt(2 * math.log(1 / delta) / (n * before_KN)))
+
+    def __init__(
+        self,
+        n: int,
+        lost_M: Int[np.ndarray, " M"],
+        loss_M: Float[np.ndarray, " M"],
+        delta: float,
+    ):
+        """The gambler's bets on independent examples in an order not chosen by their losses.
+
+        Args:
+          n: how many examples.
+          lost_M: the places in that order of those that lose something, rising from 0.
+          loss_M: what they lose, at most 1.
+          delta: the chance of a wrong bound.
+        """
+        self._n, self._goal = n, -math.log(delta)
+        self._lost_M, self._loss_M = lost_M, loss_M
+        # Runs without a loss: before the first, between two, after the last.
+        self._start_R = np.concatenate([[0], self._lost_M + 1])
+        self._end_R = np.concatenate([self._lost_M, [self._n]])
+        sum_R = np.cumsum(np.concatenate([[0.5], self._loss_M]))
+        self._square_R = sum_R**2
+        tail_N1 = _tails(self._n)
+        off_M = self._loss_M - sum_R[1:] / (self._lost_M + 2)
+        step_M = off_M**2 + self._square_R[1:] * tail_N1[self._lost_M + 1]
+        step_M -= self._square_R[:-1] * tail_N1[self._lost_M]
+        begin = 0.25 + 0.25 * tail_N1[0]
+        self._first_R = np.cumsum(np.concatenate([[begin], step_M]))
+        # Sums of squares before a run's first example and before the loss at its end; and bets
+        # that are no larger, no smaller than any in the run, and those on the losses.
+        before_R = self._first_R - self._square_R * tail_N1[self._start_R]
+        after_R = self._first_R - self._square_R * tail_N1[self._end_R]
+        self._length_R = self._end_R - self._start_R
+        self._least_R = self._bet(self._start_R + 1, after_R)
+        self._most_R = self._bet(self._end_R, before_R)
+        self._bet_M = self._bet(lost_M + 1, after_R[:-1])
+
+    @classmethod
+    def of(cls, risk_N: Float[np.ndarray, " N"], delta: float) -> "Gambler":
+        """The bets on these examples in turn."""
+        lost_M = (risk_N != 0).nonzero()[0]
+        return cls(len(risk_N), lost_M, risk_N[lost_M], delta)
+
+    def _bet(self, place: np.ndarray, squares: np.ndarray) -> np.ndarray:
+        """nu_i from i and the sum of squares after the examples before."""
+        return np.minimum(1, np.sqrt(2 * self._goal / self._n * place / squares))
+
+    @cached_property
+    def bet_N(self) -> Float[np.ndarray, " N"]:
+        """All bets."""
+        runs_R = self._end_R - self._start_R
+        runs_R[:-1] += 1  # a loss is bet on with what was seen before it
+        square_N = np.repeat(self._first_R, runs_R)
+        square_N -= np.repeat(self._square_R, runs_R) * _tails(self._n)[:-1]
+        return self._bet(np.arange(1.0, self._n + 1), square_N)
+
+    def _gains(self, mu: float) -> Float[np.ndarray, " M"]:
+        """What the losses add to the logarithm of the wealth."""
+        return np.log1p(self._bet_M * (mu - self._loss_M))
+
+    def _most(self, gain_R: np.ndarray, gain_M: np.ndarray) -> float:
+        """The largest running sum of runs and losses in turn."""
+        before_R = gain_R.copy()
+        after_M = (gain_R[:-1] + gain_M).cumsum()
+        before_R[1:] += after_M
+        return float(max(before_R.max(), after_M.max(initial=0.0)))
+
+    def log_wealth(self, mu: float) -> float:
+        """max over t of sum_{i <= t} log(1 - nu_i (x_i - mu)), t >= 0; rises with mu.
+
+        Args:
+          mu: the mean that is bet against.
+
+        Returns:
+          The largest logarithm of the wealth; nan where a loss is.
+        """
+        if mu <= 0:  # nothing loses less than that
+            return 0.0
+        gain_N1 = np.zeros(self._n + 1)
+        np.log1p(self.bet_N * mu, out=gain_N1[:-1])
+        gain_N1[self._lost_M] = 0
+        return self._most(np.add.reduceat(gain_N1, self._start_R), self._gains(mu))
+
+    def _run_gains(self, bet_R: np.ndarray, mu: float) -> np.ndarray:
+        return self._length_R * np.log1p(mu * bet_R)
+
+    def wins(self, level: float) -> bool:
+        """Whether the wealth against this mean reaches 1 / delta: the bound is at most that.
+
+        The bets of a run are at least what its first place and last sum of squares make them,
+        and at most what its last place and first sum do. Where both say the same of the wealth,
+        no bet between is looked at.
+        """
+        if level >= 1:
+            return not np.isnan(self._first_R[-1])
+        if level <= 0:
+            return False
+        gain_M = self._gains(level)
+        if self._most(self._run_gains(self._least_R, level), gain_M) >= self._goal + CLOSE:
+            return True
+        most = self._most(self._run_gains(self._most_R, level), gain_M)
+        if not most >= self._goal - CLOSE:
+            return False
+        return self.log_wealth(level) >= self._goal
 
 
-def log_wealth(
-    risk_KN: Float[np.ndarray, "K N"], bet_KN: Float[np.ndarray, "K N"], mu: float
-) -> Float[np.ndarray, " K"]:
-    """max over t of sum_{i <= t} log(1 - nu_i (x_i - mu)); rises with mu.
+@lru_cache(maxsize=4)
+def _tails(n: int) -> Float[np.ndarray, " N1"]:
+    """sum_{i < j <= n} 1 / (j + 1)^2 for i from 0 to n."""
+    return np.append(np.cumsum(1.0 / np.arange(n + 1, 1, -1.0) ** 2)[::-1], 0.0)
 
-    Args:
-      risk_KN: of each example at each candidate.
-      bet_KN: made before the example was seen.
-      mu: the mean that is bet against.
 
-    Returns:
-      The largest logarithm of the wealth, of each candidate.
+class Walk:
+    """Walks down the candidates with any of the examples, in any order.
+
+    What passes at a level does so at every higher one, since wealth rises with the level. So
+    the walk at a level begins where that at the one below it ended, and each candidate's bets,
+    which no level changes, are made once.
     """
-    with np.errstate(divide="ignore"):  # at mu = 0 a loss of 1 may take all there is
-        return np.cumsum(np.log1p(-bet_KN * (risk_KN - mu)), 1).max(1)
 
+    def __init__(self, risk_KN: Float[np.ndarray, "K N"], delta: float):
+        """Walks down these candidates.
 
-def accepts(
-    risk_KN: Float[np.ndarray, "K N"], level: float, delta: float
-) -> Bool[np.ndarray, " K"]:
-    """Where the upper bound lies at or below the level; False past a block with a failure.
+        Args:
+          risk_KN: of each example at candidates from the full model down.
+          delta: the chance of more than the level.
+        """
+        self._risk_KN, self._delta = risk_KN, delta
+        self._lost: dict[int, np.ndarray] = {}  # the examples that lose something at each
 
-    Candidates are taken by the block, since a walk asks for none beyond its end.
+    def __call__(
+        self, rows_M: Int[np.ndarray, " M"], level_L: Sequence[float]
+    ) -> Int[np.ndarray, " L"]:
+        """The candidate before the first, but the full model, that fails.
 
-    Args:
-      risk_KN: of each example at candidates from the full model down.
-      level: the risk allowed.
-      delta: the chance of more than that.
+        Args:
+          rows_M: the examples to bet on, in this order.
+          level_L: the risks allowed.
 
-    Returns:
-      Which candidates pass.
-    """
-    ok_K = np.zeros(len(risk_KN), bool)
-    for start in range(0, len(risk_KN), BLOCK):
-        block = slice(start, start + BLOCK)
-        ok_K[block] = _below(risk_KN[block], level, delta)
-        if not ok_K[block].all():
-            break
-    return ok_K
+        Returns:
+          The candidate's number, at each level.
+        """
+        place_N = np.full(self._risk_KN.shape[1], -1)
+        place_N[rows_M] = np.arange(len(rows_M))
+        last_L, k, gambler = np.zeros(len(level_L), int), 1, None
+        for row in np.argsort(level_L, kind="stable"):
+            while k < len(self._risk_KN):
+                gambler = gambler or self._gambler(k, place_N, len(rows_M))
+                if not gambler.wins(level_L[row]):
+                    break
+                k, gambler = k + 1, None
+            last_L[row] = k - 1
+        return last_L
 
-
-def _below(risk_KN: Float[np.ndarray, "K N"], level: float, delta: float) -> np.ndarray:
-    if level >= 1:
-        return np.isfinite(risk_KN.sum(1))
-    return log_wealth(risk_KN, bets(risk_KN, delta), level) >= -math.log(delta)
+    def _gambler(self, k: int, place_N: Int[np.ndarray, " N"], n: int) -> Gambler:
+        """Bets at candidate k on the n examples that have a place."""
+        if k not in self._lost:
+            self._lost[k] = (self._risk_KN[k] != 0).nonzero()[0]
+        place_M = place_N[self._lost[k]]
+        kept_M = place_M >= 0
+        place_M, loss_M = place_M[kept_M], self._risk_KN[k, self._lost[k][kept_M]]
+        if (place_M[1:] < place_M[:-1]).any():
+            order_M = place_M.argsort()
+            place_M, loss_M = place_M[order_M], loss_M[order_M]
+        return Gambler(n, place_M, loss_M, self._delta)
 
 
 def betting_bound(risk_N: Float[np.ndarray, " N"], delta: float) -> float:
@@ -101,11 +217,10 @@ def betting_bound(risk_N: Float[np.ndarray, " N"], delta: float) -> float:
     Returns:
       An upper bound of the mean risk.
     """
-    bet_KN = bets(risk_N[None], delta)
+    gambler = Gambler.of(risk_N, delta)
 
     def excess(mu: float) -> float:
-        wealth = log_wealth(risk_N[None], bet_KN, mu)[0]
-        return max(wealth, _RUIN) + math.log(delta)
+        return max(gambler.log_wealth(mu), _RUIN) + math.log(delta)
 
     if excess(1.0) < 0:
         return 1.0

@@ -115,7 +115,31 @@ def decode(arguments: Namespace) -> None:
     print_rows(bench_speculation(*what, draft, arguments.drafts, *how), arguments.json)
 
 
-BENCHMARKS = (add_loop, add_train, add_decode)  # in the order of `--help`
+def add_calibrate(benchmarks: Any) -> None:
+    """Adds the benchmark."""
+    text = "calibration by every method: seconds and memory of its trials"
+    command = add_command(benchmarks, "calibrate", calibrate, text)
+    command.add_argument("--examples", type=number, default=50_000, help="of the trace")
+    command.add_argument("--exits", type=number, default=12, help="of each")
+    command.add_argument("--thresholds", type=number, default=100, help="candidates")
+    command.add_argument("--trials", type=number, default=1000, help="random splits")
+    command.add_argument("--methods", help="e.g. ltt,crc,greedy (default: every)")
+    command.add_argument("--repeats", type=number, default=3, help="timed rounds")
+    command.add_argument("--json", action="store_true", help="print a JSON object a row")
+
+
+def calibrate(arguments: Namespace) -> None:
+    """Times the methods, and prints a row as soon as it is known."""
+    from ee_jax.benchmarks.calibrate import EVERY, bench_calibrate
+    from ee_jax.display import Display
+
+    methods = arguments.methods.split(",") if arguments.methods else EVERY
+    shape = arguments.examples, arguments.exits, arguments.thresholds, arguments.trials
+    rows = bench_calibrate(methods, *shape, arguments.repeats, Display())
+    print_rows(rows, arguments.json)
+
+
+BENCHMARKS = (add_loop, add_train, add_decode, add_calibrate)  # in the order of `--help`
 
 
 def add(commands: Any) -> None:

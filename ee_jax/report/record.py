@@ -16,6 +16,7 @@ DASHES = (0, (5, 4))
 RISKS = {
     "consistency": "consistency: answers unlike the full model's",
     "gap": "gap: loss beyond the full model's",
+    "signed_gap": "signed_gap: loss less the full model's",
     "loss": "mean loss above the full model's",
 }
 DISTANCE = "consistency: (answer - the full model's)^2 / (range of the labels)^2"
@@ -27,6 +28,7 @@ def record_table(record: Record) -> Table:
     found = choice["calibration_risk"], choice["calibration_mean_depth"]
     lines = {
         "method": f"{choice['method']}{_search(record)}",
+        "source": record.get("source", ""),
         "promise": choice["promise"],
         "risk": _risk(record),
         "data": _data(record),
@@ -148,7 +150,7 @@ def _panel(axes: Axes, record: Record, key: str, scale: float, x_scale: float) -
         axes.plot([x, x], [spread["p25"], spread["p75"]], lw=3.2, **ink)
         axes.plot(x, spread["median"], "o", ms=5, zorder=3, **ink)
     axes.set_xlim(left=0)
-    may_gain = record["choice"]["risk"] == "loss"
+    may_gain = record["choice"]["risk"] in ("loss", "signed_gap")
     axes.set_ylim(bottom=min(0, axes.get_ylim()[0]) if may_gain else 0)
 
 

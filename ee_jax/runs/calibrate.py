@@ -16,11 +16,11 @@ from jaxtyping import Float
 
 from ee_jax import __version__
 from ee_jax.atomic_io import write_json
-from ee_jax.calibration.describe import describe
+from ee_jax.calibration.describe import describe, source
 from ee_jax.calibration.empirical import BUDGET, SLACK
 from ee_jax.calibration.request import AnyTrace, Request, answer, trial
 from ee_jax.calibration.sequences import SequenceTrace, load_trace
-from ee_jax.calibration.trials import Trials, split
+from ee_jax.calibration.trials import Splits, Trials
 from ee_jax.errors import UserError
 from ee_jax.report.figures import save
 from ee_jax.report.record import record_figure
@@ -29,10 +29,10 @@ from ee_jax.tasks.calibrator import FORMAT, Record
 
 __all__ = ["Request", "calibrate", "write"]
 
-SHARE = 0.5  # of the examples, what a trial calibrates on
 
-
-def calibrate(path: str | Path, request: Request, trials: int = 100, seed: int = 0) -> Record:
+def calibrate(
+    path: str | Path, request: Request, trials: int = 100, seed: int = 0, share: float = 0.5
+) -> Record:
     """The record of one trace: thresholds, what they promise, and what to expect of them.
 
     Args:
@@ -40,6 +40,7 @@ def calibrate(path: str | Path, request: Request, trials: int = 100, seed: int =
       request: what the thresholds must keep to.
       trials: random splits, on one part of which thresholds are chosen and on the other tried.
       seed: decides the splits.
+      share: of the examples, what a trial calibrates on, between 0 and 1.
 
     Returns:
       The record, as plain data.
@@ -48,6 +49,7 @@ def calibrate(path: str | Path, request: Request, trials: int = 100, seed: int =
       UserError: the trace is none, or cannot answer the request.
     """
     trace = load_trace(path)
+    splits = _splits(trace, request, trials, seed, share)
     choice = answer(trace, request)
     budget = request.method == BUDGET
     return {
@@ -60,8 +62,9 @@ def calibrate(path: str | Path, request: Request, trials: int = 100, seed: int =
         "min_depth": request.stopping.min_depth,
         "patience": request.stopping.patience,
         "search": request.search,
+        "source": source(request.method),
         "choice": to_json(describe(choice, "loss" if budget else request.risk)),
-        **_trials(trace, request, trials, seed),
+        **_trials(trace, request, splits),
     }
 
 
@@ -73,23 +76,38 @@ def _shape(trace: AnyTrace) -> Record:
     return {"examples": len(trace.loss_NE), "exit_layers": layers, "full_depth": layers[-1]}
 
 
-def _trials(trace: AnyTrace, request: Request, trials: int, seed: int) -> Record:
-    """What was found over random splits at the request's level, and at levels around it."""
-    if trials < 1:
-        raise UserError(f"trials is {trials}: ask for at least 1")
+def _splits(
+    trace: AnyTrace, request: Request, trials: int, seed: int, share: float
+) -> Splits | None:
+    """The splits of the trials; None of too few examples to be split."""
     examples = _shape(trace)["examples"]
     if examples < (4 if request.search else 2):
+        return None
+    splits = Splits(examples, trials, share, seed)
+    if request.search and splits.calibrated_on < 2:
+        what = f"share is {share}, which calibrates on {splits.calibrated_on} example"
+        raise UserError(f"{what}, and a search halves them: take a larger share")
+    return splits
+
+
+def _trials(trace: AnyTrace, request: Request, splits: Splits | None) -> Record:
+    """What was found over random splits at the request's level, and at levels around it."""
+    if splits is None:
         return {"trials": None, "levels": []}
     levels = _levels(trace, request)
-    calibrate_SN = split(examples, trials, SHARE, seed)
-    found = trial(trace, request, levels, calibrate_SN)
+    found = trial(trace, request, levels, splits)
     budget = request.method == BUDGET
     rows = [_row(level, row, budget) for level, row in zip(levels, found, strict=True)]
-    first = int(calibrate_SN[0].sum())
-    sizes = {"calibrated_on": first, "held_out": examples - first}
     at_level = rows[levels.index(request.level)]
     return {
-        "trials": {"splits": trials, "seed": seed, **sizes, **at_level},
+        "trials": {
+            "splits": splits.trials,
+            "seed": splits.seed,
+            "share": splits.share,
+            "calibrated_on": splits.calibrated_on,
+            "held_out": splits.held_out,
+            **at_level,
+        },
         "levels": rows,
     }
 

@@ -11,6 +11,14 @@ from ee_jax.report.render import Column, Row, Table, to_markdown
 
 # A row's key, its heading and its decimals.
 SHOWN = {
+    "method": ("method", None),
+    "examples": ("examples", 0),
+    "exits": ("exits", 0),
+    "thresholds": ("thresholds", 0),
+    "trials": ("trials", 0),
+    "seconds": ("seconds", 1),
+    "peak_mb": ("peak MB", 0),
+    "trace_mb": ("trace MB", 0),
     "model": ("model", None),
     "seq": ("tokens", 0),
     "batch": ("batch", 0),
@@ -42,7 +50,7 @@ def table(path: Path) -> str:
 
 def _column(key: str, heading: str, decimals: int | None) -> Column:
     def show(row: Row) -> str:
-        value = row[key]
+        value = "" if row[key] is None else row[key]
         return value if isinstance(value, str) else f"{value:.{decimals}f}"
 
     return Column(heading, show, is_text=decimals is None)

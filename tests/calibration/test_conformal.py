@@ -52,8 +52,8 @@ def test_each_example_left_out_in_turn_stops_badly_as_seldom_as_promised(
     bad_NE = risk_NE == 1
     found = []
     for n in range(len(bad_NE)):
-        threshold = find(np.delete(trace.confidence_NE, n, 0), np.delete(bad_NE, n, 0), level)
-        exit_KN = exits_taken(trace, np.array([threshold]), Stopping(patience=patience))
+        found_K = find(np.delete(trace.confidence_NE, n, 0), np.delete(bad_NE, n, 0))
+        exit_KN = exits_taken(trace, found_K([level]), Stopping(patience=patience))
         found.append(at_exits(risk_NE, exit_KN)[0, n])
     has_bad_N = bad_NE.any(1)
     if has_bad_N.any():

@@ -39,7 +39,7 @@ def chosen(method, risk_K, together):
         how.accepts(how.prepare(losses(risk_K, trial, together)), LEVEL, DELTA)
         for trial in range(TRIALS)
     ]
-    return last_accepted(np.array(accepted))
+    return how.last(np.array(accepted))
 
 
 def breaks(risk_K, chosen_S):
@@ -107,10 +107,8 @@ def test_conformal_keeps_the_mean_among_examples_with_a_bad_exit():
         rng = np.random.default_rng(trial)
         confidence_N, bad_N = rng.random(EXAMPLES), rng.random(EXAMPLES) < 0.3
         pad = np.zeros(EXAMPLES)
-        threshold = shared_threshold(
-            np.stack([confidence_N, pad], 1), np.stack([bad_N, pad > 0], 1), LEVEL
-        )
-        return 1 - threshold
+        find = shared_threshold(np.stack([confidence_N, pad], 1), np.stack([bad_N, pad > 0], 1))
+        return 1 - find([LEVEL])[0]
 
     risk_S = [true_risk(trial) for trial in range(TRIALS)]
     assert keeps_mean(risk_S)

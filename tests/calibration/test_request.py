@@ -12,7 +12,7 @@ from ee_jax.calibration.per_exit import certify_per_exit
 from ee_jax.calibration.request import Request, answer, trial
 from ee_jax.calibration.sequences import SequenceTrace
 from ee_jax.calibration.trace import Trace
-from ee_jax.calibration.trials import run_trials, split
+from ee_jax.calibration.trials import Splits
 from ee_jax.exits.stopping import Stopping
 
 
@@ -42,15 +42,6 @@ def test_a_budget_is_choose_for_depth(trace):
     assert answer(trace, request) == choose_for_depth(trace, 4.0)
 
 
-@pytest.mark.parametrize("method", ["ltt", "conformal"])
-def test_trials_at_levels_are_the_trials_of_each(trace, method):
-    request, parts = Request(method=method, risk="gap", delta=0.3), split(120, 4)
-    for level, found in zip((0.1, 0.3), trial(trace, request, (0.1, 0.3), parts), strict=True):
-        expected = run_trials(trace, method, "gap", level, 0.3, parts)
-        for one, other in zip(found, expected, strict=True):
-            np.testing.assert_array_equal(one, other)
-
-
 @pytest.mark.parametrize(
     ("request_", "levels"),
     [
@@ -59,7 +50,7 @@ def test_trials_at_levels_are_the_trials_of_each(trace, method):
     ],
 )
 def test_trials_choose_on_one_part_and_judge_on_the_other(trace, request_, levels):
-    parts = split(120, 3)
+    parts = Splits(120, 3)
     for level, found in zip(levels, trial(trace, request_, levels, parts), strict=True):
         for threshold, risk, depth, part_N in zip(*found, parts, strict=True):
             first = trace.take(part_N.nonzero()[0])
@@ -77,7 +68,7 @@ def test_trials_choose_on_one_part_and_judge_on_the_other(trace, request_, level
 
 
 def test_a_budget_that_a_part_cannot_keep_takes_the_lowest_threshold(trace):
-    (found,) = trial(trace, Request(method="budget", level=1.0), (1.0,), split(120, 2))
+    (found,) = trial(trace, Request(method="budget", level=1.0), (1.0,), Splits(120, 2))
     assert found.threshold_S.tolist() == [0, 0]
     assert found.depth_S.tolist() == [2, 2]
 

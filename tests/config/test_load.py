@@ -92,8 +92,8 @@ def test_an_unknown_field_is_answered_with_the_nearest(config, returned, message
         # Every item of a tuple is looked at.
         ('Experiment("x", calibration=Calibration(methods=("ltt", "ltd")))',
          "`calibration.methods` names no method 'ltd': did you mean `ltt`? there are "
-         "empirical, ltt, ltt_hoeffding, clopper_pearson, ucb, crc, conformal, "
-         "conformal_per_exit"),
+         "empirical, naive, ltt, ltt_hoeffding, clopper_pearson, ucb, crc, crc_paper, "
+         "conformal, conformal_per_exit"),
         ('Experiment("x", exits=Exits(layers=(1, 2.5)))',
          "`exits.layers` must be tuple[int, ...] | None, not (1, 2.5)"),
         ('Experiment("x", strategies=(Joint(), "frozen"))',

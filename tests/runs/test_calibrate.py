@@ -9,8 +9,9 @@ import pytest
 from ee_jax.calibration.certify import certify
 from ee_jax.calibration.choice import Choice, exits_taken
 from ee_jax.calibration.describe import describe
+from ee_jax.calibration.request import trial
 from ee_jax.calibration.trace import Trace
-from ee_jax.calibration.trials import run_trials, split
+from ee_jax.calibration.trials import Splits
 from ee_jax.config import Calibration, Exits, Experiment
 from ee_jax.errors import UserError
 from ee_jax.evaluation.metrics import accuracy
@@ -52,7 +53,7 @@ def test_a_record_is_certify_and_trials(record, tmp_path):
     choice = certify(trace, "ltt", "consistency", 0.3, 0.1)
     assert found["choice"]["threshold"] == choice.threshold != 1
     assert found["choice"]["calibration_risk"] == choice.risk
-    trials = run_trials(trace, "ltt", "consistency", 0.3, 0.1, split(200, 10))
+    (trials,) = trial(trace, REQUEST, [0.3], Splits(200, 10))
     assert found["trials"]["risk"]["mean"] == trials.risk_S.mean()
     assert found["trials"]["depth"]["median"] == np.median(trials.depth_S)
     assert found["trials"]["above_level"] == np.mean(trials.risk_S > 0.3)

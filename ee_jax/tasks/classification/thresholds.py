@@ -96,11 +96,13 @@ class Calibrator:
 RISK_WORDS = {
     "consistency": "answers unlike the full model's",
     "gap": "answers worse than the full model's",
+    "signed_gap": "answers worse than the full model's, less those that are better",
     "loss": "mean loss above the full model's",
 }
 SQUARED = {
     "consistency": "(answer - the full model's)^2 / (range of the labels)^2",
     "gap": "squared error above the full model's / (range of the labels)^2",
+    "signed_gap": "(squared error - the full model's) / (range of the labels)^2",
 }
 
 
