@@ -75,10 +75,11 @@ def generate(arguments: Namespace) -> None:
     if coloured:
         print_result(summary(record))
     if arguments.page:
+        from ee_jax.atomic_io import write_text
         from ee_jax.report.generated import page
 
-        Path(arguments.page).write_text(page(record), encoding="utf-8")
-        print(arguments.page, file=sys.stderr)
+        write_text(Path(arguments.page), page(record))
+        display.say(arguments.page)
 
 
 def _stream(story: Any, write: Callable[[str, int | None], None]) -> None:
@@ -92,7 +93,9 @@ def _stream(story: Any, write: Callable[[str, int | None], None]) -> None:
 
 
 def _plain(text: str, depth: int | None) -> None:
-    print(text, end="", flush=True)
+    from ee_jax.display import plain
+
+    print(plain(text, "\n\t"), end="", flush=True)
 
 
 def _request(arguments: Namespace) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console, Group
 from rich.text import Text
 
+from ee_jax.display import plain
 from ee_jax.report import text
 from ee_jax.report.render import Column, Table
 from ee_jax.report.report import template
@@ -39,7 +40,7 @@ def write_heat(layers: Sequence[int]) -> Callable[[str, int | None], None]:
     console = Console(highlight=False, soft_wrap=True)
 
     def write(piece: str, depth: int | None) -> None:
-        console.print(Text(piece, colour(depth, layers)), end="")
+        console.print(Text(plain(piece, "\n\t"), colour(depth, layers)), end="")
         console.file.flush()
 
     return write

@@ -259,9 +259,10 @@ def test_a_batch_that_fits_nowhere(experiment, tmp_path):
 
 def test_check_lists_what_it_looked_at_and_touches_nothing(experiment, tmp_path):
     found = check(experiment, tmp_path / "output")
-    assert list(found) == ["weights", "data", "strategies", "devices", "disk"]
+    assert list(found) == ["weights", "data", "calibration", "strategies", "devices", "disk"]
     assert "bert, 2 blocks, exits after 1, 2" in found["weights"]
     assert "train 96" in found["data"]
+    assert found["calibration"] == "none"
     assert found["strategies"].startswith("joint: joint (6 epochs in batches of 16); frozen: ")
     assert not (tmp_path / "output").exists()
     wrong = replace(experiment, data=Data("nothing"))

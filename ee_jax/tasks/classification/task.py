@@ -22,7 +22,13 @@ from ee_jax.tasks.classification.inputs import (
 )
 from ee_jax.tasks.classification.measure import Measurer
 from ee_jax.tasks.classification.thresholds import risks_in_words
-from ee_jax.tasks.inputs import checksums, exits_in_words, fingerprints, rows_in_words
+from ee_jax.tasks.inputs import (
+    checksums,
+    exits_in_words,
+    fingerprints,
+    promises_in_words,
+    rows_in_words,
+)
 from ee_jax.tasks.task import Task, Trained
 from ee_jax.training.fit import Examples
 from ee_jax.training.stage import ExitLayout, Stage, trains_backbone
@@ -49,6 +55,9 @@ class Classification(Task):
         return {
             "weights": f"{weights}: {self._architecture.family}, {exits_in_words(layers)}",
             "data": rows_in_words(self._corpus.record),
+            "calibration": promises_in_words(
+                experiment.calibration, len(self._corpus.splits["calibration"].rows)
+            ),
         }
 
     def inputs(self) -> dict[str, str]:

@@ -11,7 +11,7 @@ from ee_jax.models.export import export_model, import_language, read_exits
 from ee_jax.models.language import LanguageDesign
 from ee_jax.models.transformer import Parameters, bind, parameters
 from ee_jax.results import StrategyResults
-from ee_jax.tasks.inputs import checksums, exits_in_words, fingerprints
+from ee_jax.tasks.inputs import checksums, exits_in_words, fingerprints, promises_in_words
 from ee_jax.tasks.language_modeling.evaluate import LanguageEvaluator
 from ee_jax.tasks.language_modeling.inputs import (
     Sources,
@@ -47,6 +47,9 @@ class LanguageModeling(Task):
             "weights": f"{weights_of(experiment)}: {config.family}, "
             f"{exits_in_words(design.layers)}",
             "data": data_in_words(experiment),
+            "calibration": promises_in_words(
+                experiment.calibration, getattr(experiment.data, "calibration", None)
+            ),
         }
 
     def inputs(self) -> dict[str, str]:
