@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
@@ -91,12 +92,15 @@ class RunFolder:
         left |= {part_of(path) for path in left}
         return self.path.is_dir() and set(self.path.iterdir()) <= left
 
-    def claim(self, inputs: Mapping[str, str], display: Display = SILENT) -> None:
+    def claim(self, inputs: Mapping[str, str], display: Display = SILENT) -> bool:
         """Makes the folder and writes down whose it is; a folder that has an owner keeps it.
 
         Args:
           inputs: the SHA-256 of what the run is made from, by name.
           display: told where the run began with other versions than it goes on with.
+
+        Returns:
+          True for a folder that had no owner.
 
         Raises:
           UserError: the run began with other inputs; says which.
@@ -104,12 +108,21 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         if (self.path / CONFIG).exists():
             self._check_unchanged(inputs, display)
-            return
+            return False
         config = to_dict(self._experiment)
         content = {"hash": self.hash, "config": config, "inputs": dict(inputs)}
         text = json_text({**content, "versions": versions()})
         self.seal(coming={CONFIG: text.encode()})
         write_text(self.path / CONFIG, text)
+        return True
+
+    def abandon(self) -> None:
+        """Empties a folder that this process has claimed, and in which nothing is trained."""
+        for path in self.path.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.name != HOLDER:
+                path.unlink()
 
     def _check_unchanged(self, inputs: Mapping[str, str], display: Display) -> None:
         began = read_object(self.path / CONFIG, self._mend)

@@ -31,6 +31,7 @@ APPENDED = {
     ("run", "--help"): [],
     ("run",): SHORT,
     ("compare",): [],
+    ("check", "runs/quickstart"): [],
     ("calibrate",): ["--trials", "3"],
     ("data",): [],
     ("predict",): [],
@@ -93,7 +94,8 @@ def test_snippets_and_commands(folder: Path) -> None:
 
     names = [command.split()[1] for command in COMMANDS]
     assert names == [
-        "run", "data", "predict", "calibrate", "run", "compare", "data", "bench", "bench"
+        "run", "data", "predict", "calibrate", "run", "run", "compare", "check", "data",
+        "bench", "bench",
     ]  # fmt: skip
     for command in COMMANDS:
         words = shlex.split(command)

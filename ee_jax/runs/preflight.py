@@ -32,14 +32,14 @@ def preflight(experiment: Experiment, task: Task, output: Path) -> Mapping[str, 
     found = dict(task.check())
     if lacks := [name for name in ("values", "layout") if not hasattr(task, name)]:
         raise UserError(f"task `{experiment.task}`: check() must set {' and '.join(lacks)}")
-    check_stages(experiment, task)
+    _check_stages(experiment, task)
     found["strategies"] = "; ".join(_strategies(experiment, task))
     found["devices"] = f"{task.mesh.size} x {task.mesh.devices.flat[0].platform}"
     found["disk"] = _disk(experiment, task, output)
     return found
 
 
-def check_stages(experiment: Experiment, task: Task) -> None:
+def _check_stages(experiment: Experiment, task: Task) -> None:
     """Raises the UserError of a stage whose batch the devices cannot share."""
     for strategy in experiment.strategies:
         for stage in task.stages(strategy):

@@ -4,15 +4,17 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ee_jax.compilation import data_mesh
 from ee_jax.config import Experiment
 from ee_jax.display import SILENT, Display
+from ee_jax.errors import UserError
 from ee_jax.owned_folder import held, resolve_output
 from ee_jax.report.report import write
 from ee_jax.results import Results
 from ee_jax.run_folder import RunFolder
-from ee_jax.runs.preflight import check_stages, preflight
+from ee_jax.runs.preflight import preflight
 from ee_jax.runs.train import Trainer
 from ee_jax.tasks.task import Task, check_described, find_task
 
@@ -44,8 +46,14 @@ def run(experiment: Experiment, output: str | Path, display: Display = SILENT) -
     with held(folder.path):
         if (results := folder.read_back(display)) is not None:  # by whoever held it before
             return results
-        folder.claim(task.inputs(), display)
-        results = _run(experiment, task, folder, start)
+        new = folder.claim(task.inputs(), display)
+        try:
+            described = _prepare(experiment, task)
+        except UserError:
+            if new:  # the mended config may go into the same folder
+                folder.abandon()
+            raise
+        results = _run(experiment, task, folder, described, start)
         folder.wrote(*write(task.report(results), folder.path))
         folder.finish(results)
     return results
@@ -73,11 +81,21 @@ def check(
     return preflight(experiment, task, folder.path)
 
 
-def _run(experiment: Experiment, task: Task, folder: RunFolder, start: float) -> Results:
+def _prepare(experiment: Experiment, task: Task) -> Mapping[str, Any]:
+    """What else must be there before training; what the task says of data and model."""
     task.prepare()
     described = task.describe()
     check_described(experiment.task, described)
-    check_stages(experiment, task)
+    return described
+
+
+def _run(
+    experiment: Experiment,
+    task: Task,
+    folder: RunFolder,
+    described: Mapping[str, Any],
+    start: float,
+) -> Results:
     seconds = {"data": time.perf_counter() - start}
     trainer = Trainer(task, experiment.seed, experiment.checkpoint_seconds, folder.hash)
     strategies = {}
