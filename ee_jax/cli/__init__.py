@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         known.command(known)
         sys.stdout.flush()  # here, where an error can still be told
     except UserError as error:
-        _leave(2, " ".join(str(error).splitlines()))  # what it quotes may have several
+        _leave(2, str(error))
     except KeyboardInterrupt:
         _leave(130, stopped)
     except BrokenPipeError:  # whoever read has seen enough

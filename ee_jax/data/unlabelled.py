@@ -1,5 +1,6 @@
 """Texts without labels: lines, tables, and GLUE's test files with what a submission needs."""
 
+import io
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,7 +33,7 @@ def read_unlabelled(name: str, columns: Columns) -> Iterator[Text]:
     if path.suffix in ENDINGS:
         yield from _table(path, columns)
     else:
-        yield from _lines(str(path), iter(read_text(path).splitlines()))
+        yield from _lines(str(path), io.StringIO(read_text(path), None))  # as open() has it
 
 
 def _lines(where: str, lines: Iterator[str]) -> Iterator[str]:
@@ -42,8 +43,10 @@ def _lines(where: str, lines: Iterator[str]) -> Iterator[str]:
             text = line.rstrip("\r\n")
             if not text.strip():
                 raise UserError(f"{where}:{number}: an empty line: leave it out")
+            if not text.isascii():
+                text.encode()
             yield text
-    except UnicodeDecodeError:
+    except UnicodeError:  # some locales read other bytes as halves of surrogate pairs
         raise UserError(f"{where}: not UTF-8 text after line {number}") from None
     if not number:
         raise UserError(f"{where} holds no text")
