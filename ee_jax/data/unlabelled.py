@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from ee_jax.atomic_io import expanded
 from ee_jax.data.dataset_dir import Columns, find_texts
 from ee_jax.data.glue import GlueBuilder
 from ee_jax.data.registry import builder_of
@@ -27,7 +28,7 @@ def read_unlabelled(name: str, columns: Columns) -> Iterator[Text]:
     if name == "-":
         yield from _lines("standard input", sys.stdin)
         return
-    path = Path(name).expanduser()
+    path = expanded(name)
     if not path.is_file():
         raise UserError(f"no file {path}: give a file of texts, or - for standard input")
     if path.suffix in ENDINGS:
@@ -86,7 +87,7 @@ def read_submission(data: str, name: str) -> Submission:
     kind = builder_of(data) if data.startswith("glue/") else None
     if kind is None or not issubclass(kind, GlueBuilder):
         raise UserError(f"a submission is of a task of GLUE, and the model of `{data}`")
-    path, task = Path(name).expanduser(), kind.TASK
+    path, task = expanded(name), kind.TASK
     if not path.is_file():
         raise UserError(f"no file {path}: give the official test.tsv of {task.folder}")
     header, *lines = [line.split("\t") for line in read_text(path).split("\n") if line.strip()]

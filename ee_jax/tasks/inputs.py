@@ -1,9 +1,9 @@
 """What a run is made from, as its folder remembers it and as `ee-jax run --check` says it."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from ee_jax.atomic_io import expanded
 from ee_jax.manifest import entry_of
 from ee_jax.models.files import find_weights
 
@@ -17,7 +17,7 @@ def fingerprints(weights: str) -> dict[str, str]:
     Args:
       weights: as a config names them: a file, a folder, a package, a name on the hub.
     """
-    path = Path(weights).expanduser()
+    path = expanded(weights)
     if path.is_file():
         files = [path, *path.parent.glob("tokenizer.bin")]
     else:

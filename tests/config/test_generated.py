@@ -43,17 +43,17 @@ PARTS = [
 NEEDED = {Experiment: {"name": "x"}, Text: {"name": "x"}, Speculation: {"depths": (1,)}}
 # Counts: what loops run to, or an array is as long as.
 COUNTS = {
-    "rounds", "batches", "batch", "rows", "patience", "min_depth", "prompts", "prompt", "tokens",
+    "rounds", "batches", "batch", "rows", "patience", "min_depth", "prompts", "prompt",
+    "tokens",
     "depths", "drafted", "interval", "stride", "length", "lengths", "layers", "train", "test",
     "vocabulary", "width", "blocks", "heads", "kv_heads", "hidden", "epochs",
 }  # fmt: skip
 SMALLEST = ("temperature", "tolerance", "learning_rate", "head_learning_rate", "clip", "epochs")
 
 NUMBERS = st.sampled_from(
-    [0, 1, 2, -1, 2**31 - 1, 2**31, 2**32, 2**63, 10**30, -(10**30), 10**400]
-    + [True, False, 0.0, -0.0, 0.5, 1.0, -1.0, 1e-300, 1e-40, 1e39, 1e300]
-    + [math.inf, -math.inf, math.nan]
-)
+    [0, 1, 2, -1, 2**31 - 1, 2**31, 2**32, 2**63, 10**30, -(10**30), 10**400, True, False,
+     0.0, -0.0, 0.5, 1.0, -1.0, 1e-300, 1e-40, 1e39, 1e300, math.inf, -math.inf, math.nan]
+)  # fmt: skip
 WORDS = st.text(max_size=8) | st.sampled_from(
     ["", "a\x1b[2J", "a\0b", "a\nb", "../x", "\ud800", "x" * 5000, "max_prob", "linear", "ltt",
      "uniform", "propagate", "accuracy", "glue/sst2", "text/x", "\u202e", "-", "a.b:c"]
@@ -233,8 +233,9 @@ def near(draw):
 VALUE = (
     st.sampled_from(
         ["", "1", "-1", "0.5", "nan", "inf", "1e999", "1" * 5000, "True", "None", "none", "()",
-         "[1, 2]", "'a'", '"', "'", "=", "a=b", "--", "-", "-x", "\0", "\x1b[2J", "\n", "│", "─" * 9,
-         "max_prob", "ltt", "x" * 10_000, "١", "1_0", "0x10", " 1", "--seed", "-h1", "{}"]
+         "[1, 2]", "'a'", '"', "'", "=", "a=b", "--", "-", "-x", "\0", "\x1b[2J", "\n", "│",
+         "─" * 9,
+         "max_prob", "ltt", "x" * 10_000, "\u0661", "1_0", "0x10", " 1", "--seed", "-h1", "{}"]
     )
     | st.text(max_size=6)
     | st.integers(-3, 40).map(str)
