@@ -1,12 +1,21 @@
-"""Files that are written whole or not at all, and never through a link to somewhere else."""
+"""Files that are written whole or not at all, and never through a link to somewhere else.
+
+JSON objects as they are written here, and as they are read back.
+"""
 
 import json
+import math
 import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+
+def expanded(path: str | Path) -> Path:
+    """The path with `~` for the user's home; as it is where that user has none."""
+    return Path(os.path.expanduser(path))
 
 
 def part_of(path: Path) -> Path:
@@ -51,3 +60,28 @@ def json_text(content: Any) -> str:
 def write_json(path: Path, content: Any) -> None:
     """Writes JSON in one move; makes its folder."""
     write_text(path, json_text(content))
+
+
+def parse_object(text: str) -> dict[str, Any]:
+    """The object that a JSON text is.
+
+    Args:
+      text: of a file that may be anybody's.
+
+    Raises:
+      ValueError: it is no JSON object; numbers in it are nan, infinite or too long; it is
+        nested deeper than can be read.
+    """
+    try:
+        found = json.loads(text, parse_constant=_finite, parse_float=_finite)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    if not isinstance(found, dict):
+        raise ValueError("it is no object")
+    return found
+
+
+def _finite(written: str) -> float:
+    if not math.isfinite(number := float(written)):
+        raise ValueError(f"{written:.40} is no number of JSON, or too large")
+    return number

@@ -7,12 +7,11 @@ a flipped bit is an error, never a number.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ee_jax.atomic_io import write_json
+from ee_jax.atomic_io import parse_object, write_json
 from ee_jax.errors import UserError
 
 MANIFEST = "manifest.json"
@@ -85,7 +84,7 @@ def read_manifest(folder: Path, mend: str) -> dict[str, Entry]:
     """
     path = folder / MANIFEST
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_object(path.read_text(encoding="utf-8"))
         if not FORMAT.items() <= content.items():
             raise ValueError("it is no manifest of this version")
         return {name: Entry(**entry) for name, entry in content["files"].items()}

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ee_jax.atomic_io import expanded
 from ee_jax.errors import UserError
 
 HOLDER = ".holder.json"  # who is writing, for the error that another command gets
@@ -22,7 +23,7 @@ def resolve_output(path: str | Path) -> Path:
     Raises:
       UserError: a part of the path is a file, or it cannot be looked at.
     """
-    given = Path(path).expanduser()
+    given = expanded(path)
     try:
         resolved = given.resolve()
         parents = [resolved, *resolved.parents]

@@ -3,12 +3,13 @@
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ee_jax.atomic_io import parse_object
 from ee_jax.errors import UserError
 from ee_jax.manifest import check_files, is_sealed
 
@@ -176,20 +177,50 @@ def to_json(results: Any) -> dict[str, Any]:
     return json.loads(json.dumps(dataclasses.asdict(results)))
 
 
-def from_json(kind: type[T], content: Mapping[str, Any]) -> T:
-    """The dataclass that `to_json` made the content of.
+def from_json(kind: type[T], content: Any) -> T:
+    """The dataclass, or other type, that `to_json` made the content of.
 
     Raises:
-      Exception: a field is missing or of another type; which one, the message says.
+      ValueError: fields are missing, unknown or of another type; says the first of them.
     """
-    return _converter().structure(content, kind)
+    import cattrs
+
+    try:
+        return _converter().structure(content, kind)
+    except Exception as error:
+        first, *others = cattrs.transform_error(error) or [repr(error)]
+        said = f"{first}, and {len(others)} more" if others else first
+        raise ValueError(said) from None
 
 
 @cache
 def _converter() -> Any:
+    """Takes values as they are: by itself, cattrs makes a number of `"1"` or of true."""
     import cattrs
 
-    return cattrs.Converter(forbid_extra_keys=True)
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    for kind, taken in ((str, str), (bool, bool), (float, (int, float))):
+        converter.register_structure_hook(kind, _as_it_is(kind, taken))
+    converter.register_structure_hook(int, _whole)
+    return converter
+
+
+def _as_it_is(kind: type, taken: Any) -> Callable[[Any, Any], Any]:
+    def structure(value: Any, _: Any) -> Any:
+        if not isinstance(value, taken) or (kind is float and isinstance(value, bool)):
+            raise TypeError(f"{value!r:.40} is no {kind.__name__}")
+        return kind(value)
+
+    return structure
+
+
+def _whole(value: Any, _: Any) -> int:
+    """A whole number, or one that is a key of JSON: those are text."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise TypeError(f"{value!r:.40} is no whole number")
+    if not -(2**63) <= int(value) < 2**63:
+        raise ValueError("a whole number is too large")
+    return int(value)
 
 
 def read_results(path: Path) -> Results:
@@ -204,16 +235,36 @@ def read_results(path: Path) -> Results:
     if is_sealed(path.parent):
         check_files(path.parent, "delete it and run again", [path.name])
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError("it is no object")
+        content = parse_object(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
         raise UserError(f"{path} cannot be read ({error}): delete it and run again") from None
     try:
-        return from_json(Results, content)
-    except Exception as error:
-        import cattrs
+        results = from_json(Results, content)
+        _check_described(results)
+        return results
+    except ValueError as error:
+        raise UserError(f"{path} is of no run of this version ({error}): run again") from None
 
-        first, *others = cattrs.transform_error(error) or [repr(error)]
-        said = f"{first}, and {len(others)} more" if others else first
-        raise UserError(f"{path} is of no run of this version ({said}): run again") from None
+
+# What every report says of data and model; the others where a task has them.
+DESCRIBED = {
+    "data": {"name": str, "version": str, "rows": dict[str, int], "checksum": dict[str, str]},
+    "model": {"blocks": int},
+}
+MAYBE = {"data": {"length": int}, "model": {"vocabulary": int, "parameters": int}}
+
+
+def _check_described(results: Results) -> None:
+    """Raises a ValueError of results that no report could be made from."""
+    if not results.metrics or not results.strategies:
+        raise ValueError("no metrics, or no strategies")
+    for part, fields in DESCRIBED.items():
+        given = getattr(results, part)
+        fields = fields | {n: k for n, k in MAYBE[part].items() if n in given}
+        for name, kind in fields.items():
+            try:
+                found = from_json(kind, given.get(name))
+            except ValueError as error:
+                raise ValueError(f"{error}.{part}.{name}") from None
+            if kind is int and found < 1:
+                raise ValueError(f"{found} is no {name} @ $.{part}.{name}")

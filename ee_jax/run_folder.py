@@ -13,7 +13,7 @@ from typing import Any
 import jax
 
 import ee_jax
-from ee_jax.atomic_io import json_text, part_of, replacing, write_text
+from ee_jax.atomic_io import json_text, parse_object, part_of, replacing, write_text
 from ee_jax.config import Experiment, config_hash, identity, to_dict
 from ee_jax.display import SILENT, Display
 from ee_jax.errors import UserError
@@ -198,10 +198,7 @@ class RunFolder:
 def read_object(path: Path, mend: str) -> dict[str, Any]:
     """A JSON object; a UserError that ends with `mend` where there is none."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError("it is no object")
-        return content
+        return parse_object(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
         raise UserError(f"{path} cannot be read ({error}): {mend}") from None
 

@@ -1,5 +1,6 @@
 """The command `ee-jax`: parse and dispatch. Heavy imports wait until a command needs them."""
 
+import contextlib
 import errno
 import os
 import signal
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         known.command(known)
         sys.stdout.flush()  # here, where an error can still be told
     except UserError as error:
-        _leave(2, " ".join(str(error).splitlines()))  # what it quotes may have several
+        _leave(2, str(error))
     except KeyboardInterrupt:
         _leave(130, stopped)
     except BrokenPipeError:  # whoever read has seen enough
@@ -90,7 +91,8 @@ def _leave(status: int, line: str) -> NoReturn:
 
 def _drop_output() -> None:
     """Python would write what is left in its buffer, and fail again, as it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with contextlib.suppress(OSError):  # not the process's own, as in a notebook
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> Parser:

@@ -5,7 +5,7 @@ import sys
 from argparse import Namespace, RawDescriptionHelpFormatter
 from typing import Any
 
-from ee_jax.cli.parser import add_command, number, seed
+from ee_jax.cli.parser import add_command, number, real, seed
 from ee_jax.errors import UserError
 
 PROMISES = """\
@@ -38,15 +38,15 @@ def add(commands: Any) -> None:
     command.add_argument("trace", metavar="TRACE", help="an .npz, of any model")
     how = command.add_mutually_exclusive_group()
     how.add_argument("--method", default="ltt", help="how they are found, see below")
-    how.add_argument("--depth", type=float, help="keep to this mean depth, not to a risk")
+    how.add_argument("--depth", type=real, help="keep to this mean depth, not to a risk")
     command.add_argument("--risk", default="consistency", help="what is kept low, see below")
-    command.add_argument("--level", type=float, help="risk allowed (default: 0.05)")
-    command.add_argument("--delta", type=float, default=0.05, help="chance of more than that")
+    command.add_argument("--level", type=real, help="risk allowed (default: 0.05)")
+    command.add_argument("--delta", type=real, default=0.05, help="chance of more than that")
     command.add_argument("--per-exit", metavar="SEARCH", help="greedy or pareto")
     command.add_argument("--min-depth", type=int, default=1, help="blocks that always run")
     command.add_argument("--patience", type=int, default=0, help="equal answers in a row")
     command.add_argument("--trials", type=number, default=100, help="random splits")
-    command.add_argument("--share", type=float, default=0.5, help="of them, to calibrate on")
+    command.add_argument("--share", type=real, default=0.5, help="of them, to calibrate on")
     command.add_argument("--seed", type=seed, default=0, help="of the splits")
     command.add_argument("--output", metavar="DIR", help="default: beside the trace")
     command.add_argument("--json", action="store_true", help="print the record")

@@ -5,7 +5,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from ee_jax.cli.parser import add_command
+from ee_jax.cli.parser import add_command, real
 
 
 def add(commands: Any) -> None:
@@ -14,7 +14,7 @@ def add(commands: Any) -> None:
     command = add_command(commands, "compare", compare, text)
     lost = "quality given up, or share that perplexity may rise (default: 0.01)"
     command.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder")
-    command.add_argument("--tolerance", type=float, default=0.01, help=lost)
+    command.add_argument("--tolerance", type=real, default=0.01, help=lost)
     command.add_argument("--calibration", metavar="LABEL", help='instead, e.g. "ltt 2 %%"')
     command.add_argument("--json", action="store_true", help="print JSON")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ee_jax.cli.parser import Parser, add_command, number, seed
+from ee_jax.cli.parser import Parser, add_command, number, real, seed
 from ee_jax.errors import UserError
 
 
@@ -32,7 +32,7 @@ def add(commands: Any) -> None:
 def _add_exits(command: Parser) -> None:
     exits = command.add_argument_group("early exits")
     exits.add_argument(
-        "--threshold", type=float, metavar="T", help="a token stops above it (default: never)"
+        "--threshold", type=real, metavar="T", help="a token stops above it (default: never)"
     )
     confidence = "compared with it, e.g. learned (default: max_prob)"
     exits.add_argument("--confidence", metavar="NAME", help=confidence)
@@ -49,9 +49,9 @@ def _add_exits(command: Parser) -> None:
 def _add_sampling(command: Parser) -> None:
     sampling = command.add_argument_group("sampling")
     sampling.add_argument("--greedy", action="store_true", help="the likeliest token (default)")
-    sampling.add_argument("--temperature", type=float, metavar="X")
+    sampling.add_argument("--temperature", type=real, metavar="X")
     sampling.add_argument("--top-k", type=number, metavar="K", help="of the K likeliest")
-    sampling.add_argument("--top-p", type=float, metavar="P", help="of the likeliest P of 1")
+    sampling.add_argument("--top-p", type=real, metavar="P", help="of the likeliest P of 1")
 
 
 def generate(arguments: Namespace) -> None:

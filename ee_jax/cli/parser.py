@@ -1,6 +1,7 @@
 """What the commands share: a parser with errors of one line, and kinds of arguments."""
 
 import argparse
+import math
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -24,16 +25,32 @@ def add_command(
     return command
 
 
+DIGITS = 10  # those of 2^32; Python reads no number of thousands
+
+
 def number(text: str) -> int:
-    """A whole number above 0."""
-    if not text.isdecimal() or int(text) < 1:
+    """A whole number above 0, which 31 bits hold."""
+    if not text.isdecimal() or not text.strip("0"):
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    if len(text) > DIGITS or int(text) >= 2**31:
+        raise argparse.ArgumentTypeError(f"{text!r} is too large: give one below 2^31")
     return int(text)
+
+
+def real(text: str) -> float:
+    """A number that is finite."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not math.isfinite(found):
+        raise argparse.ArgumentTypeError(f"{text!r} is no finite number")
+    return found
 
 
 def seed(text: str) -> int:
     """A whole number that the random numbers begin with: 32 bits."""
-    if not text.isdecimal() or int(text) >= 2**32:
+    if not text.isdecimal() or len(text) > DIGITS or int(text) >= 2**32:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0 to 2^32 - 1")
     return int(text)
 

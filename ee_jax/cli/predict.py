@@ -7,9 +7,10 @@ from argparse import Namespace
 from collections.abc import Iterator
 from typing import Any
 
-from ee_jax.cli.parser import add_command, number
+from ee_jax.cli.parser import add_command, number, real
 from ee_jax.errors import UserError
 
+MOST = 2**16  # texts of a compiled batch
 MORE = (
     "FILE holds a text a line, or is a table (.tsv, .csv, .jsonl, .parquet) with a column text "
     "or sentence, or text_a and text_b; - is standard input, a text a line. One line comes out "
@@ -26,7 +27,7 @@ def add(commands: Any) -> None:
     command.add_argument("file", metavar="FILE", nargs="?", default="-", help="default: -")
     how = command.add_mutually_exclusive_group()
     above = "an exit answers above this confidence (default: 1, all blocks run)"
-    how.add_argument("--threshold", type=float, metavar="T", help=above)
+    how.add_argument("--threshold", type=real, metavar="T", help=above)
     chosen = 'the threshold that the run chose so, e.g. "ltt 2 %%"'
     how.add_argument("--calibrated", metavar="LABEL", help=chosen)
     command.add_argument("--batch", type=number, default=32, metavar="N", help="default: 32")
@@ -39,6 +40,10 @@ def add(commands: Any) -> None:
 
 def predict(arguments: Namespace) -> None:
     """Prints a line for each text, and a summary on standard error."""
+    if arguments.batch > MOST:
+        raise UserError(
+            f"--batch {arguments.batch}: give at most {MOST}, they are all in memory"
+        )
     from ee_jax.runs.trained import load
 
     model = load(arguments.model)

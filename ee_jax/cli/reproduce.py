@@ -3,11 +3,11 @@
 import json
 import shlex
 import sys
-from argparse import ArgumentTypeError, Namespace
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from ee_jax.cli.parser import add_command
+from ee_jax.cli.parser import add_command, seed
 
 
 def add(commands: Any) -> None:
@@ -36,9 +36,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _seeds(text: str) -> tuple[int, ...]:
-    if not all(part.isdecimal() for part in text.split(",")):
-        raise ArgumentTypeError(f"{text!r} are no whole numbers, e.g. 0,1,2")
-    return tuple(dict.fromkeys(map(int, text.split(","))))
+    return tuple(dict.fromkeys(map(seed, text.split(","))))
 
 
 def reproduce(arguments: Namespace) -> None:

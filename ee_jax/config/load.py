@@ -15,6 +15,7 @@ from typing import Any
 import tyro
 
 from ee_jax import config
+from ee_jax.checks import shown
 from ee_jax.config.experiment import Experiment
 from ee_jax.errors import UserError
 
@@ -97,6 +98,8 @@ def override(experiment: Experiment, overrides: Sequence[str]) -> Experiment:
         return experiment
     if {"-h", "--help"} & set(overrides):
         _parse(experiment, ["--help"])
+    if theirs := [word for word in overrides if word.startswith("--tyro")]:
+        raise UserError(f"Unrecognized options: {shown(theirs[0])}")  # a shell's completion
     try:
         with _no_box() as box:
             return _parse(experiment, overrides)
@@ -121,12 +124,17 @@ def _no_box() -> Iterator[io.StringIO]:
         yield box
 
 
+LONGEST = 300  # characters of what is said of a word of the command line
+
+
 def _one_line(box: str) -> str:
     """What tyro says in a box, as one line: the error, and the nearest valid field."""
     text = re.sub(r"[│|+╭╮╰╯]", " ", box)
-    _, message, *more = [" ".join(part.split()) for part in re.split(r"[-─]{5,}", text)]
+    parts = [" ".join(part.split()) for part in re.split(r"─{5,}|-{10,}", text)]
+    message, *more = parts[1:] or parts
     option = r"--[\w.-]+"
     given = [*re.findall(option, message), "--help"]
     offered = [found for found in re.findall(option, " ".join(more)) if found not in given]
     near = difflib.get_close_matches(given[0], offered, n=1, cutoff=0)
+    message = message if len(message) <= LONGEST else f"{message[:LONGEST]} ..."
     return f"{message}; did you mean {near[0]}?" if near else message

@@ -16,6 +16,7 @@ from ee_jax.checks import (
     check_shares,
     check_types,
     resolve_layers,
+    shown,
 )
 from ee_jax.evaluation.metrics import METRICS
 from ee_jax.exits.confidence import CONFIDENCES, check_confidence
@@ -114,10 +115,7 @@ class Speculation:
 
     def __post_init__(self) -> None:
         check_types(self, "evaluation.speculation.")
-        for name in ("depths", "drafted"):
-            values = getattr(self, name)
-            ok = bool(values) and min(values) >= 1
-            check(ok, f"evaluation.speculation.{name}", f"must be >= 1, not {values}")
+        check_counts(self, "evaluation.speculation.", "depths", "drafted")
 
 
 @dataclass(frozen=True)
@@ -141,14 +139,12 @@ class Evaluation:
     def __post_init__(self) -> None:
         check_types(self, "evaluation.")
         check_shares(self.thresholds, "evaluation.thresholds", least=1)
-        ok = bool(self.batches) and min(self.batches) > 0
-        check(ok, "evaluation.batches", f"must be positive, not {self.batches}")
-        check_counts(self, "evaluation.", "rounds", "batch", "rows")
+        check_counts(self, "evaluation.", "batches", "rounds", "batch", "rows")
         for name in self.confidences:
             check_name(name, CONFIDENCES, "evaluation.confidences")
         for name in self.metrics:
             check_name(name, METRICS, "evaluation.metrics")
         once = len({*self.confidences}) == len(self.confidences)
-        different = f"must name different confidences, not {self.confidences}"
+        different = f"must name different confidences, not {shown(self.confidences)}"
         check(once, "evaluation.confidences", different)
         check(bool(self.policies), "evaluation.policies", "must name at least one policy")

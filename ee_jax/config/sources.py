@@ -2,7 +2,15 @@
 
 from dataclasses import dataclass, field
 
-from ee_jax.checks import check, check_counts, check_rate, check_types, is_rising
+from ee_jax.checks import (
+    check,
+    check_bounded,
+    check_counts,
+    check_rate,
+    check_types,
+    is_rising,
+    shown,
+)
 from ee_jax.data.dataset_dir import Columns
 
 
@@ -43,7 +51,8 @@ class Data(DataConfig):
     def __post_init__(self) -> None:
         check_types(self, "data.")
         ok = self.lengths is None or is_rising(self.lengths)
-        check(ok, "data.lengths", f"must rise, e.g. (32, 64), not {self.lengths}")
+        check(ok, "data.lengths", f"must rise, e.g. (32, 64), not {shown(self.lengths)}")
+        check_bounded(max(self.lengths or (1,)), "data.lengths")
 
     @property
     def columns(self) -> Columns:
@@ -110,6 +119,7 @@ class Scratch(ModelConfig):
         check_counts(self, "model.", "width", "blocks", "heads", "kv_heads", "hidden")
         least = f"must be above 256, a token for each byte and a start, not {self.vocabulary}"
         check(self.vocabulary > 256, "model.vocabulary", least)
+        check_bounded(self.vocabulary, "model.vocabulary")
         even = self.width % (2 * self.heads) == 0
         check(even, "model.heads", f"must give heads of even size, not {self.heads}")
         shared = self.heads % self.kv_heads == 0

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from typeguard import CollectionCheckStrategy, TypeCheckError, check_type
+
+from ee_jax.atomic_io import parse_object
 from ee_jax.data.builder import RowsBuilder, Tally
 from ee_jax.data.registry import builder_of, nearest, root_folder
 from ee_jax.errors import UserError
@@ -124,11 +127,13 @@ class DatasetDir:
             where = f"data set `{self.name}` is not in {self.folder}"
             raise UserError(f"{where}: run {self._command}")
         try:
-            record = json.loads((self.folder / _RECORD).read_text())
+            record = parse_object((self.folder / _RECORD).read_text())
             splits = {split: Tally(**tally) for split, tally in record["splits"].items()}
             classes, source = tuple(record["classes"]), record["source"]
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise self.broken(f"{_RECORD} cannot be read") from error
+            every = CollectionCheckStrategy.ALL_ITEMS
+            check_type((source, *classes), tuple[str, ...], collection_check_strategy=every)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, TypeCheckError):
+            raise self.broken(f"{_RECORD} cannot be read") from None
         if source.partition(", sha256 ")[0] != self.kind.SOURCE:
             raise self.broken(f"it was made from {source}, not from {self.kind.SOURCE}")
         return Prepared(self.folder, source, classes, splits)

@@ -2,12 +2,15 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from numbers import Number
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from ee_jax.checks import UNWRITTEN, WIDEST, shown
 from ee_jax.errors import UserError
 
+LARGEST = 1e9  # of a score; single precision must tell labels apart
 SCORE = "score"  # a column of this name holds numbers, whatever they are
 
 
@@ -51,8 +54,7 @@ def find_labels(
     """
     others = list(others)
     for row in (*training, *others):
-        if row.label is None or str(row.label).strip() == "":
-            raise UserError(f"{row.where}: the label is empty: give one, or leave out the row")
+        _check_label(row)
     if _are_scores(training, column):
         return Labels((), _range([*training, *others]))
     classes = (*_in_order({str(row.label) for row in training}),)
@@ -70,6 +72,19 @@ def find_labels(
     return Labels(classes)
 
 
+def _check_label(row: Labelled) -> None:
+    """Raises unless a label is a word, which has one line, or a number."""
+    label = row.label
+    if label is None or (isinstance(label, str) and not label.strip()) or label != label:
+        raise UserError(f"{row.where}: the label is empty: give one, or leave out the row")
+    if isinstance(label, float) and math.isinf(label):
+        raise UserError(f"{row.where}: the label is {label}: give a finite number")
+    whole = isinstance(label, int) and abs(label) >= WIDEST
+    word = isinstance(label, str) and not UNWRITTEN.search(label)
+    if whole or not (word or isinstance(label, Number | np.generic)):
+        raise UserError(f"{row.where}: the label is {shown(label)}: give a word or a number")
+
+
 def _are_scores(rows: Sequence[Labelled], column: str) -> bool:
     numbers = [_number(row.label) for row in rows]
     if column == SCORE:
@@ -83,13 +98,16 @@ def _are_scores(rows: Sequence[Labelled], column: str) -> bool:
 def _number(label: Any) -> float | None:
     try:
         return None if isinstance(label, bool) else float(label)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
 def _check_score(row: Labelled, number: float | None) -> None:
     if number is None or not math.isfinite(number):
         raise UserError(f"{row.where}: the score `{row.label}` is no finite number: mend it")
+    if abs(number) >= LARGEST:
+        mend = "divide all by one number"
+        raise UserError(f"{row.where}: the score {number:g} is beyond 10^9: {mend}")
 
 
 def _range(rows: Sequence[Labelled]) -> tuple[float, float]:
@@ -109,5 +127,6 @@ def _as_float32(value: float) -> float:
 
 def _in_order(labels: Iterable[str]) -> list[str]:
     labels = list(labels)
-    whole = all(label.lstrip("-").isdecimal() for label in labels)
-    return sorted(labels, key=int) if whole else sorted(labels)
+    whole = all(label.removeprefix("-").isdecimal() and len(label) < 20 for label in labels)
+    # 1 and 01 are two words of one number: the words decide, in every process alike.
+    return sorted(labels, key=lambda label: (int(label), label) if whole else (0, label))

@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
+from ee_jax.checks import shown
 from ee_jax.data.builder import Row, RowsBuilder
 from ee_jax.data.held_out import Shares, split_of
 from ee_jax.data.labels import Labelled, Labels, find_labels
@@ -104,6 +105,9 @@ def _check_texts(rows: Sequence[Labelled]) -> None:
         texts = row.text if isinstance(row.text, tuple) else (row.text,)
         for text in texts:
             if not isinstance(text, str):
-                raise UserError(f"{row.where}: the text is {text!r}, not text: mend it")
+                raise UserError(f"{row.where}: the text is {shown(text)}, not text: mend it")
+            if not text.isascii() and text != text.encode(errors="replace").decode():
+                half = "half of a surrogate pair, which is no character"
+                raise UserError(f"{row.where}: the text holds {half}: mend it")
             if not text.strip():
                 raise UserError(f"{row.where}: the text is empty: give one, or leave it out")

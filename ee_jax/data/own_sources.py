@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ee_jax.atomic_io import expanded
 from ee_jax.data.builder import RowsBuilder
 from ee_jax.data.dataset_dir import Columns, find_columns
 from ee_jax.data.labels import Labelled
@@ -52,7 +53,7 @@ def builder_of_own(name: str, columns: Columns) -> type[RowsBuilder]:
         return _of_lines(name, _tfds(name.removeprefix(TFDS)), columns)
     if name.startswith(HF):
         return _of_lines(name, _hugging_face(name.removeprefix(HF)), columns)
-    path = Path(name).expanduser()
+    path = expanded(name)
     if ":" in name and not path.exists():
         return _of_function(name)
     return _of_path(path, columns, _stamp(path))
@@ -172,7 +173,7 @@ def _hugging_face(name: str) -> dict[str, list[Line]]:
         mend = "pip install 'ee_jax[datasets]'"
         raise UserError(f"hf/{name} needs the package datasets: {mend}") from None
     try:
-        saved = Path(name).expanduser()
+        saved = expanded(name)
         found: Any = (
             datasets.load_from_disk(str(saved))
             if saved.is_dir()

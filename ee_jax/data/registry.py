@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ee_jax.atomic_io import expanded
 from ee_jax.errors import UserError
 
 if TYPE_CHECKING:
@@ -58,13 +59,13 @@ def builder_of(name: str, columns: "Columns | None" = None) -> "type[RowsBuilder
 def root_folder(folder: str | Path | None = None) -> Path:
     """Where prepared data sets live: `folder`, else $EE_JAX_DATA, else the user's cache."""
     chosen = folder or os.environ.get("EE_JAX_DATA") or "~/.cache/ee_jax/data"
-    return Path(chosen).expanduser()
+    return expanded(chosen)
 
 
 def manual_folder(folder: str | Path | None = None) -> Path | None:
     """Where the user put fetched files: `folder`, else $EE_JAX_MANUAL_DIR; None: nowhere."""
     chosen = folder or os.environ.get("EE_JAX_MANUAL_DIR")
-    return Path(chosen).expanduser() if chosen else None
+    return expanded(chosen) if chosen else None
 
 
 def nearest(wrong: str, names: list[str]) -> str:

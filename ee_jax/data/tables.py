@@ -16,6 +16,7 @@ from ee_jax.errors import UserError
 SEPARATORS = {".tsv": "\t", ".csv": ","}
 ENDINGS = (*SEPARATORS, ".jsonl", ".parquet")
 LONGEST = 2**24  # characters of a field
+ROWS_A_BYTE = 8  # of Parquet; rows of texts take bytes, and a footer may promise any number
 
 
 class Line(NamedTuple):
@@ -39,6 +40,8 @@ def read_table(path: Path) -> list[Line]:
     """
     if path.suffix not in ENDINGS:
         raise UserError(f"{path} ends in none of {', '.join(ENDINGS)}: save it as one of them")
+    if not path.is_file():
+        raise UserError(f"{path} is no file: give one")
     if path.suffix == ".parquet":
         lines = list(_parquet(path))
     elif path.suffix == ".jsonl":
@@ -104,8 +107,14 @@ def _json_lines(path: Path) -> Iterator[Line]:
             continue
         try:
             fields = json.loads(text)
-        except ValueError as error:
-            raise UserError(f"{path}:{number}: not JSON ({error}): mend the line") from None
+            if "\\u" in text:  # which can write halves of characters
+                json.dumps(fields, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            half = "half of a surrogate pair, which is no character"
+            raise UserError(f"{path}:{number}: {half}: mend the line") from None
+        except (ValueError, RecursionError) as error:
+            what = "nested too deep" if isinstance(error, RecursionError) else error
+            raise UserError(f"{path}:{number}: not JSON ({what}): mend the line") from None
         if not isinstance(fields, dict):
             raise UserError(f'{path}:{number}: not an object, as {{"text": "..."}} is one')
         yield Line(f"{path}:{number}", fields)
@@ -115,10 +124,15 @@ def _parquet(path: Path) -> Iterator[Line]:
     import pyarrow.parquet
 
     try:
-        rows = pyarrow.parquet.read_table(path).to_pylist()
+        # Not `read_table`, which takes folders of the path for columns.
+        with pyarrow.parquet.ParquetFile(path) as file:
+            claimed, names = file.metadata.num_rows, file.schema_arrow.names
+            if claimed > ROWS_A_BYTE * path.stat().st_size:
+                raise ValueError(f"it says that it has {claimed} rows, more than it holds")
+            if len({*names}) < len(names):
+                raise ValueError("two columns have one name")
+            rows = file.read().to_pylist()
     except Exception as error:  # whatever Arrow makes of a broken file
-        raise UserError(
-            f"cannot read {path} ({str(error).splitlines()[0]}): check it"
-        ) from None
+        raise UserError(f"cannot read {path} ({error}): check it") from None
     for number, fields in enumerate(rows, start=1):
         yield Line(f"{path}, row {number}", fields)

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 
+from ee_jax.atomic_io import expanded
 from ee_jax.data.builder import Row, RowsBuilder
 from ee_jax.data.documents import splits_of
 from ee_jax.data.registry import nearest
@@ -75,7 +76,7 @@ def builder_of_text_path(name: str) -> type[TextFiles]:
     Raises:
       UserError: there is no text.
     """
-    path = Path(name).expanduser()
+    path = expanded(name)
     plain = re.sub(r"\W+", "_", path.name.split(".")[0].lower()).strip("_")
     named = f"text_{plain}_{_digest(find(path, nested=True))[:12]}"
     return _builder({"name": named, "WHERE": path, "MANUAL": None})

@@ -1,10 +1,12 @@
 """Texts without labels: lines, tables, and GLUE's test files with what a submission needs."""
 
+import io
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from ee_jax.atomic_io import expanded
 from ee_jax.data.dataset_dir import Columns, find_texts
 from ee_jax.data.glue import GlueBuilder
 from ee_jax.data.registry import builder_of
@@ -26,13 +28,13 @@ def read_unlabelled(name: str, columns: Columns) -> Iterator[Text]:
     if name == "-":
         yield from _lines("standard input", sys.stdin)
         return
-    path = Path(name).expanduser()
+    path = expanded(name)
     if not path.is_file():
         raise UserError(f"no file {path}: give a file of texts, or - for standard input")
     if path.suffix in ENDINGS:
         yield from _table(path, columns)
     else:
-        yield from _lines(str(path), iter(read_text(path).splitlines()))
+        yield from _lines(str(path), io.StringIO(read_text(path), None))  # as open() has it
 
 
 def _lines(where: str, lines: Iterator[str]) -> Iterator[str]:
@@ -42,8 +44,10 @@ def _lines(where: str, lines: Iterator[str]) -> Iterator[str]:
             text = line.rstrip("\r\n")
             if not text.strip():
                 raise UserError(f"{where}:{number}: an empty line: leave it out")
+            if not text.isascii():
+                text.encode()
             yield text
-    except UnicodeDecodeError:
+    except UnicodeError:  # some locales read other bytes as halves of surrogate pairs
         raise UserError(f"{where}: not UTF-8 text after line {number}") from None
     if not number:
         raise UserError(f"{where} holds no text")
@@ -83,7 +87,7 @@ def read_submission(data: str, name: str) -> Submission:
     kind = builder_of(data) if data.startswith("glue/") else None
     if kind is None or not issubclass(kind, GlueBuilder):
         raise UserError(f"a submission is of a task of GLUE, and the model of `{data}`")
-    path, task = Path(name).expanduser(), kind.TASK
+    path, task = expanded(name), kind.TASK
     if not path.is_file():
         raise UserError(f"no file {path}: give the official test.tsv of {task.folder}")
     header, *lines = [line.split("\t") for line in read_text(path).split("\n") if line.strip()]

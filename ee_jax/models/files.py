@@ -16,6 +16,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from ee_jax.atomic_io import expanded
 from ee_jax.errors import UserError
 
 # What is fetched of a repository: other forms of its weights can be many times as large.
@@ -80,7 +81,7 @@ def find_weights(source: str) -> Path:
     Raises:
       UserError: there are none.
     """
-    folder = Path(source).expanduser()
+    folder = expanded(source)
     if has_weights(folder):
         return folder
     _refuse_pickle(folder)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
+from ee_jax.atomic_io import expanded
 from ee_jax.errors import UserError
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.families.family import check_sizes
@@ -53,7 +54,7 @@ def find_llama2c(source: str) -> Path | None:
     Raises:
       UserError: there are several.
     """
-    path = Path(source).expanduser()
+    path = expanded(source)
     if path.is_file():
         return path
     if not path.is_dir() or has_weights(path):

@@ -50,9 +50,10 @@ def record_table(record: Record) -> Table:
 
 
 def _risk(record: Record) -> str:
-    risk = record["choice"]["risk"]
+    risk: str = record["choice"]["risk"]
     is_regression = "label_range" in record["header"]
-    return DISTANCE if is_regression and risk == "consistency" else RISKS[risk]
+    # A registered risk of one's own is known by its name.
+    return DISTANCE if is_regression and risk == "consistency" else RISKS.get(risk, risk)
 
 
 def _search(record: Record) -> str:

@@ -5,7 +5,6 @@ table says once what its `cells` share: `source`, `evidence`, `split`, `hardware
 """
 
 import dataclasses
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Literal
 
 import typeguard
 
+from ee_jax.atomic_io import parse_object
 from ee_jax.errors import UserError
 
 FULL = "full"  # the setting of a model that never stops early
@@ -80,6 +80,10 @@ class Paper:
     notes: tuple[str, ...]
     cells: tuple[Cell, ...]
 
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            _check_type(field, getattr(self, field.name))
+
     def baseline(self, cell: Cell) -> Cell | None:
         """The cell of the full model that a cell's difference is against."""
         key = (cell.task, cell.metric, cell.backbone, BASELINE, FULL, cell.source)
@@ -105,7 +109,7 @@ class Paper:
 def load_paper(path: Path) -> Paper:
     """The table of a paper, from its JSON file; errors as `parse_paper`."""
     try:
-        return parse_paper(json.loads(path.read_text("utf-8")), str(path))
+        return parse_paper(parse_object(path.read_text("utf-8")), str(path))
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read ({error}): write a paper's table") from None
 
@@ -119,8 +123,9 @@ def parse_paper(content: Any, name: str) -> Paper:
     try:
         head: dict[str, Any] = dict(content)
         tables = head.pop("tables")
-        head["notes"] = tuple(head["notes"])
-        cells = tuple(_cell(table, cell) for table in tables for cell in table["cells"])
+        head["notes"] = _listed(head["notes"])
+        each = [(table, cell) for table in _listed(tables) for cell in _listed(table["cells"])]
+        cells = tuple(_cell(table, cell) for table, cell in each)
         paper = Paper(**head, cells=cells)
     except KeyError as error:
         raise UserError(f"{name}: {error} is missing") from None
@@ -129,6 +134,12 @@ def parse_paper(content: Any, name: str) -> Paper:
     if twice := [key for key, count in Counter(c.key for c in cells).items() if count > 1]:
         raise UserError(f"{name}: two cells for {twice[0]}")
     return paper
+
+
+def _listed(value: Any) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise TypeError(f"{value!r:.60} is no list")
+    return tuple(value)
 
 
 def _cell(table: dict[str, Any], cell: dict[str, Any]) -> Cell:
@@ -141,6 +152,9 @@ def _cell(table: dict[str, Any], cell: dict[str, Any]) -> Cell:
 
 def _check_type(field: dataclasses.Field, value: Any) -> None:
     try:
-        typeguard.check_type(value, field.type)
+        every = typeguard.CollectionCheckStrategy.ALL_ITEMS
+        typeguard.check_type(value, field.type, collection_check_strategy=every)
+        if isinstance(value, bool):
+            raise ValueError(f"`{field.name}`: {value} is no number")
     except typeguard.TypeCheckError as error:
         raise ValueError(f"`{field.name}`: {error}") from None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 
+from ee_jax.atomic_io import expanded
 from ee_jax.calibration.trace import Trace
 from ee_jax.config import Data, Experiment
 from ee_jax.config.load import override
@@ -84,7 +85,7 @@ def check_plan(study: Study, plan: Plan) -> None:
     """Raises the UserError of a plan of which no run could be made, before any is begun."""
     planned = [_planned(study, plan, task) for task in plan.tasks]
     find_weights(plan.weights)
-    if plan.manual_dir is not None and not Path(plan.manual_dir).expanduser().is_dir():
+    if plan.manual_dir is not None and not expanded(plan.manual_dir).is_dir():
         raise UserError(f"no folder {plan.manual_dir}: give the one that holds GLUE's files")
     wrong = [each for each in planned if isinstance(each, UserError)]
     if len(wrong) == len(planned):

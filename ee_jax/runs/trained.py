@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ee_jax.atomic_io import expanded
 from ee_jax.compilation import Program
 from ee_jax.data.batches import Batch, evaluation_batches
 from ee_jax.data.registry import nearest
@@ -268,4 +269,4 @@ def load(path: str | Path) -> TrainedClassifier:
     Raises:
       UserError: there is no such model, or more than one.
     """
-    return TrainedClassifier(find_model(Path(path).expanduser()))
+    return TrainedClassifier(find_model(expanded(path)))

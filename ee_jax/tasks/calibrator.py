@@ -3,7 +3,6 @@
 A record of `ee-jax calibrate` as a run reads it: whole, and made for the run's exits.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from ee_jax.atomic_io import parse_object
 from ee_jax.calibration.describe import describe
 from ee_jax.calibration.request import AnyTrace, Request, answer
 from ee_jax.config import Calibration, Exits
@@ -60,36 +60,49 @@ def settings(thresholds: Sequence[float], chosen: Sequence[Calibrated]) -> list[
 Record = dict[str, Any]
 
 FORMAT = {"format": "ee_jax calibration", "version": 1}
-# What a run reads, and of what type.
-FIELDS = {"choice": dict, "header": dict, "exit_layers": list}
-CHOICE = {"label": str, "method": str, "risk": str, "warning": str, "threshold": (int, float)}
+FIELDS = {"choice": dict, "header": dict, "exit_layers": list}  # what a run reads
 
 
 def load_record(path: str | Path) -> Record:
     """A valid record; a UserError of anything else."""
     try:
-        record = json.loads(Path(path).read_text(encoding="utf-8"))
+        record = parse_object(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         mend = "write one with `ee-jax calibrate TRACE`"
         raise UserError(f"no record at {path}: {mend}") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as a record ({error}): check it") from None
-    if not isinstance(record, dict) or not FORMAT.items() <= record.items():
+    if {name: record.get(name) for name in FORMAT} != FORMAT:
         raise UserError(f"{path} is no record of `ee-jax calibrate`: give the .json it wrote")
     if record.get("exit_layers") is None and "choice" in record:
         mend = "a run takes one of an exit trace"
         raise UserError(f"{path} is the record of a trace of whole sequences: {mend}")
-    _check_fields(record, FIELDS, path)
-    _check_fields(record["choice"], CHOICE, path)
+    for name, kind in FIELDS.items():
+        if not isinstance(given := record.get(name), kind):
+            said = f"{path}: `{name}` is {given!r:.60}"
+            raise UserError(f"{said}: write it with `ee-jax calibrate`")
+    try:
+        from_json(Calibrated, record["choice"])
+    except ValueError as error:
+        said = f"{path}: `choice` ({error})"
+        raise UserError(f"{said}: write it with `ee-jax calibrate`") from None
     _check_thresholds(record, path)
+    _check_temperatures(record, path)
     return record
 
 
-def _check_fields(fields: Record, wanted: dict[str, Any], path: str | Path) -> None:
-    for name, kind in wanted.items():
-        if not isinstance(fields.get(name), kind):
-            given = fields.get(name)
-            raise UserError(f"{path}: `{name}` is {given!r}: write it with `ee-jax calibrate`")
+def _check_temperatures(record: Record, path: str | Path) -> None:
+    """Those in the header are the trace's own, and may be anything."""
+    given, exits = record["header"].get("temperatures"), len(record["exit_layers"])
+    if given is None:
+        return
+    try:
+        numbers = from_json(tuple[float, ...], given)
+    except ValueError:
+        numbers = ()
+    if len(numbers) != exits or min(numbers, default=0) <= 0:
+        wanted = f"{exits} numbers above 0, one an exit"
+        raise UserError(f"{path}: `header.temperatures` is {given!r:.60}: write {wanted}")
 
 
 def _check_thresholds(record: Record, path: str | Path) -> None:

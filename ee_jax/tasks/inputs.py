@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from ee_jax.atomic_io import expanded
 from ee_jax.calibration.conformal import CONFORMAL
 from ee_jax.calibration.methods import METHODS
 from ee_jax.config import Calibration
@@ -21,7 +21,7 @@ def fingerprints(weights: str) -> dict[str, str]:
     Args:
       weights: as a config names them: a file, a folder, a package, a name on the hub.
     """
-    path = Path(weights).expanduser()
+    path = expanded(weights)
     if path.is_file():
         files = [path, *path.parent.glob("tokenizer.bin")]
     else:

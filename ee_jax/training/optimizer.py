@@ -1,6 +1,5 @@
 """The optimizer of a stage: one rate for the backbone, one for what exits have of their own."""
 
-import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,15 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, ArrayLike
 
-from ee_jax.checks import check, check_name, check_positive, check_rate, check_types
+from ee_jax.checks import (
+    check,
+    check_bounded,
+    check_counts,
+    check_name,
+    check_positive,
+    check_rate,
+    check_types,
+)
 from ee_jax.models.transformer import Parameters
 from ee_jax.registry import Registry
 
@@ -30,11 +37,13 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         check_types(self, "fit.")
-        for name in ("epochs", "batch", "learning_rate", "head_learning_rate", "clip"):
+        check_counts(self, "fit.", "batch")
+        check_bounded(self.epochs, "fit.epochs")
+        for name in ("epochs", "learning_rate", "head_learning_rate", "clip"):
             check_positive(getattr(self, name), f"fit.{name}")
         check_rate(self.warmup, "fit.warmup")
-        ok = 0 <= self.weight_decay < math.inf
-        check(ok, "fit.weight_decay", f"must be >= 0 and finite, not {self.weight_decay}")
+        decays = f"must be >= 0, not {self.weight_decay}"
+        check(self.weight_decay >= 0, "fit.weight_decay", decays)
         check_name(self.optimizer, OPTIMIZERS, "fit.optimizer")
 
 

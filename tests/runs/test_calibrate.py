@@ -90,7 +90,10 @@ def broken(path, **changes):
         ({"format": "other"}, "is no record of `ee-jax calibrate`"),
         ({"exit_layers": None}, "is the record of a trace of whole sequences"),
         ({"choice": None}, "`choice` is None"),
-        ({"threshold": "0.5"}, "`threshold` is '0.5'"),
+        (
+            {"threshold": "0.5"},
+            "`choice` (invalid value for type, expected float @ $.threshold)",
+        ),
         ({"threshold": 1.5}, "a threshold lies in [0, 1], not [1.5]"),
         ({"threshold_E": [0.5, 2.0]}, "a threshold lies in [0, 1], not [0.5, 2.0]"),
         ({"threshold_E": [0.5, 0.6, 1.0]}, "3 thresholds for 2 exits"),

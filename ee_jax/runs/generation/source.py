@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from tokenizers import Tokenizer
 
+from ee_jax.atomic_io import expanded
 from ee_jax.data.bpe import BETWEEN
 from ee_jax.data.llama2c import llama2c_tokenizer_beside
 from ee_jax.data.text import check_vocabulary, load_tokenizer
@@ -42,7 +43,7 @@ def open_source(name: str, lens: bool) -> Source:
     Raises:
       UserError: one of the two is missing, or they do not belong together.
     """
-    path = Path(name).expanduser()
+    path = expanded(name)
     if checkpoint := find_llama2c(name):
         config, values = read_llama2c(checkpoint)
         tokenizer = llama2c_tokenizer_beside(checkpoint, config.vocabulary)

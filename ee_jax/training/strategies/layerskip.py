@@ -7,7 +7,6 @@ that was cut short goes on as if it had not been.
 EE-LLM (Chen et al. 2024, arXiv:2312.04916): exit weights that change over training.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -42,8 +41,8 @@ class LayerSkip(Strategy):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_rate(self.p_max, "layerskip.p_max")
-        ok = 0 <= self.e_scale < math.inf
-        check(ok, "layerskip.e_scale", f"must be >= 0 and finite, not {self.e_scale}")
+        scaled = f"must be >= 0, not {self.e_scale}"
+        check(self.e_scale >= 0, "layerskip.e_scale", scaled)
         check_counts(self, "layerskip.", "interval")
 
     def stages(self, exits: ExitLayout) -> list[Stage]:

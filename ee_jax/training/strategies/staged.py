@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ee_jax.checks import check, check_positive
+from ee_jax.checks import check, check_bounded, check_positive
 from ee_jax.losses.exit_losses import Direction, Loss, kl_to_last
 from ee_jax.training.optimizer import OptimizerConfig, is_head
 from ee_jax.training.stage import (
@@ -38,6 +38,7 @@ class Joint(Strategy):
     def __post_init__(self) -> None:
         super().__post_init__()
         check(self.stride >= 0, "joint.stride", f"must be >= 0, not {self.stride}")
+        check_bounded(self.stride, "joint.stride")
 
     def stages(self, exits: ExitLayout) -> list[Stage]:
         """Everything learns, in one stage."""

@@ -84,8 +84,9 @@ class Strategy:
     loss: str = "nll"  # what exits learn from labels or text: a name in `losses.LOSSES`
 
     def __post_init__(self) -> None:
-        check_types(self, f"{self.name}.")
-        check_name(self.loss, LOSSES, f"{self.name}.loss")
+        kind = type(self).name or "strategies"  # of all of its kind: this one's may be bad
+        check_types(self, f"{kind}.")
+        check_name(self.loss, LOSSES, f"{kind}.loss")
 
     def stages(self, exits: ExitLayout) -> list[Stage]:
         """What is optimized, one stage after the other.
@@ -99,7 +100,10 @@ class Strategy:
         Raises:
           UserError: it cannot train such exits.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no stages()")
+        raise UserError(
+            f"strategy `{self.name}`: {type(self).__name__} defines no stages(): take one "
+            "that does"
+        )
 
     @property
     def labels(self) -> Loss:
