@@ -74,7 +74,6 @@ class Child:
                 os.dup2(os.open(self._log.with_suffix(kind), flags), number)
             os.chdir(world)
             sys.argv = ["ee-jax", *arguments]
-            # A kill must not cut what is shared: programs are read, and none is added.
             if warm:
                 jax.config.update("jax_persistent_cache_min_compile_time_secs", 1e9)
             before()
@@ -213,7 +212,7 @@ READERS = (
     ("check", "run"),
     ("compare", "run"),
     ("predict", "run/joint", "texts.txt"),
-    ("calibrate", "run/joint/traces/test.npz", "--trials", "0"),
+    ("calibrate", "run/joint/traces/test.npz", "--output", "calibrated"),
 )
 
 
