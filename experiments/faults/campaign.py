@@ -48,8 +48,12 @@ FAULTS: dict[str, Callable[[Bench], Found]] = {
 }
 
 
-def case(folder: Path, wholes: tuple[tiny.Whole, ...], given: tuple[str, int]) -> Case:
-    """One case, in a folder that is kept where something is wrong."""
+def case(
+    folder: Path, wholes: tuple[tiny.Whole, ...], until: float, given: tuple[str, int]
+) -> Case | None:
+    """One case, in a folder that is kept where something is wrong; none when it is too late."""
+    if time.monotonic() > until:
+        return None
     fault, number = given
     two = fault in ("kills", "disks") and number % 4 == 3
     whole, world = wholes[two], folder / f"{fault}{number}"
@@ -116,13 +120,11 @@ def main() -> None:
     wholes = tuple(tiny.whole(folder, strategies) for strategies in ((1,) if few else (1, 2)))
     cases: list[Case] = []
     with multiprocessing.get_context("fork").Pool(given.jobs) as pool:
-        for found in pool.imap(partial(case, folder, wholes), todo):
+        do = partial(case, folder, wholes, start + given.seconds)
+        for found in filter(None, pool.imap(do, todo)):
             cases.append(found)
             if found.outcome in ("lost", "silent") or found.left:
                 print(found, flush=True)
-            if time.monotonic() - start > given.seconds:
-                pool.terminate()
-                break
     record = {
         "date": time.strftime("%Y-%m-%d"),
         "seconds": round(time.monotonic() - start),
