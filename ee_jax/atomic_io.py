@@ -38,6 +38,8 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(part, path)
     except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and error.filename is None:
+            error.filename = str(path)  # a write that the disk has no room for names no file
         if not isinstance(error, OSError) and (
             said := re.search(r"os error (\d+)", str(error))
         ):

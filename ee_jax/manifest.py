@@ -99,13 +99,14 @@ def check_files(folder: Path, mend: str, names: Iterable[str] | None = None) -> 
 
     Args:
       folder: a sealed one.
-      mend: what to do about it, the end of the error's line.
+      mend: what to do about a file, the end of the error's line; without its manifest the whole
+        folder is worth nothing.
       names: which of its files; None: all that the manifest lists.
 
     Raises:
       UserError: the first file that is missing, changed, or not listed.
     """
-    listed = read_manifest(folder, mend)
+    listed = read_manifest(folder, f"copy {folder} again, or delete {folder}")
     for name in listed if names is None else names:
         if name not in listed:
             raise UserError(f"{folder / name} is not in {MANIFEST} beside it: {mend}")

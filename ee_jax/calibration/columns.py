@@ -5,7 +5,6 @@ The letters after a column's underscore are its axes.
 Columns and a JSON header in one `.npz`, without pickles; written whole or not at all.
 """
 
-import contextlib
 import json
 import lzma
 import math
@@ -23,6 +22,7 @@ import numpy as np
 import numpy.lib.format as npy
 from jaxtyping import Bool
 
+from ee_jax.atomic_io import replacing
 from ee_jax.errors import UserError
 
 Columns = Mapping[str, np.ndarray]
@@ -215,18 +215,13 @@ def _read(file: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
 
 def write_npz(path: str | Path, columns: Columns, header: dict[str, Any]) -> None:
     """Writes the file beside its place and moves it there."""
-    path = Path(path)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
     text = np.array(json.dumps({**header, **HEADER}))
     try:
-        with scratch.open("wb") as file:
+        with replacing(Path(path)) as part, part.open("wb") as file:
             np.savez(file, allow_pickle=False, header=text, **columns)
-        os.replace(scratch, path)
     except OSError as error:
-        raise UserError(f"cannot write {path} ({error}): choose another path") from error
-    finally:
-        with contextlib.suppress(OSError):
-            scratch.unlink()
+        mend = "make room or change its rights, or choose another path"
+        raise UserError(f"cannot write {path} ({error}): {mend}") from error
 
 
 def _is_deep(value: Any, levels: int = 50) -> bool:

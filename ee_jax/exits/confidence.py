@@ -244,14 +244,16 @@ def traits(name: str) -> Confidence:
 
 def check_confidence(name: str) -> None:
     """Raises the UserError of a registered confidence that is none, before it is compiled."""
-    what, numbers = f"confidence `{name}`", jnp.zeros(3)
+    what = f"confidence `{name}`"
+    numbers: Any = jax.ShapeDtypeStruct((3,), jnp.float32)  # arrays would start a device
+    score: Any = jax.ShapeDtypeStruct((), jnp.float32)
     try:
         made = CONFIDENCES[name](2, 0.1)
     except TypeError as error:
         raise UserError(f"{what} must be made of (exits, tolerance): {error}") from None
     if not isinstance(made, Confidence):
         raise UserError(f"{what} must make a Confidence(init, step), not {made!r}")
-    answer = ExitOutput(numbers, numbers, jnp.zeros(()))
+    answer = ExitOutput(numbers, numbers, score)
     check_step(what, made, answer, answer, jnp.floating)
 
 

@@ -37,7 +37,9 @@ def read_architecture(folder: Path) -> Architecture:
         raise UserError(
             f"{path} is missing: copy it from where the weights came from"
         ) from None
-    except (ValueError, KeyError, OSError, RecursionError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
+        raise UserError(f"{path} cannot be read ({error}): fetch the file again") from None
+    except (ValueError, KeyError, RecursionError) as error:
         what = f"it has no `{error.args[0]}`" if isinstance(error, KeyError) else str(error)
         raise UserError(f"{path} describes no model that is built here: {what}") from None
 

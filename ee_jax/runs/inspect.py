@@ -50,14 +50,17 @@ def inspect(folder: Path) -> Inspection:
 
 def _inspect_run(folder: Path) -> Inspection:
     finished = (folder / RESULTS).is_file()
-    lines = faults(folder)
-    if not finished:  # what is being written is listed when it is whole
-        unwritten = (f"is not in {MANIFEST}", f"{folder / RESULTS} is missing")
-        lines = [line for line in lines if not line.endswith(unwritten)]
+    lines, unlisted = faults(folder), f" is not in {MANIFEST}"
+    # What is being written is listed when it is whole; later, other commands may write here.
+    beside = [line.removesuffix(unlisted) for line in lines if line.endswith(unlisted)]
+    told = unlisted if finished else (unlisted, f"{folder / RESULTS} is missing")
+    lines = [line for line in lines if not line.endswith(told)]
     checkpoints = [*_checkpoints(folder)]
     broken = [line for path in checkpoints for line in faults(path)]
     found = {"config": _config(folder), "versions": _versions(folder)}
     found["results"] = "finished" if finished else _resumable(folder, checkpoints, broken)
+    if finished and beside:
+        found["beside"] = f"{', '.join(beside)}: not of the run, and not checked"
     return Inspection("run", finished, found, [*lines, *broken])
 
 

@@ -1,5 +1,6 @@
 """Checkpoints of training: the one place that knows Orbax."""
 
+import errno
 import logging
 import shutil
 import warnings
@@ -13,6 +14,8 @@ from orbax.checkpoint import v1 as ocp
 from ee_jax.display import SILENT
 from ee_jax.errors import UserError
 from ee_jax.manifest import check_files, is_sealed, seal
+
+DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 logging.getLogger("absl").setLevel(logging.CRITICAL)
 
@@ -56,11 +59,13 @@ class Checkpoints:
         try:
             self._inner.save_checkpointables(number, {"tree": tree}, custom_metadata=notes)
         except Exception as error:  # whatever Orbax makes of a disk that is full or read-only
-            free = shutil.disk_usage(self._folder).free / 2**20
             reason = " ".join(str(error).split())
+            denied = isinstance(error, OSError) and error.errno in DENIED
+            mend = "change the folder's rights" if denied else "make room"
+            free = shutil.disk_usage(self._folder).free / 2**20
             raise UserError(
                 f"no checkpoint can be written to {self._folder} ({reason:.200}), where "
-                f"{free:,.0f} MiB are free: make room, and give the same command again"
+                f"{free:,.0f} MiB are free: {mend}, and give the same command again"
             ) from error
         seal(self._folder / str(number))
 

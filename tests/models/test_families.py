@@ -186,13 +186,21 @@ def test_a_gpt2_is_four_times_as_wide_inside_and_tied(tmp_path):
     assert config.tied_output
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"model_type": "bert"}', "null", DEEP])
+@pytest.mark.parametrize("content", ["[]", "{}", '{"model_type": "bert"}', "null", DEEP])
 def test_a_config_that_is_none(tmp_path, content):
     folder = copy_golden("bert", tmp_path)
     (folder / "config.json").write_text(content)
     with pytest.raises(
         UserError, match=r"config\.json describes no model that is built here: "
     ):
+        read_architecture(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"a": "\xff"}'])
+def test_a_config_that_cannot_be_read(tmp_path, content):
+    folder = copy_golden("bert", tmp_path)
+    (folder / "config.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"config\.json cannot be read \(.*: fetch the file ag"):
         read_architecture(folder)
 
 

@@ -9,27 +9,16 @@ from pathlib import Path
 
 import jax
 import pytest
-from flax import nnx
 from jax.experimental.compilation_cache import compilation_cache
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Whitespace
-from tokenizers.processors import TemplateProcessing
 
 from ee_jax.config import Experiment, Model
 from ee_jax.data.prepared import prepare
 from ee_jax.data.registry import DATASETS
-from ee_jax.models.exit_model import ExitModel
-from ee_jax.models.export import export_model
-from ee_jax.models.families.bert import bert
-from ee_jax.models.heads import ExitDesign
-from ee_jax.models.transformer import Transformer, bind, parameters
 from ee_jax.runs.run import run
 from tests.runs import tiny_study
-from tests.runs.tiny_sentences import WORDS
+from tests.runs.tiny_weights import write_weights
 
 ROOT = Path(__file__).parents[2]
-SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -66,28 +55,6 @@ def data(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("data")
     prepare("sentences", root)
     return root
-
-
-def write_weights(folder: Path, blocks: int, scale: float = 1.0) -> Path:
-    """A Hugging Face folder; some weights are -0.0, which adding 0.0 would turn into 0.0."""
-    numbers = {word: number for number, word in enumerate([*SPECIAL, *WORDS])}
-    config, rngs = bert(len(numbers), 16, blocks, 2, 32, 16), nnx.Rngs(0)
-    model = ExitModel(Transformer(config, rngs=rngs), ExitDesign((blocks,), 3), rngs=rngs)
-    values = {
-        path: scale * value if path.endswith("kernel") else value
-        for path, value in parameters(model).items()
-    }
-    bias = "backbone.blocks.0.mlp.up.bias"
-    export_model(bind(model, values | {bias: -values[bias]}), folder)
-    tokenizer = Tokenizer(WordLevel(numbers, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = Whitespace()  # pyright: ignore[reportAttributeAccessIssue]
-    tokenizer.post_processor = TemplateProcessing(  # pyright: ignore[reportAttributeAccessIssue]
-        single="[CLS] $A [SEP]",
-        pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
-    )
-    tokenizer.save(str(folder / "tokenizer.json"))
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -291,6 +291,15 @@ def test_check_of_a_folder(copy, capsys, tmp_path):
         inspect(tmp_path)
 
 
+def test_what_other_commands_write_beside_a_run_is_told_and_no_fault(copy, capsys):
+    main(["calibrate", str(copy / "joint" / "traces" / "test.npz")])
+    capsys.readouterr()
+    main(["check", str(copy)])
+    out = capsys.readouterr().out
+    assert f"beside:      {copy / 'joint/traces/test-ltt'}" in out
+    assert out.endswith("files:       as they were written (run)\n")
+
+
 def test_check_says_what_an_unfinished_run_goes_on_from(small, tmp_path):
     with pytest.raises(Killed):
         run(small, tmp_path, Killing("joint: trace of calibration"))

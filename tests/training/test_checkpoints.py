@@ -1,5 +1,6 @@
 """What is saved comes back bit for bit, or is refused in one line."""
 
+import errno
 import gc
 import shutil
 import warnings
@@ -91,6 +92,26 @@ def test_a_save_that_was_cut_short_leaves_the_one_before(folder):
     shutil.copytree(folder / "5", folder / "9.orbax-checkpoint-tmp")
     assert Checkpoints(folder, "mine").load(TREE).notes["number"] == 5
     assert [path.name for path in folder.iterdir()] == ["5"]
+
+
+@pytest.mark.parametrize(
+    ("error", "mend"),
+    [
+        (PermissionError(errno.EPERM, "not permitted"), "change the folder's rights"),
+        (OSError(errno.EROFS, "read-only"), "change the folder's rights"),
+        (OSError(errno.ENOSPC, "no space"), "make room"),
+        (ValueError("RESOURCE_EXHAUSTED: no space"), "make room"),
+    ],
+)
+def test_the_mend_of_a_save_that_fails_is_that_of_its_cause(folder, monkeypatch, error, mend):
+    def fails(*_, **__):
+        raise error
+
+    saves = Checkpoints(folder, "mine")
+    monkeypatch.setattr(saves._inner, "save_checkpointables", fails)
+    with pytest.raises(UserError, match=rf"free: {mend}, and give the same command again$"):
+        saves.save(6, TREE)
+    saves.close()
 
 
 def test_the_checkpoint_of_another_config_is_refused(folder):
