@@ -61,7 +61,8 @@ def flip(bench: Bench) -> Found:
     path.write_bytes(content)
     # To answer texts takes most of the time, and needs the model and its calibration alone.
     asked = [one for one in tiny.READERS if one[0] != "predict" or _PREDICTS.match(name)]
-    outcome, said = go_on(bench) if stage == "stopped" else read(bench, asked)
+    finished = (bench.world / "run/results.json").exists()  # if killed after its last file too
+    outcome, said = read(bench, asked) if finished else go_on(bench)
     if outcome == "same bits":
         outcome = "harmless"
     return f"{stage}: {name} ({path.relative_to(bench.world)}, bit {bit})", outcome, said
