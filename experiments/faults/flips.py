@@ -39,6 +39,7 @@ READ = {  # what is flipped, and from which write to which a run has it and may 
 FLIPS = [("stopped", name) for name in [*READ][:-2]]
 FLIPS += [("finished", name) for name in READ if READ[name][0].startswith("run/")]
 FLIPS.remove(("finished", "checkpoint"))  # of no use to a finished run
+Answers = dict[tuple[str, ...], str]  # what commands said of it before
 _PREDICTS = re.compile(r"model|calibration|manifest|config")
 
 
@@ -54,14 +55,16 @@ def flip(bench: Bench) -> Found:
         else:
             stop(bench, bench.draw.randint(*_between(bench.whole.writes, since, until)))
         files = [path for path in bench.world.glob(glob) if path.is_file() and _whole(path)]
+    # To answer texts takes most of the time, and needs the model and its calibration alone.
+    asked = [one for one in tiny.READERS if one[0] != "predict" or _PREDICTS.match(name)]
+    finished = (bench.world / "run/results.json").exists()  # if killed after its last file too
+    answers = {one: ask(bench.world, *one).out for one in asked} if finished else {}
     path = bench.draw.choice(sorted(files))
     content = bytearray(path.read_bytes())
     bit = bench.draw.randrange(8 * len(content))
     content[bit // 8] ^= 1 << bit % 8
     path.write_bytes(content)
-    # To answer texts takes most of the time, and needs the model and its calibration alone.
-    asked = [one for one in tiny.READERS if one[0] != "predict" or _PREDICTS.match(name)]
-    outcome, said = go_on(bench) if stage == "stopped" else read(bench, asked)
+    outcome, said = read(bench, answers) if finished else go_on(bench)
     if outcome == "same bits":
         outcome = "harmless"
     return f"{stage}: {name} ({path.relative_to(bench.world)}, bit {bit})", outcome, said
@@ -80,27 +83,27 @@ def _between(writes: list[str], since: str, until: str) -> tuple[int, int]:
     return first + 2, next(ends, len(writes))
 
 
-def read(bench: Bench, commands: list[tuple[str, ...]]) -> tuple[str, list[str]]:
+def read(bench: Bench, answers: Answers) -> tuple[str, list[str]]:
     """What the commands make of a damaged run that had finished, and of the mended one."""
     said, outcome = [], "harmless"
-    for command in commands:
+    for command in answers:
         done = ask(bench.world, *command)
         if done.line or (command[0] == "check" and done.status == 1):
             said.append(done.line or f"check: {done.out.partition('fault:')[2].strip()}")
             outcome = "noticed"
         elif done.status:
             return "lost", [*said, f"{command[0]}: status {done.status}: {done.err[-600:]}"]
-        elif done.out != bench.whole.answers[command]:
+        elif done.out != answers[command]:
             return "silent", [*said, f"{command[0]} said {done.out[-600:]}"]
-    return (outcome, said) if outcome == "harmless" else (_mended(bench, commands, said), said)
+    return (outcome, said) if outcome == "harmless" else (_mended(bench, answers, said), said)
 
 
-def _mended(bench: Bench, commands: list[tuple[str, ...]], said: list[str]) -> str:
+def _mended(bench: Bench, answers: Answers, said: list[str]) -> str:
     """`noticed`, if every command goes well once what was proposed is done."""
     if all(line.startswith("check: ") for line in said):  # which proposes nothing
         return "noticed"
     for _ in range(6):
-        asked = [ask(bench.world, *command) for command in commands]
+        asked = [ask(bench.world, *command) for command in answers]
         if lines := [done.line for done in asked if done.line]:
             if not mend(bench, lines[0]):
                 return "lost"

@@ -38,7 +38,8 @@ def test_a_few_of_each(tmp_path):
     found = {(case["fault"], case["number"]): case["outcome"] for case in cases}
     assert [found["kills", number] for number in range(3)] == ["same bits"] * 3
     config, manifest, _, checkpoint = (found["flips", number] for number in range(4))
-    assert (config, manifest, checkpoint) == ("noticed", "noticed", "repaired")
+    assert (config, manifest) == ("noticed", "noticed")
+    assert checkpoint in ("noticed", "repaired")  # as there is another one, or none yet
 
 
 @pytest.mark.slow
