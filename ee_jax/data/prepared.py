@@ -160,7 +160,8 @@ def _read(folder: Path, split: str) -> list[Row]:
 
 
 def _row(record: bytes) -> Row:
-    feature = tf_example_pb2.Example.FromString(record).features.feature
+    example: Any = tf_example_pb2.Example  # pyright: ignore  # made when it is imported
+    feature = example.FromString(record).features.feature
     (text,) = feature["text"].bytes_list.value
     label = feature["label"]
     (number,) = label.int64_list.value or label.float_list.value
