@@ -22,9 +22,8 @@ The hash of a text decides alone, so a text is in the same split whatever else t
 """
 
 import hashlib
-from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence, Set
-from itertools import accumulate, combinations
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -48,7 +47,11 @@ def hash_value(text: str, shares: Shares) -> int:
 
 def split_at(value: int, shares: Shares) -> str:
     """The split that a hash value goes to."""
-    return list(shares)[bisect_right(list(accumulate(shares.values())), value)]
+    for split, share in shares.items():
+        if value < share:
+            return split
+        value -= share
+    raise IndexError("the value is beyond all shares")
 
 
 def sha256(text: str) -> str:
