@@ -12,7 +12,7 @@ from ee_jax.errors import UserError
 
 # One body, a hundred examples of it, and with `-m slow` many more.
 EXAMPLES = pytest.mark.parametrize(
-    "examples", [100, pytest.param(2000, marks=pytest.mark.slow)]
+    "examples", [100, pytest.param(2000, marks=pytest.mark.long)]
 )
 # Reading a tiny file takes milliseconds; a loop over what a number promises takes for ever.
 SECONDS = 20.0

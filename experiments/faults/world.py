@@ -24,13 +24,13 @@ import jax
 from ee_jax.cli import main
 from ee_jax.config import Data, Experiment, OptimizerConfig
 from ee_jax.data.registry import DATASETS
+from ee_jax.owned_folder import HOLDER
 from ee_jax.runs import train
 from tests.runs.tiny_study import experiment
 
 CONFIG, RUN, HANGS = "tiny.py", ("run", "tiny.py", "--output", "run"), 180.0  # seconds
 TIMES = {"seconds", "train_seconds", "measured_speedup"}
 WRITES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir"}  # audit events; and some opens
-train.LOG_EVERY = 1
 DATASETS["sentences"] = "tests.runs.tiny_sentences:Sentences"
 
 
@@ -166,8 +166,8 @@ def make(world: Path, strategies: int) -> None:
 
 
 def names(run: Path) -> set[str]:
-    """What is in a run's folder, of checkpoints their folders alone."""
-    found = {path.relative_to(run) for path in run.rglob("*")}
+    """What is in a run's folder, of checkpoints their folders alone; nobody reads a holder."""
+    found = {path.relative_to(run) for path in run.rglob("*") if path.name != HOLDER}
     inside = {path for path in found if "checkpoints" in path.parts[:-2]}
     return {path.as_posix() for path in found - inside}
 
@@ -226,6 +226,7 @@ def get_ready(compiled: Path) -> None:
     """Imports what commands need; programs are compiled once, into a folder."""
     for module in MODULES:
         importlib.import_module(module)
+    train.LOG_EVERY = 1
     jax.config.update("jax_compilation_cache_dir", str(compiled))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

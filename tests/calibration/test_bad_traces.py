@@ -245,7 +245,7 @@ def test_a_record_or_one_line(case):
     check(case)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @settings(FEW, max_examples=2000)
 @given(CASES)
 def test_a_record_or_one_line_of_many(case):

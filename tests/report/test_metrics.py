@@ -62,7 +62,7 @@ def test_a_table_has_all_metrics(of_matthews):
     ]  # fmt: skip
     assert table.cells()[0][3:6] == ["70.0", "50.0", f"{text.MINUS}13.0"]
     assert to_csv(table).startswith(
-        "strategy,threshold,threshold_E,calibrated_for,setting,matthews,f1,inconsistency"
+        "strategy,threshold,threshold_E,calibrated_for,chosen_by,matthews,f1,inconsistency"
     )
     assert "points of Matthews correlation" in table.notes[0]
 

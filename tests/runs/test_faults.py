@@ -32,6 +32,7 @@ def wrong(cases: list[dict]) -> list[dict]:
     return [case for case in cases if case["outcome"] in ("lost", "silent") or case["left"]]
 
 
+@pytest.mark.slow
 def test_a_few_of_each(tmp_path):
     cases = campaign(tmp_path, kills=3, flips=4, pairs=1)
     assert wrong(cases) == []
@@ -42,7 +43,7 @@ def test_a_few_of_each(tmp_path):
     assert checkpoint in ("noticed", "repaired")  # as there is another one, or none yet
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_more_of_each(tmp_path):
     assert wrong(campaign(tmp_path, kills=20, flips=35, pairs=6)) == []
 

@@ -161,7 +161,7 @@ def test_what_no_run_could_do_with_leaves_no_report(weights, tmp_path, capsys, l
          "ee-jax: no task `sst` in the study deebert: did you mean `sst2`?\n"),
         ("deebert --backbone x --tasks zzz", "ee-jax: no task `zzz` in the study deebert: "),
         ("deebert", "ee-jax: the following arguments are required: --backbone; see `ee-jax "),
-        ("deebert --backbone x --seeds 1,-2", "ee-jax: argument --seeds: '1,-2' are no whole"),
+        ("deebert --backbone x --seeds 1,-2", "ee-jax: argument --seeds: '-2' is no whole"),
         ("deebert --backbone x --evaluation.ruonds 1",
          "ee-jax: Unrecognized options: --evaluation.ruonds, 1; did you mean --ev"),
     ],

@@ -190,7 +190,7 @@ def test_output_that_leads_elsewhere(experiment, tmp_path, monkeypatch):
     (tmp_path / "table.md").write_text("years of work")
     assert "is not empty and not the folder of a run" in message(experiment, "runs/../..")
     assert (tmp_path / "table.md").read_text() == "years of work"
-    with pytest.raises(UserError, match=r"config field `name` must be letters"):
+    with pytest.raises(UserError, match=r"config field `name` must be up to 100 letters"):
         replace(experiment, name="../..")
 
 
