@@ -19,6 +19,9 @@ sys.modules[checker.__name__] = checker
 FORMULAS = ["ee_jax.exits", "ee_jax.losses", "ee_jax.calibration"]
 install_import_hook(FORMULAS, "type_checker.checked")
 
+# The experiments' own modules; last, so that what is installed is what is tested.
+sys.path.append(str(Path(__file__).parents[1]))
+
 # An array broadcast by accident is an error, not a wrong number.
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
