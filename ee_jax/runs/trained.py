@@ -67,7 +67,8 @@ def read_calibration(
     path = folder / "calibration.json"
     if not path.is_file():
         return np.ones(exits), {}
-    if is_sealed(run := folder.parent):
+    path = path.resolve()  # its manifest lists it by the folder's own name
+    if is_sealed(run := path.parent.parent):
         mend = "delete results.json beside the strategy's folder, and run again"
         check_files(run, mend, [path.relative_to(run).as_posix()])
     found = read_object(path, "run its experiment again")
