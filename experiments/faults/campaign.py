@@ -66,8 +66,15 @@ def case(
     left = sorted(tiny.names(world / "run") - whole.names) if (world / "run").exists() else []
     if outcome not in ("lost", "silent"):
         shutil.rmtree(world)
-    plain = [re.sub(rf"{re.escape(str(world))}/?", "", line) or "." for line in said]
-    return Case(fault, number, what, outcome, plain, left)
+    return Case(
+        fault, number, what, outcome, [_without_paths(line, world) for line in said], left
+    )
+
+
+def _without_paths(line: str, world: Path) -> str:
+    """What was said, without the folder of the case and those of the machine's own files."""
+    line = re.sub(rf"{re.escape(str(world))}/?", "", line) or "."
+    return re.sub(r'File "[^"]*/([^"/]+)"', r'File "\1"', line)
 
 
 def row_of(case: Case) -> tuple[str, str]:
