@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from ee_jax.calibration.methods import HIGH_PROBABILITY, METHODS, Method
-from ee_jax.calibration.risks import RISKS
+from ee_jax.calibration.risks import RISKS, Risk
 from ee_jax.calibration.trace import Trace
 from ee_jax.config import (
     Calibration,
@@ -52,7 +52,7 @@ def empirical_bernstein(
 
 
 METRICS.register("worst_class", worst_class)
-RISKS.register("harm", harm)
+RISKS.register("harm", Risk(harm, "right answers that became wrong"))
 METHODS.register("bernstein", Method(HIGH_PROBABILITY, of_losses=empirical_bernstein))
 
 

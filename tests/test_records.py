@@ -172,5 +172,5 @@ def test_a_registered_risk_in_a_record(record, monkeypatch):
     monkeypatch.setitem(RISKS, "harm", RISKS["gap"])
     record["choice"]["risk"] = "harm"
     lines = {row["name"]: row["value"] for row in record_table(record).rows}
-    assert lines["risk"] == "harm"
+    assert lines["risk"] == "harm: loss beyond the full model's"
     record_figure(record)

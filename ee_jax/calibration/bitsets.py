@@ -223,7 +223,7 @@ class Sample:
         return exit_JN.astype(np.intp)
 
 
-class Judge:
+class ThresholdEvaluator:
     """Mean risk and depth of any thresholds on some of a trace's examples."""
 
     def __init__(

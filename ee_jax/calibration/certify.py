@@ -17,7 +17,7 @@ from ee_jax.calibration.choice import (
 )
 from ee_jax.calibration.conformal import CONFORMAL, choose_conformal
 from ee_jax.calibration.methods import METHODS, MOST, Method, to_unit
-from ee_jax.calibration.risks import LOWEST, RISKS
+from ee_jax.calibration.risks import RISKS
 from ee_jax.calibration.trace import Trace
 from ee_jax.errors import UserError
 from ee_jax.exits.stopping import PLAIN, Stopping
@@ -72,7 +72,7 @@ def risk_outcomes(
     """
     exit_KN = exits_taken(trace, threshold_K, stopping)
     risk_KN = at_exits(RISKS[risk](trace), exit_KN)
-    return Outcomes(threshold_K, trace.depth_E[exit_KN], risk_KN, LOWEST.get(risk, 0.0))
+    return Outcomes(threshold_K, trace.depth_E[exit_KN], risk_KN, RISKS[risk].low)
 
 
 def certify_outcomes(

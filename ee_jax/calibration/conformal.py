@@ -18,9 +18,9 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Bool, Float
 
-from ee_jax.calibration.bitsets import Judge
+from ee_jax.calibration.bitsets import ThresholdEvaluator
 from ee_jax.calibration.choice import Choice, Outcomes, at_exits, exits_taken, pick
-from ee_jax.calibration.risks import LOWEST, RISKS
+from ee_jax.calibration.risks import RISKS
 from ee_jax.calibration.trace import Trace
 from ee_jax.calibration.trials import Splits, Trials, in_threads, of_levels
 from ee_jax.errors import UserError
@@ -132,7 +132,7 @@ CONFORMAL: dict[str, Callable[..., Finder]] = {
 def bad_exits(trace: Trace, risk: str) -> Bool[np.ndarray, "N E"]:
     """Where the risk is 1; a UserError if it can be other than 0 or 1."""
     risk_NE = RISKS[risk](trace)
-    if risk in LOWEST or not np.isin(risk_NE, (0, 1)).all():
+    if RISKS[risk].low or not np.isin(risk_NE, (0, 1)).all():
         raise UserError("conformal needs a risk of 0 or 1: use crc for any other")
     return risk_NE == 1
 
@@ -185,11 +185,11 @@ def conformal_trials(
     """
     bad_NE = bad_exits(trace, risk)
     find = CONFORMAL[method](trace.confidence_NE, bad_NE)
-    judge = Judge(trace, bad_NE.astype(float), stopping)
+    evaluate = ThresholdEvaluator(trace, bad_NE.astype(float), stopping)
 
     def one(part_N: Part) -> tuple[np.ndarray, ...]:
         threshold_L = find(levels, part_N)
-        return threshold_L, *judge(threshold_L, ~part_N)
+        return threshold_L, *evaluate(threshold_L, ~part_N)
 
     return of_levels(in_threads(one, splits))
 

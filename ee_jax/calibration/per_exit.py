@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from ee_jax.calibration.bitsets import Judge, Means, Sample
+from ee_jax.calibration.bitsets import Means, Sample, ThresholdEvaluator
 from ee_jax.calibration.certify import certify_outcomes, check_request, risk_outcomes
 from ee_jax.calibration.choice import Choice, Outcomes
 from ee_jax.calibration.methods import METHODS, Method, to_unit
-from ee_jax.calibration.risks import LOWEST, RISKS
+from ee_jax.calibration.risks import RISKS
 from ee_jax.calibration.trace import Trace
 from ee_jax.calibration.trials import Splits, Trials, in_threads, of_levels
 from ee_jax.errors import UserError
@@ -180,10 +180,11 @@ def per_exit_trials(
       Thresholds, risks and depths of each split, at each level.
     """
     check_search(search)
-    how, low, exits = METHODS[method], LOWEST.get(risk, 0.0), len(trace.depth_E)
+    how, low, exits = METHODS[method], RISKS[risk].low, len(trace.depth_E)
     risk_NE = RISKS[risk](trace)
     how.prepare(risk_NE, low)  # refuses a risk that is out of range
-    sample, judge = Sample.of(trace, risk_NE, COARSE, stopping), Judge(trace, risk_NE, stopping)
+    sample = Sample.of(trace, risk_NE, COARSE, stopping)
+    evaluate = ThresholdEvaluator(trace, risk_NE, stopping)
     units = [float(to_unit(level, low)) for level in levels]
 
     def one(part_N: Bool[np.ndarray, " N"]) -> tuple[np.ndarray, ...]:
@@ -191,7 +192,7 @@ def per_exit_trials(
         drawing_N, testing_N = (rows_M[half_M] for half_M in halves(len(rows_M)))
         path_JE = PATHS[search](sample.take(drawing_N).measure, exits)
         choice_L = _choices(how, sample.take(testing_N), path_JE, units, delta, low)
-        return path_JE[choice_L], *judge(path_JE[choice_L], ~part_N)
+        return path_JE[choice_L], *evaluate(path_JE[choice_L], ~part_N)
 
     return of_levels(in_threads(one, splits))
 

@@ -1,10 +1,11 @@
 """Risks: what an early answer costs, for each example and exit; 0 at the last exit.
 
 The full model is the measure, so a threshold of 1 has a risk of 0, whatever the full model's
-own mistakes. Risks lie in [0, 1], but for those that `LOWEST` names.
+own mistakes. Risks lie in [0, 1], but for those that say otherwise.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import chex
 import numpy as np
@@ -147,11 +148,32 @@ def _consistency(trace: Trace) -> Float[np.ndarray, "N E"]:
     return inconsistency(trace.prediction_NE, trace.label_range)
 
 
-# Risks of a trace, by the names that the command line knows.
-RISKS: Registry[Callable[[Trace], Float[np.ndarray, "N E"]]] = Registry(
+@dataclass(frozen=True)
+class Risk:
+    """A risk of a trace: what it counts, and the least that it can be.
+
+    Attributes:
+      of: from a trace to what each exit costs on each example, at most 1.
+      words: what it counts, as reports say it.
+      low: the least that it can be; methods need to know it, as they test in [0, 1].
+    """
+
+    of: Callable[[Trace], Float[np.ndarray, "N E"]]
+    words: str
+    low: float = 0.0
+
+    def __call__(self, trace: Trace) -> Float[np.ndarray, "N E"]:
+        """What each exit costs on each example of the trace."""
+        return self.of(trace)
+
+
+# Risks by the names that the command line knows.
+RISKS: Registry[Risk] = Registry(
     "risk",
-    gap=lambda trace: performance_gap(trace.loss_NE),
-    signed_gap=lambda trace: signed_gap(trace.loss_NE),
-    consistency=_consistency,
+    gap=Risk(lambda trace: performance_gap(trace.loss_NE), "loss beyond the full model's"),
+    signed_gap=Risk(
+        lambda trace: signed_gap(trace.loss_NE), "loss less the full model's", low=-1.0
+    ),
+    consistency=Risk(_consistency, "answers unlike the full model's"),
 )
-LOWEST = {"signed_gap": -1.0}  # the least that a risk can be, where that is not 0
+LOSS = "mean loss above the full model's"  # what is told of a budget, which keeps to no risk

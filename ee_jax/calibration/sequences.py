@@ -27,7 +27,7 @@ from ee_jax.calibration.columns import (
     validate,
     write_npz,
 )
-from ee_jax.calibration.risks import LOWEST, performance_gap, signed_gap
+from ee_jax.calibration.risks import RISKS, performance_gap, signed_gap
 from ee_jax.calibration.trace import Trace
 
 
@@ -61,11 +61,12 @@ class SequenceTrace:
         """The candidates, with what each sequence loses against the full model's.
 
         Args:
-          risk: `signed_gap`, or any other for what is not below 0.
+          risk: a name in RISKS; of one that may be below 0 the gap is signed.
         """
-        gap = signed_gap if risk == "signed_gap" else performance_gap
+        low = RISKS[risk].low
+        gap = signed_gap if low < 0 else performance_gap
         risk_KN = gap(self.loss_NK[:, ::-1])[:, ::-1].T  # both have the full model last
-        return Outcomes(self.threshold_K, self.depth_NK.T, risk_KN, LOWEST.get(risk, 0.0))
+        return Outcomes(self.threshold_K, self.depth_NK.T, risk_KN, low)
 
 
 def load_trace(path: str | Path) -> Trace | SequenceTrace:

@@ -6,6 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ee_jax.calibration.risks import LOSS, RISKS
 from ee_jax.report import text
 from ee_jax.report.figures import MUTED, style
 from ee_jax.report.render import Column, Table
@@ -13,12 +14,6 @@ from ee_jax.report.render import Column, Table
 Record = Mapping[str, Any]
 Choice = Mapping[str, Any]  # `Calibrated` as JSON
 DASHES = (0, (5, 4))
-RISKS = {
-    "consistency": "consistency: answers unlike the full model's",
-    "gap": "gap: loss beyond the full model's",
-    "signed_gap": "signed_gap: loss less the full model's",
-    "loss": "mean loss above the full model's",
-}
 DISTANCE = "consistency: (answer - the full model's)^2 / (range of the labels)^2"
 
 
@@ -52,8 +47,12 @@ def record_table(record: Record) -> Table:
 def _risk(record: Record) -> str:
     risk: str = record["choice"]["risk"]
     is_regression = "label_range" in record["header"]
-    # A registered risk of one's own is known by its name.
-    return DISTANCE if is_regression and risk == "consistency" else RISKS.get(risk, risk)
+    if is_regression and risk == "consistency":
+        return DISTANCE
+    if risk == "loss":
+        return LOSS
+    # A record may be of a risk that is registered in somebody's file.
+    return f"{risk}: {RISKS[risk].words}" if risk in RISKS else risk
 
 
 def _search(record: Record) -> str:

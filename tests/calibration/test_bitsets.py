@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ee_jax.calibration.bitsets import PLANES, Judge, Sample, count, may_stop, pack
+from ee_jax.calibration.bitsets import PLANES, Sample, ThresholdEvaluator, count, may_stop, pack
 from ee_jax.calibration.choice import at_exits, exits_taken
 from ee_jax.calibration.per_exit import COARSE
 from ee_jax.calibration.risks import signed_gap
@@ -47,7 +47,7 @@ def test_means_are_those_over_the_exits_taken(trace, data, stopping):
     )
     among_N = np.isin(np.arange(examples), rows_M)
     expected = plain_means(trace, risk_NE, threshold_JE, stopping, among_N)
-    judged = Judge(trace, risk_NE, stopping)(threshold_JE, among_N)
+    judged = ThresholdEvaluator(trace, risk_NE, stopping)(threshold_JE, among_N)
     sample = Sample.of(trace, risk_NE, COARSE, stopping).take(rows_M)
     for found in (judged, sample.measure(threshold_JE)):
         # Quarters and halves are summed without rounding.
@@ -75,7 +75,7 @@ def test_risks_of_more_values_than_are_counted():
     sample = Sample.of(trace, trace.loss_NE, COARSE).take(among_N.nonzero()[0])
     for found in (
         sample.measure(threshold_JE),
-        Judge(trace, trace.loss_NE)(threshold_JE, among_N),
+        ThresholdEvaluator(trace, trace.loss_NE)(threshold_JE, among_N),
     ):
         # 1e-12: sums of 200 numbers in another order.
         np.testing.assert_allclose(found[0], expected[0], rtol=1e-12)
@@ -97,6 +97,6 @@ def test_a_rule_of_ones_own_is_asked_at_every_threshold(monkeypatch):
     plain = plain_means(trace, trace.loss_NE, threshold_JE, Stopping(), among_N)
     assert (expected[1] > plain[1]).all()
     sample = Sample.of(trace, trace.loss_NE, COARSE, stopping).take(among_N.nonzero()[0])
-    judge = Judge(trace, trace.loss_NE, stopping)
+    judge = ThresholdEvaluator(trace, trace.loss_NE, stopping)
     for found in (sample.measure(threshold_JE), judge(threshold_JE, among_N)):
         np.testing.assert_allclose(found, expected, rtol=1e-12)

@@ -49,7 +49,7 @@ class Classification(Task):
         self._corpus = load_corpus(experiment, self._architecture.max_length)
         outputs = len(self._corpus.classes) or 1  # one of a regression
         self._model, self.values = make_model(experiment, self._architecture, outputs)
-        self._judge()
+        self._make_programs()
         self._check_memory()
         weights = model_of(experiment).weights
         return {
@@ -74,7 +74,7 @@ class Classification(Task):
         for field, batch in batches.items():
             check_forward_memory(self._architecture, batch, longest, field)
 
-    def _judge(self) -> None:
+    def _make_programs(self) -> None:
         experiment, display, corpus = self.experiment, self.display, self._corpus
         self.of_batch = classifier_losses(self._model)
         self._forward = forward = ForwardPass(self._model, self.mesh)

@@ -14,6 +14,7 @@ from ee_jax.calibration.conformal import CONFORMAL
 from ee_jax.calibration.describe import describe
 from ee_jax.calibration.empirical import Quality, choose_for_quality, quality_lost
 from ee_jax.calibration.methods import METHODS
+from ee_jax.calibration.risks import LOSS, RISKS
 from ee_jax.calibration.trace import Trace
 from ee_jax.config import Experiment
 from ee_jax.errors import UserError
@@ -93,12 +94,6 @@ class Calibrator:
         return replace(choice, test_risk=nan_to_none(risk), test_mean_depth=depth)
 
 
-RISK_WORDS = {
-    "consistency": "answers unlike the full model's",
-    "gap": "answers worse than the full model's",
-    "signed_gap": "answers worse than the full model's, less those that are better",
-    "loss": "mean loss above the full model's",
-}
 SQUARED = {
     "consistency": "(answer - the full model's)^2 / (range of the labels)^2",
     "gap": "squared error above the full model's / (range of the labels)^2",
@@ -114,4 +109,6 @@ def risks_in_words(metric: str, regression: bool) -> dict[str, str]:
       regression: whether answers are numbers, not classes.
     """
     quality = f"{metrics.name(metric)} lost against the full model's"
-    return RISK_WORDS | (SQUARED if regression else {}) | {"quality": quality}
+    plain = {name: risk.words for name, risk in RISKS.items()}
+    squared = SQUARED if regression else {}
+    return plain | squared | {"loss": LOSS, "quality": quality}
