@@ -26,7 +26,7 @@ from ee_jax.owned_folder import held
 BUILDING = ".building-"  # folders of data sets that are not whole yet begin so
 JUST_MADE = 60  # seconds
 
-# Rows read at a time. One by one takes four times as long, all at once holds them all twice.
+# Rows read at a time: one by one takes longer, all at once holds them all twice.
 _CHUNK = 4096
 
 

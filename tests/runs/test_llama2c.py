@@ -13,7 +13,8 @@ from ee_jax.errors import UserError
 from ee_jax.run_folder import RunFolder
 from ee_jax.runs.generation.text_generation import Request, TextGeneration
 from ee_jax.runs.run import run
-from ee_jax.tasks.language_modeling.inputs import Rows, Sources, check
+from ee_jax.tasks.language_modeling.inputs import check
+from ee_jax.tasks.language_modeling.rows import Rows, Sources
 from ee_jax.tasks.language_modeling.task import LanguageModeling
 from ee_jax.tasks.task import Trained
 from tests.models.golden_models import golden_backbone

@@ -14,7 +14,6 @@ from ee_jax.results import StrategyResults
 from ee_jax.tasks.inputs import checksums, exits_in_words, fingerprints, promises_in_words
 from ee_jax.tasks.language_modeling.evaluate import LanguageEvaluator
 from ee_jax.tasks.language_modeling.inputs import (
-    Sources,
     check,
     data_in_words,
     design_of,
@@ -23,6 +22,7 @@ from ee_jax.tasks.language_modeling.inputs import (
     weights_of,
 )
 from ee_jax.tasks.language_modeling.measure import METRICS
+from ee_jax.tasks.language_modeling.rows import Sources
 from ee_jax.tasks.language_modeling.thresholds import MEANING, RISK, LanguageCalibrator
 from ee_jax.tasks.language_modeling.tokenizer import TOKENIZER
 from ee_jax.tasks.task import Task, Trained

@@ -28,7 +28,8 @@ from ee_jax.models.transformer import Parameters
 from ee_jax.results import Calibrated, Point
 from ee_jax.run_folder import RunFolder
 from ee_jax.tasks.calibrator import answers, requests
-from ee_jax.tasks.language_modeling.inputs import Rows, data_of
+from ee_jax.tasks.language_modeling.inputs import data_of
+from ee_jax.tasks.language_modeling.rows import Rows
 
 Key = tuple[str, str]  # confidence and policy
 RISK = "consistency"
