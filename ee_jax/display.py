@@ -46,11 +46,19 @@ def _plain(char: str) -> str:
     return char.encode("unicode_escape").decode()
 
 
+class Terminal(Console):
+    """Rich's console, which leaves a pipe that nobody reads to whoever runs the command."""
+
+    def on_broken_pipe(self) -> None:
+        """Raises the error again, where Rich would end the process."""
+        raise BrokenPipeError
+
+
 class Display:
     """Writes to standard error, so that standard output is the result alone."""
 
     def __init__(self, quiet: bool = False):
-        self._console = Console(file=sys.stderr, quiet=quiet, highlight=False)
+        self._console = Terminal(file=sys.stderr, quiet=quiet, highlight=False)
 
     def say(self, line: str) -> None:
         """A line of text."""
@@ -83,7 +91,7 @@ SILENT = Display(quiet=True)
 
 def print_result(renderable: Any) -> None:
     """Prints a result, such as a table, on standard output."""
-    Console(highlight=False).print(renderable)
+    Terminal(highlight=False).print(renderable)
 
 
 def print_line(line: str) -> None:

@@ -114,18 +114,31 @@ def check_files(folder: Path, mend: str, names: Iterable[str] | None = None) -> 
             raise UserError(f"{folder / name} {fault}: {mend}")
 
 
-def faults(folder: Path) -> list[str]:
-    """What is not as it was written, a line each, in a sealed folder and those below it."""
+class Fault(NamedTuple):
+    """A file that is not as it was written."""
+
+    path: Path
+    what: str
+
+
+def faults(folder: Path) -> list[Fault]:
+    """What is not as it was written in a sealed folder and in those below it."""
     try:
-        listed = read_manifest(folder, "copy the folder again")
-    except UserError as error:
-        return [str(error)]
-    found = [(name, _fault(folder / name, entry)) for name, entry in listed.items()]
-    lines = [f"{folder / name} {fault}" for name, fault in found if fault]
-    added = sorted({*files_of(folder)} - {*listed})
-    lines += [f"{folder / name} is not in {MANIFEST}" for name in added]
+        listed = read_manifest(folder, "")
+    except UserError:
+        return [Fault(folder / MANIFEST, "cannot be read")]
+    found = [Fault(folder / name, _fault(folder / name, listed[name])) for name in listed]
     below = [folder / name for name in listed if Path(name).name == MANIFEST]
-    return [*lines, *(line for path in below if path.is_file() for line in faults(path.parent))]
+    return [
+        *(fault for fault in found if fault.what),
+        *(fault for path in below if path.is_file() for fault in faults(path.parent)),
+    ]
+
+
+def unlisted(folder: Path) -> list[Path]:
+    """The files of a sealed folder that its manifest does not list."""
+    listed = read_manifest(folder, "copy the folder again")
+    return [folder / name for name in files_of(folder) if name not in listed]
 
 
 def _fault(path: Path, written: Entry) -> str:

@@ -240,7 +240,9 @@ def read_results(path: Path) -> Results:
         raise UserError(f"{path} cannot be read ({error}): delete it and run again") from None
     try:
         results = from_json(Results, content)
-        _check_described(results)
+        check_described(vars(results))
+        if not results.strategies:
+            raise ValueError("it has no strategies")
         return results
     except ValueError as error:
         raise UserError(f"{path} is of no run of this version ({error}): run again") from None
@@ -254,17 +256,23 @@ DESCRIBED = {
 MAYBE = {"data": {"length": int}, "model": {"vocabulary": int, "parameters": int}}
 
 
-def _check_described(results: Results) -> None:
-    """Raises a ValueError of results that no report could be made from."""
-    if not results.metrics or not results.strategies:
-        raise ValueError("no metrics, or no strategies")
+def check_described(described: Mapping[str, Any]) -> None:
+    """Raises a ValueError of a description that no report could be made from.
+
+    Args:
+      described: `data`, `model` and `metrics`, as `Results` has them.
+    """
     for part, fields in DESCRIBED.items():
-        given = getattr(results, part)
+        given = described.get(part, {})
+        if lacks := [name for name in fields if name not in given]:
+            raise ValueError(f"says no {', '.join(lacks)} of its {part}")
         fields = fields | {n: k for n, k in MAYBE[part].items() if n in given}
         for name, kind in fields.items():
             try:
-                found = from_json(kind, given.get(name))
+                found = from_json(kind, given[name])
             except ValueError as error:
                 raise ValueError(f"{error}.{part}.{name}") from None
             if kind is int and found < 1:
                 raise ValueError(f"{found} is no {name} @ $.{part}.{name}")
+    if not described.get("metrics"):
+        raise ValueError("names no metrics: the first is the quality")

@@ -35,7 +35,9 @@ def check(arguments: Namespace) -> None:
             print_line(f"{what + ':':<12} {said}")
         for fault in found.faults:
             print_line(f"fault:       {fault}")
-        if not found.faults:
+        if found.mend:
+            print_line(f"mend:        {found.mend}")
+        else:
             print_line(f"files:       as they were written ({found.kind})")
     if found.faults:
         sys.exit(1)

@@ -12,11 +12,11 @@ from ee_jax.display import SILENT, Display
 from ee_jax.errors import UserError
 from ee_jax.owned_folder import held, resolve_output
 from ee_jax.report.report import write
-from ee_jax.results import Results
+from ee_jax.results import Results, check_described
 from ee_jax.run_folder import RunFolder
 from ee_jax.runs.preflight import preflight
 from ee_jax.runs.train import Trainer
-from ee_jax.tasks.task import Task, check_described, find_task
+from ee_jax.tasks.task import Task, find_task
 
 
 def run(experiment: Experiment, output: str | Path, display: Display = SILENT) -> Results:
@@ -85,7 +85,10 @@ def _prepare(experiment: Experiment, task: Task) -> Mapping[str, Any]:
     """What else must be there before training; what the task says of data and model."""
     task.prepare()
     described = task.describe()
-    check_described(experiment.task, described)
+    try:
+        check_described(described)
+    except ValueError as error:
+        raise UserError(f"task `{experiment.task}`: describe() {error}") from None
     return described
 
 

@@ -132,18 +132,6 @@ TASKS: Registry[type[Task] | str] = Registry(
 )
 
 
-def check_described(task: str, described: Mapping[str, Any]) -> None:
-    """Raises the UserError of a description that no report could be made from."""
-    wanted = {"data": ("name", "version", "rows", "checksum"), "model": ("blocks",)}
-    for part, names in wanted.items():
-        if lacks := [name for name in names if name not in described.get(part, {})]:
-            raise UserError(
-                f"task `{task}`: describe() says no {', '.join(lacks)} of its {part}"
-            )
-    if not described.get("metrics"):
-        raise UserError(f"task `{task}`: describe() names no metrics: the first is the quality")
-
-
 def find_task(name: str) -> type[Task]:
     """The task of that name.
 

@@ -1,6 +1,7 @@
 """A tiny pretrained BERT, a tiny data set, and an experiment on both that takes seconds."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import jax
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
-from ee_jax.config import Experiment, Model
+from ee_jax.config import Experiment, Joint, Model, OptimizerConfig
 from ee_jax.data.prepared import prepare
 from ee_jax.data.registry import DATASETS
 from ee_jax.runs.run import run
@@ -86,6 +87,19 @@ def finished(experiment, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "finished"
     run(experiment, folder)
     return folder
+
+
+@pytest.fixture
+def small(experiment) -> Experiment:
+    """One strategy of two checkpoints and more."""
+    fit = OptimizerConfig(epochs=1.0, batch=16, learning_rate=1e-3, head_learning_rate=1e-2)
+    return replace(experiment, strategies=(Joint(fit=fit),), checkpoint_seconds=0.0)
+
+
+@pytest.fixture
+def copy(finished, tmp_path) -> Path:
+    """A finished run, to be damaged."""
+    return Path(shutil.copytree(finished, tmp_path / "copy"))
 
 
 @pytest.fixture

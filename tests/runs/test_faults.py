@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from experiments.faults.world import bits
-from tests.runs.test_trust import flip
+from tests.runs.damage import flip
 
 ROOT = Path(__file__).parents[2]
 

@@ -166,8 +166,10 @@ def test_an_own_task_goes_from_config_to_report_and_beside_other_runs(experiment
     ("described", "message"),
     [
         ({"metrics": ("accuracy",), "data": {}, "model": {"blocks": 4}}, "no name, version"),
-        ({"data": dict.fromkeys(("name", "version", "rows", "checksum"), "x"),
+        ({"data": {"name": "x", "version": "1", "rows": {}, "checksum": {}},
           "model": {"blocks": 4}}, "names no metrics"),
+        ({"data": {"name": "x", "version": 1, "rows": {}, "checksum": {}},
+          "model": {"blocks": 4}}, r"\(1 is no str\) @ \$\.data\.version"),
     ],
 )  # fmt: skip
 def test_a_task_that_says_too_little_is_told_before_it_trains(described, message, tmp_path):

@@ -1,6 +1,5 @@
 """What goes wrong with a run's files is noticed, and the mend that is proposed works."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -10,59 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from ee_jax.cli import main
-from ee_jax.config import Data, Frozen, Joint, Model, OptimizerConfig
+from ee_jax.config import Data, Frozen, Model, OptimizerConfig
 from ee_jax.data.dataset_dir import DatasetDir
 from ee_jax.data.prepared import prepare_at
-from ee_jax.display import Display
 from ee_jax.errors import UserError
 from ee_jax.manifest import faults
 from ee_jax.results import read_results
-from ee_jax.runs.inspect import inspect
 from ee_jax.runs.run import check, run
 from ee_jax.runs.trained import load
+from tests.runs.damage import Killed, Killing, flip, largest
 from tests.runs.tiny_sentences import Sentences
-
-FIT = OptimizerConfig(epochs=1.0, batch=16, learning_rate=1e-3, head_learning_rate=1e-2)
-
-
-class Killed(Exception):
-    pass
-
-
-class Killing(Display):
-    """Ends a run when it opens the bar with this label."""
-
-    def __init__(self, label: str):
-        super().__init__(quiet=True)
-        self.label, self.said = label, []
-
-    def bar(self, label: str, total: int, done: int = 0):
-        if label == self.label:
-            raise Killed
-        return super().bar(label, total, done)
-
-    def say(self, line: str) -> None:
-        self.said.append(line)
-
-
-@pytest.fixture
-def small(experiment):
-    """One strategy of two checkpoints and more."""
-    return replace(experiment, strategies=(Joint(fit=FIT),), checkpoint_seconds=0.0)
-
-
-@pytest.fixture
-def copy(finished, tmp_path) -> Path:
-    return Path(shutil.copytree(finished, tmp_path / "copy"))
-
-
-def flip(path: Path, bit: int | None = None) -> None:
-    """Turns one bit of a file; the middle one."""
-    content = bytearray(path.read_bytes())
-    bit = 4 * len(content) if bit is None else bit
-    content[bit // 8] ^= 1 << bit % 8
-    path.write_bytes(content)
 
 
 def message(*arguments) -> str:
@@ -70,12 +26,6 @@ def message(*arguments) -> str:
         run(*arguments)
     assert "\n" not in str(error.value)
     return str(error.value)
-
-
-def largest(folder: Path) -> Path:
-    """The file of a checkpoint that holds most."""
-    files = [path for path in folder.rglob("*") if path.is_file()]
-    return max(files, key=lambda path: path.stat().st_size)
 
 
 def test_a_damaged_checkpoint_is_not_trained_on(small, tmp_path):
@@ -251,7 +201,7 @@ def test_a_batch_that_fits_nowhere(experiment, tmp_path):
     evaluation = replace(experiment.evaluation, batches=(10**9,))
     said = message(replace(experiment, evaluation=evaluation), tmp_path / "output")
     assert said.startswith("config field `evaluation.batches` has 1000000000, of which a block")
-    strategies = (Frozen(fit=replace(FIT, batch=10**9)),)
+    strategies = (Frozen(fit=OptimizerConfig(1.0, batch=10**9)),)
     said = message(replace(experiment, strategies=strategies), tmp_path / "output")
     assert said.startswith("config field `fit.batch` has 1000000000")
     assert not (tmp_path / "output").exists()
@@ -268,47 +218,3 @@ def test_check_lists_what_it_looked_at_and_touches_nothing(experiment, tmp_path)
     wrong = replace(experiment, data=Data("nothing"))
     with pytest.raises(UserError, match="no data set `nothing`"):
         check(wrong, tmp_path / "output")
-
-
-def test_check_of_a_folder(copy, capsys, tmp_path):
-    main(["check", str(copy)])
-    out = capsys.readouterr().out
-    assert out.startswith("config:      tiny, ")
-    assert out.endswith("files:       as they were written (run)\n")
-    main(["check", str(copy / "joint" / "model"), "--json"])
-    assert json.loads(capsys.readouterr().out) == {
-        "kind": "model", "finished": True, "found": {}, "faults": []
-    }  # fmt: skip
-    flip(copy / "frozen" / "model" / "tokenizer.json")
-    (copy / "table.md").unlink()
-    with pytest.raises(SystemExit) as left:
-        main(["check", str(copy)])
-    assert left.value.code == 1
-    out = capsys.readouterr().out
-    assert f"fault:       {copy / 'table.md'} is missing\n" in out
-    assert f"fault:       {copy / 'frozen/model/tokenizer.json'} is not as it was" in out
-    with pytest.raises(UserError, match=r"has no manifest\.json: give the folder of a run"):
-        inspect(tmp_path)
-
-
-def test_what_other_commands_write_beside_a_run_is_told_and_no_fault(copy, capsys):
-    main(["calibrate", str(copy / "joint" / "traces" / "test.npz")])
-    capsys.readouterr()
-    main(["check", str(copy)])
-    out = capsys.readouterr().out
-    assert f"beside:      {copy / 'joint/traces/test-ltt'}" in out
-    assert out.endswith("files:       as they were written (run)\n")
-
-
-def test_check_says_what_an_unfinished_run_goes_on_from(small, tmp_path):
-    with pytest.raises(Killed):
-        run(small, tmp_path, Killing("joint: trace of calibration"))
-    found = inspect(tmp_path)
-    assert (found.finished, found.faults) == (False, [])
-    assert found.found["results"] == "not finished: joint is trained"
-    shutil.rmtree(tmp_path / "joint" / "model")
-    assert inspect(tmp_path).found["results"] == "not finished: joint goes on after step 6"
-    flip(largest(tmp_path / "joint/checkpoints/6"))
-    found = inspect(tmp_path)
-    assert found.found["results"] == "not finished: joint goes on after step 5"
-    assert len(found.faults) == 1
