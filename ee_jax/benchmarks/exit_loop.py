@@ -70,7 +70,7 @@ class Bench:
 
         def run(values: Parameters, tokens: Tokens, depth_B: Any) -> Stopped:
             rule = forced_rule("max_prob", depth_B, layers)
-            sizes = compaction_sizes(tokens.ids_BT.shape[0]) if compact else ()
+            sizes = compaction_sizes(*tokens.ids_BT.shape) if compact else ()
             return early_exit(bind(self.model, values), tokens, rule, sizes)
 
         return Program(run)

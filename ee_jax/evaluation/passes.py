@@ -51,7 +51,7 @@ class Programs:
         def run(shared: tuple[Parameters, Limits], tokens: Tokens) -> Stopped:
             values, limits = shared
             rule = threshold_rule(self._confidence, limits, self._stopping)
-            sizes = compaction_sizes(tokens.ids_BT.shape[0])
+            sizes = compaction_sizes(*tokens.ids_BT.shape)
             return early_exit(bind(self._model, values), tokens, rule, sizes)
 
         return Program(over_data(run, self.mesh))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from ee_jax.exits.loop import Stopped
-from ee_jax.inference.exit_step import Memory, exit_step
+from ee_jax.inference.exit_step import ExitStep, Memory
 from ee_jax.inference.kv_policies import Policy
 from ee_jax.inference.missing_kv import WINDOW, no_missing_kv
 from ee_jax.inference.rules import RuleAt
@@ -137,14 +137,16 @@ def static_step(model: LanguageModel, exit: int) -> Step:
     return step
 
 
-def exiting_step(model: LanguageModel, policy: Policy, rule_at: RuleAt) -> Step:
+def exiting_step(
+    model: LanguageModel, policy: Policy, rule_at: RuleAt, layout: str = "loops"
+) -> Step:
     """Runs each token until its rule stops it; the memory is `start_memory`'s."""
 
     def step(
         memory: Memory, token_B: Any, position_B: Any, count: Any, ended_B: Any
     ) -> tuple[Memory, Stopped]:
         rule = rule_at(jnp.full(token_B.shape, count))
-        return exit_step(model, policy, rule, memory, token_B, position_B, ended_B)
+        return ExitStep(model, policy, rule, layout)(memory, token_B, position_B, ended_B)
 
     return step
 

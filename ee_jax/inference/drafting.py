@@ -15,11 +15,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
+from ee_jax.exits.layouts import run_if
 from ee_jax.exits.output import ExitOutput
 from ee_jax.inference.decode_loop import Ends, is_stop
 from ee_jax.inference.rules import RuleAt
 from ee_jax.inference.sampling import Sampling, draw, keys_at, log_probabilities
-from ee_jax.inference.segment import embed, run_blocks, run_if
+from ee_jax.inference.segment import embed, run_blocks
 from ee_jax.models.kv_cache import Cache
 from ee_jax.models.language import LanguageModel
 

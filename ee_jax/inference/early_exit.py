@@ -13,6 +13,7 @@ def early_exit(
     tokens: Tokens,
     rule: Rule,
     sizes: Sequence[int] = (),
+    layout: str = "loops",
 ) -> Stopped:
     """Embeds, then runs the model's segments and heads through the exit loop.
 
@@ -21,17 +22,35 @@ def early_exit(
       tokens: B rows padded to T tokens.
       rule: who stops where, such as `ee_jax.exits.threshold_rule` makes.
       sizes: static batch sizes for compaction, see `ee_jax.exits.run_exits`.
+      layout: of the compiled program, a name in `ee_jax.exits.layouts.LAYOUTS`.
 
     Returns:
       Logits, exit and confidence of each row where it stopped.
     """
     state = model.backbone.embed(tokens)
-    return run_exits(model.segments(), model.heads(), rule, state, sizes)
+    return run_exits(model.segments(), model.heads(), rule, state, sizes, layout)
 
 
-def compaction_sizes(batch: int) -> tuple[int, ...]:
-    """Static sizes that waste little and compile soon: eighths of the batch, and finer ones."""
-    eighth = max(1, batch // 8)
-    fine = {1, 2, 3, eighth // 2, eighth + eighth // 2}
-    sizes = {*fine, *range(eighth, batch, eighth), batch}
-    return tuple(sorted(size for size in sizes if 0 < size <= batch))
+PIECE = 512  # tokens, of which a CPU core's products run at full speed
+
+
+def compaction_sizes(batch: int, length: int, platform: str = "cpu") -> tuple[int, ...]:
+    """Static sizes that waste little and compile soon, see `ee_jax.exits.run_exits`.
+
+    On CPUs pieces of some 512 tokens cost a row no more than the whole batch, so two or three
+    sizes do where there are several of them. Where the whole batch is one such piece, or on an
+    accelerator, which a piece's many small products would leave idle, shares of the batch.
+
+    Args:
+      batch: B.
+      length: T.
+      platform: e.g. "cpu", as JAX names it.
+    """
+    if platform != "cpu":
+        return tuple(sorted({-(-batch // share) for share in (1, 2, 4, 8)}))
+    piece = 1
+    while piece * length < PIECE:
+        piece *= 2
+    if piece < batch:
+        return tuple(sorted({max(1, piece // share) for share in (1, 4, 16)}))
+    return tuple(sorted({max(1, batch * eighths // 8) for eighths in (1, 2, 4, 6, 8)}))

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import jax
 from jaxtyping import Array, Int
 
+from ee_jax.exits.layouts import LAYOUTS, default_layout
 from ee_jax.inference.decode_loop import (
     Ends,
     Request,
@@ -89,13 +91,16 @@ class EarlyExitDecoding:
     rule_at: Callable[[Any, Layers], RuleAt]
     policy: str = "propagate"  # a name in POLICIES
     window: int = WINDOW
+    layout: str | None = None  # a name in LAYOUTS; None: what costs this machine least
     spare = 0
 
     def begin(
         self, model: LanguageModel, cache: Cache, request: Request, tokens: int
     ) -> Stream:
         """See `DecodingMethod`."""
-        return begin(start_memory(model, cache, self.window), request, tokens)
+        at_once = LAYOUTS[self._layout(model)].skips and not POLICIES[self.policy].runs_on
+        window = 0 if at_once else self.window  # where nothing waits
+        return begin(start_memory(model, cache, window), request, tokens)
 
     def go_on(
         self, model: LanguageModel, shared: Any, at: Stream, ends: Ends, draw: Sampling,
@@ -103,8 +108,12 @@ class EarlyExitDecoding:
     ) -> Stream:  # fmt: skip
         """See `DecodingMethod`."""
         rule_at = self.rule_at(shared, model.design.layers)
-        step = exiting_step(model, POLICIES[self.policy], rule_at)
+        step = exiting_step(model, POLICIES[self.policy], rule_at, self._layout(model))
         return decode(step, at, ends, draw, until)
+
+    def _layout(self, model: LanguageModel) -> str:
+        exits = len(model.design.layers)
+        return self.layout or default_layout(jax.default_backend(), exits)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from ee_jax.exits.layouts import run_if
 from ee_jax.inference.kv_policies import Policy
-from ee_jax.inference.segment import TokenState, fill_segment, run_if
+from ee_jax.inference.segment import TokenState, fill_segment
 from ee_jax.models.kv_cache import Cache
 from ee_jax.models.language import LanguageModel
 
@@ -65,6 +66,20 @@ def fill(
     needed = wanted & (pending.missing_E[exit] > 0)
     layers, hidden_BWD = run_if(needed, body, (cache[start:stop], pending.hidden_BWD))
     return (*cache[:start], *layers, *cache[stop:]), pending._replace(hidden_BWD=hidden_BWD)
+
+
+def with_token(
+    pending: MissingKV,
+    hidden_B1D: Float[Array, "B 1 D"],
+    position_B: Int[Array, " B"],
+    exit: int,
+) -> TokenState:
+    """What the segment of an exit lacks, and behind it the token at `position_B`."""
+    window = pending.hidden_BWD.shape[1]
+    missing_j = jnp.arange(window + 1) >= window - pending.missing_E[exit]
+    position_Bj = position_B[:, None] + jnp.arange(-window, 1)[None]
+    hidden_BjD = jnp.concatenate([pending.hidden_BWD, hidden_B1D], axis=1)
+    return TokenState(hidden_BjD, position_Bj, jnp.broadcast_to(missing_j, position_Bj.shape))
 
 
 def push(

@@ -1,9 +1,7 @@
 """One segment of a language model on tokens whose past is in a cache; the prompt."""
 
-from collections.abc import Callable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -101,24 +99,6 @@ def fill_segment(
             hidden_BTD = jnp.where(missing_BT[..., None], after_BTD, hidden_BTD)
         written.append(kv)
     return tuple(written), hidden_BTD
-
-
-C = TypeVar("C")
-
-
-def run_if(predicate: Bool[Array, ""], body: Callable[[C], C], carry: C) -> C:
-    """`body(carry)` where the predicate holds, else `carry` as it is.
-
-    A loop of at most one turn: XLA updates what a loop carries in place, while `lax.cond`
-    would copy the whole cache to return it. The barrier keeps XLA from computing outside of
-    the loop, and so always, what each turn would compute alike.
-    """
-
-    def once(state: tuple[Array, C]) -> tuple[Array, C]:
-        go, carry = jax.lax.optimization_barrier(state)
-        return ~go, body(carry)
-
-    return jax.lax.while_loop(lambda state: state[0], once, (predicate, carry))[1]
 
 
 def prefill(model: LanguageModel, ids_BP: Int[Array, "B P"], slots: int) -> Cache:

@@ -28,17 +28,19 @@ from tests.exits.table_model import (
 # Confidences in fp32 against double precision.
 TOLERANCE = 1e-6
 SIZES = (1, 3)
+# Masked, in pieces, at the smallest size; each layout with and without sizes in some test.
+WAYS = [((), "loops"), (SIZES, "loops"), ((), "nested"), ((*SIZES, N), "conds")]
 # Fixed when a program is compiled, so that few make few programs.
 STOPPINGS = [PLAIN, Stopping(min_depth=2, patience=1)]
 
 
 @cache
-def program(kind, sizes=(), stopping=PLAIN):
+def program(kind, sizes=(), stopping=PLAIN, layout="loops"):
     @jax.jit
     def run(table, limits, state):
         exits = len(table.logits_ENC)
         rule = threshold_rule(kind, limits, stopping)
-        return run_exits(segments(exits), heads(table), rule, state, sizes)
+        return run_exits(segments(exits), heads(table), rule, state, sizes, layout)
 
     return run
 
@@ -97,18 +99,21 @@ def test_the_plain_loop(kind, seed, thresholds, one_for_all, stopping):
     confidence_EN = all_confidences(kind, table)
     assume(clear(confidence_EN, thresholds))
     limits, wanted = make_limits(thresholds, LAYERS), (table, confidence_EN)
-    for sizes in ((), SIZES):
-        run = program(kind, sizes, stopping)
+    for sizes, layout in WAYS:
+        run = program(kind, sizes, stopping, layout)
         check(stopped(run, table, limits), *wanted, limits, stopping)
     run = program(kind, stopping=stopping)
     check(one_at_a_time(run, table, limits), *wanted, limits, stopping)
 
 
-@pytest.mark.parametrize("sizes", [(5,), (4, 2, 2), (3, N, N + 2)])
-def test_any_sizes(sizes):
-    """With and without the batch among them, larger, unsorted, repeated."""
+@pytest.mark.parametrize(
+    ("sizes", "layout"),
+    [((5,), "loops"), ((4, 2, 2), "nested"), ((2, 3), "conds"), ((3, N, N + 2), "nested")],
+)
+def test_any_sizes(sizes, layout):
+    """With and without the batch among them, larger, unsorted, repeated; odd pieces."""
     kind = "saturation"
-    run = program(kind, sizes)
+    run = program(kind, sizes, layout=layout)
     for seed in range(20):
         table = make_table(seed)
         confidence_EN = all_confidences(kind, table)

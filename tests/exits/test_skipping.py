@@ -62,14 +62,14 @@ def test_masking_runs_the_batch_until_the_last_has_stopped(ran):
     assert segments == heads == [(exit, everyone) for exit in (0, 1, 2)]
 
 
-@pytest.mark.parametrize("sizes", [(), (1, 2)])
+@pytest.mark.parametrize("sizes", [(), (1, 2, 4)])
 def test_nothing_runs_after_all_have_stopped(ran, sizes):
     segments, heads = run(ran, [1] * 4, sizes)
     assert segments == heads == [(0, [0, 1, 2, 3])]
 
 
-def test_compaction_runs_the_smallest_size_that_holds_those_who_run(ran):
-    segments, heads = run(ran, [4, 1, 2, 3, 1, 4, 1, 3], (1, 2, 4, 6))
+def test_with_the_batch_among_the_sizes_the_smallest_that_holds_those_who_run_does(ran):
+    segments, heads = run(ran, [4, 1, 2, 3, 1, 4, 1, 3], (1, 2, 4, 6, 8))
     assert segments == heads
     assert [exit for exit, _ in segments] == [0, 1, 2, 3]
     assert [len(numbers) for _, numbers in segments] == [8, 6, 4, 2]
@@ -80,20 +80,33 @@ def test_compaction_runs_the_smallest_size_that_holds_those_who_run(ran):
         assert len(set(numbers)) == len(numbers)
 
 
-def test_where_no_small_size_holds_them_the_batch_runs(ran):
+def test_without_it_those_who_run_do_so_in_pieces(ran):
+    """Large ones while they are filled, then small ones; 3 of 4 is not too wasteful."""
+    segments, _ = run(ran, [4, 1, 2, 3, 1, 4, 1, 3], (1, 4))
+    assert [(exit, len(numbers)) for exit, numbers in segments] == [
+        (0, 4), (0, 4), (1, 4), (1, 1), (2, 4), (3, 1), (3, 1),
+    ]  # fmt: skip
+    for exit, running in enumerate([range(8), (0, 2, 3, 5, 7), (0, 3, 5, 7), (0, 5)]):
+        here = [number for at, numbers in segments if at == exit for number in numbers]
+        assert set(here) == set(running)
+        assert len(set(here)) == len(here)
+
+
+def test_the_last_piece_has_what_is_left(ran):
+    """A row beyond the batch's end is computed as a copy of the last, and dropped."""
     segments, _ = run(ran, [1, 2, 2, 2, 3], (2,))
-    assert [len(numbers) for _, numbers in segments] == [5, 5, 2]
+    assert [(exit, len(set(numbers))) for exit, numbers in segments] == [
+        (0, 2), (0, 2), (0, 1), (1, 2), (1, 2), (2, 2),
+    ]  # fmt: skip
 
 
-@pytest.mark.parametrize("batch", range(1, 70))
-def test_the_sizes_that_we_take_waste_little(batch):
-    """Less than an eighth of the batch more than needed, and few branches to compile."""
-    sizes = compaction_sizes(batch)
-    assert list(sizes) == sorted(set(sizes))
-    assert batch in sizes
-    assert len(sizes) <= 2 + 15 + 1
-    for running in range(1, batch + 1):
-        fit = min(size for size in sizes if size >= running)
-        assert fit - running < max(1, batch // 8)
-        if running <= 2:
-            assert fit == running
+@pytest.mark.parametrize("length", [1, 16, 64, 100, 512])
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_the_sizes_that_we_take_are_few(length, platform):
+    """They compile soon, and a few rows that are left are not run as many."""
+    for batch in range(1, 70):
+        sizes = compaction_sizes(batch, length, platform)
+        assert list(sizes) == sorted(set(sizes))
+        assert 1 <= len(sizes) <= 5
+        assert 1 <= sizes[0] <= max(1, batch // 4)
+        assert sizes[-1] <= batch

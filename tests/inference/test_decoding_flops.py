@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ee_jax.exits.stopping import Stopping
 from ee_jax.inference.decode_loop import start_memory, static_step
-from ee_jax.inference.exit_step import exit_step
+from ee_jax.inference.exit_step import ExitStep
 from ee_jax.inference.flops import (
     blocks_made_later,
     decoding_flops,
@@ -184,7 +184,7 @@ def written():
 
         def step(memory, position_B):
             rule, ended_B = rule_at(position_B), jnp.zeros(1, bool)
-            return exit_step(model, policy, rule, memory, position_B, position_B, ended_B)
+            return ExitStep(model, policy, rule)(memory, position_B, position_B, ended_B)
 
         memory, _ = jax.lax.scan(step, memory, jnp.arange(TIME)[:, None])
         return jnp.stack([kv.key_BKSH.any((0, 1, 3)) for kv in memory.cache])

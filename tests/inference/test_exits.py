@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ee_jax.exits.layouts import LAYOUTS
 from ee_jax.exits.rules import threshold_rule
 from ee_jax.exits.stopping import make_limits
 from ee_jax.inference.generator import Decoder
@@ -39,31 +40,38 @@ def check_rows(out, plain, prompts, threshold, policy, stops=()):
     return np.bincount(depths, minlength=len(LAYERS))
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("policy", ["propagate", "copy", "recompute"])
 @pytest.mark.parametrize("threshold", [0.2, 0.25, 0.3])
-def test_every_policy_gives_what_plain_loops_give(decoder, plain, policy, threshold):
-    out = decoder.run(EarlyExitDecoding(MAX_PROB.rule_at, policy), threshold, PROMPTS, TOKENS)
+def test_every_policy_gives_what_plain_loops_give(decoder, plain, policy, threshold, layout):
+    method = EarlyExitDecoding(MAX_PROB.rule_at, policy, layout=layout)
+    out = decoder.run(method, threshold, PROMPTS, TOKENS)
     counts = check_rows(out, plain, PROMPTS, threshold, policy)
     assert (counts > 0).all(), "a threshold at which not every exit answers tests little"
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(("policy", "window"), [("propagate", 1), ("recompute", 3)])
-def test_a_window_that_overflows_changes_nothing(decoder, plain, policy, window):
-    method = EarlyExitDecoding(MAX_PROB.rule_at, policy, window)
+def test_a_window_that_overflows_changes_nothing(decoder, plain, policy, window, layout):
+    method = EarlyExitDecoding(MAX_PROB.rule_at, policy, window, layout)
     out = decoder.run(method, 0.2, PROMPTS, TOKENS)
     check_rows(out, plain, PROMPTS, 0.2, policy)
 
 
-def test_a_row_alone_is_as_in_a_batch(decoder, plain):
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_row_alone_is_as_in_a_batch(decoder, plain, layout):
+    method = EarlyExitDecoding(MAX_PROB.rule_at, layout=layout)
     for prompt in PROMPTS[:2]:
-        out = decoder.run(EarlyExitDecoding(MAX_PROB.rule_at), 0.2, [prompt], TOKENS)
+        out = decoder.run(method, 0.2, [prompt], TOKENS)
         check_rows(out, plain, [prompt], 0.2, "propagate")
 
 
-def test_rows_end_at_their_own_stop_token(decoder, plain, monkeypatch):
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_rows_end_at_their_own_stop_token(decoder, plain, monkeypatch, layout):
     stops = tuple(plain.decode(PROMPTS[1], TOKENS, 0.2, "propagate")[0][[3, 9]].tolist())
     monkeypatch.setattr(decoder, "stops", stops)
-    out = decoder.run(EarlyExitDecoding(MAX_PROB.rule_at), 0.2, PROMPTS, TOKENS)
+    method = EarlyExitDecoding(MAX_PROB.rule_at, layout=layout)
+    out = decoder.run(method, 0.2, PROMPTS, TOKENS)
     check_rows(out, plain, PROMPTS, 0.2, "propagate", stops)
     assert len(set(out.length_B)) > 1
     assert out.length_B.min() < TOKENS
@@ -84,19 +92,23 @@ def test_all_tokens_at_one_exit_are_the_static_decoder_of_that_depth(decoder):
     assert (out.exit_BN == 1).all()
 
 
-def test_forced_depths_differ_from_token_to_token(decoder):
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_forced_depths_differ_from_token_to_token(decoder, layout):
     depth_BN = np.random.default_rng(0).choice(LAYERS, (len(PROMPTS), TOKENS))
-    out = decoder.run(EarlyExitDecoding(forced_at), depth_BN, PROMPTS, TOKENS)
+    method = EarlyExitDecoding(forced_at, layout=layout)
+    out = decoder.run(method, depth_BN, PROMPTS, TOKENS)
     np.testing.assert_array_equal(np.array(LAYERS)[out.exit_BN], depth_BN)
     assert not out.confidence_BN.any()
 
 
-def test_a_rule_that_reads_no_logits_gives_what_it_gives_with_them(decoder):
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_rule_that_reads_no_logits_gives_what_it_gives_with_them(decoder, layout):
     def seeing(threshold, layers):
         return lambda count_B: threshold_rule("learned", make_limits(threshold, layers))
 
-    blind = decoder.run(EarlyExitDecoding(Exiting("learned").rule_at), 0.7, PROMPTS, TOKENS)
-    out = decoder.run(EarlyExitDecoding(seeing), 0.7, PROMPTS, TOKENS)
+    blind = EarlyExitDecoding(Exiting("learned").rule_at, layout=layout)
+    blind = decoder.run(blind, 0.7, PROMPTS, TOKENS)
+    out = decoder.run(EarlyExitDecoding(seeing, layout=layout), 0.7, PROMPTS, TOKENS)
     for ours, theirs in zip(blind, out, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=CLOSE)
     assert len(np.unique(out.exit_BN)) == len(LAYERS)
