@@ -70,7 +70,8 @@ class Bench:
 
         def run(values: Parameters, tokens: Tokens, depth_B: Any) -> Stopped:
             rule = forced_rule("max_prob", depth_B, layers)
-            sizes = compaction_sizes(tokens.ids_BT.shape[0]) if compact else ()
+            batch = tokens.ids_BT.shape[0]
+            sizes = compaction_sizes(batch, jax.default_backend()) if compact else ()
             return early_exit(bind(self.model, values), tokens, rule, sizes)
 
         return Program(run)

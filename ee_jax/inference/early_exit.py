@@ -29,8 +29,19 @@ def early_exit(
     return run_exits(model.segments(), model.heads(), rule, state, sizes)
 
 
-def compaction_sizes(batch: int) -> tuple[int, ...]:
-    """Static sizes that waste little and compile soon: eighths of the batch, and finer ones."""
+def compaction_sizes(batch: int, platform: str) -> tuple[int, ...]:
+    """Static sizes that waste little and compile soon.
+
+    Args:
+      batch: examples.
+      platform: of the devices that it is compiled for, e.g. `cpu`.
+
+    Returns:
+      On CPUs eighths of the batch, and finer ones. Elsewhere few: each is compiled for every
+      segment, which takes seconds each.
+    """
+    if platform != "cpu":
+        return tuple(sorted({size for size in (batch // 4, batch // 2, batch) if size}))
     eighth = max(1, batch // 8)
     fine = {1, 2, 3, eighth // 2, eighth + eighth // 2}
     sizes = {*fine, *range(eighth, batch, eighth), batch}
