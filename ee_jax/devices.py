@@ -74,6 +74,7 @@ class Devices:
 
 def describe() -> Devices:
     """The devices, by kind, and what decides how programs are compiled for them."""
+    settings: Any = jax.config
     found = Counter((d.platform, d.device_kind, memory_of(d)) for d in jax.devices())
     here = {platform for platform, *_ in found}
     return Devices(
@@ -82,8 +83,8 @@ def describe() -> Devices:
             for (platform, kind, memory), number in found.items()
         ],
         versions={name: version(name) for name in ("jax", "jaxlib")},
-        matmul_precision=jax.config.read("jax_default_matmul_precision") or "default",
-        compile_cache=jax.config.read("jax_compilation_cache_dir"),
+        matmul_precision=settings.jax_default_matmul_precision or "default",
+        compile_cache=settings.jax_compilation_cache_dir,
         idle=[name for name, platform in _plugins().items() if platform not in here],
     )
 

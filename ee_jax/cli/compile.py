@@ -11,7 +11,7 @@ from ee_jax.errors import UserError
 
 USAGE = "ee-jax compile CONFIG [--target TOPOLOGY] [--json] [overrides]"
 MORE = (
-    "This is the dry run: it compiles every program that `ee-jax run` would compile. Nothing is "
+    "This is the dry run: it compiles every program that `ee-jax run` would. Nothing is "
     "trained, and nothing written but a data set that is not there yet. `ee-jax run --check` "
     "reads and checks everything and compiles nothing. Bytes are those of one device; FLOPs "
     "count the body of a loop once and every branch. Overrides are those of `ee-jax run`."

@@ -88,7 +88,7 @@ def test_where_no_small_size_holds_them_the_batch_runs(ran):
 @pytest.mark.parametrize("batch", range(1, 70))
 def test_the_sizes_that_we_take_waste_little(batch):
     """Less than an eighth of the batch more than needed, and few branches to compile."""
-    sizes = compaction_sizes(batch)
+    sizes = compaction_sizes(batch, "cpu")
     assert list(sizes) == sorted(set(sizes))
     assert batch in sizes
     assert len(sizes) <= 2 + 15 + 1
