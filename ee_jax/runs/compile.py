@@ -30,7 +30,7 @@ class CompiledProgram(NamedTuple):
     temporary_bytes: int
     output_bytes: int  # but for those that are written over arguments
     memory_bytes: int | None  # of the device; None where it is not known
-    flops: float  # as XLA counts: the body of a loop once, every branch of a conditional
+    flops: float  # as XLA counts: a loop's body once, of branches the dearest
     loops: int  # `while` in the compiled text
     branches: int  # `conditional` there
 
@@ -65,7 +65,9 @@ def plan(experiment: Experiment, mesh: Mesh, display: Display = SILENT) -> list[
     return [*programs.values()]
 
 
-def compile_all(programs: list[Planned], mesh: Mesh, display: Display = SILENT) -> Iterator:
+def compile_all(
+    programs: list[Planned], mesh: Mesh, display: Display = SILENT
+) -> Iterator[CompiledProgram]:
     """Compiles programs one after the other: a `CompiledProgram` for each.
 
     Args:

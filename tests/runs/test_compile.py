@@ -60,7 +60,8 @@ def language(tmp_path_factory) -> Experiment:
 def shapes(program: Program, arguments: Any) -> tuple[Any, ...]:
     """Which function a program compiles, for which shapes."""
     leaves = tuple((leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(arguments))
-    return program._jitted.__wrapped__.__qualname__, leaves
+    function: Any = program._jitted
+    return function.__wrapped__.__qualname__, leaves
 
 
 @pytest.mark.parametrize("name", ["small", "language"])
@@ -148,7 +149,7 @@ def test_a_program_that_does_not_compile_is_named(monkeypatch):
 
         monkeypatch.setattr(Program, "lower", lower)
         with pytest.raises(UserError) as error:
-            [*compile_all([planned(lambda x: x, jnp.ones((8, 3)))], data_mesh())]
+            next(compile_all([planned(lambda x: x, jnp.ones((8, 3)))], data_mesh()))
         return error.value
 
     said = "INTERNAL: no such instruction"
