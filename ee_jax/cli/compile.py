@@ -14,7 +14,7 @@ MORE = (
     "This is the dry run: it compiles every program that `ee-jax run` would. Nothing is "
     "trained, and nothing written but a data set that is not there yet. `ee-jax run --check` "
     "reads and checks everything and compiles nothing. Bytes are those of one device; FLOPs "
-    "count a loop's body once, and of branches the dearest. Overrides are those of `ee-jax run`."
+    "count a loop's body once, of branches the dearest. Overrides are those of `ee-jax run`."
 )
 COLUMNS = (
     "compile s", "arguments", "temporary", "outputs", "of memory", "FLOPs", "while", "cond",
