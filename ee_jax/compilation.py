@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
+from jax.stages import Lowered
 
 from ee_jax.errors import UserError
 
@@ -30,9 +31,31 @@ class Program:
         key = structure, tuple((leaf.shape, leaf.dtype) for leaf in leaves)
         if key not in self._compiled:
             start = time.perf_counter()
-            self._compiled[key] = self._jitted.lower(*arguments).compile()
+            self._compiled[key] = self.lower(*arguments).compile()
             self.seconds += time.perf_counter() - start
         return self._compiled[key]
+
+    def lower(self, *arguments: Any) -> Lowered:
+        """The function before it is compiled, for arrays or for shapes alone."""
+        return self._jitted.lower(*arguments)
+
+    def shape(self, *arguments: Any) -> Any:
+        """The shapes of what it would return."""
+        return jax.eval_shape(self._jitted, *arguments)
+
+
+class Planned(NamedTuple):
+    """A program that a run will compile, and the shapes that it compiles it for."""
+
+    name: str  # with its shape, e.g. `static 8 x 96`
+    program: Program
+    arguments: tuple[Any, ...]  # shapes, and where they lie: see `replicated` and `split`
+    field: str = ""  # of the config, which says how large the batch is
+    batch: int = 1
+
+    def lower(self) -> Lowered:
+        """The program before it is compiled; nothing is computed."""
+        return self.program.lower(*self.arguments)
 
 
 DATA = "data"
@@ -40,9 +63,18 @@ DATA = "data"
 
 def data_mesh(devices: int | None = None) -> Mesh:
     """All devices (or the first `devices`) along one axis, the batch's."""
-    chosen = np.array(jax.devices()[:devices])
+    return mesh_of(jax.devices()[:devices])
+
+
+def mesh_of(devices: Any) -> Mesh:
+    """These devices along the batch's axis; they need not be here."""
     # JAX's default, explicit axes, is not what Flax's embeddings take.
-    return Mesh(chosen, (DATA,), axis_types=(AxisType.Auto,))
+    return Mesh(np.array(devices), (DATA,), axis_types=(AxisType.Auto,))
+
+
+def first_of(mesh: Mesh) -> Mesh:
+    """The first device of a mesh alone."""
+    return mesh_of(mesh.devices.flat[:1])
 
 
 def check_batch(batch: int, mesh: Mesh, field: str) -> None:
@@ -62,6 +94,22 @@ def replicate(tree: Any, mesh: Mesh) -> Any:
 def split_batch(tree: Any, mesh: Mesh) -> Any:
     """The leading axis of every array over the devices."""
     return jax.device_put(tree, NamedSharding(mesh, P(DATA)))
+
+
+def replicated(tree: Any, mesh: Mesh) -> Any:
+    """The shapes of what `replicate` gives, whether or not the devices are here."""
+    return _shapes(tree, NamedSharding(mesh, P()))
+
+
+def split(tree: Any, mesh: Mesh) -> Any:
+    """The shapes of what `split_batch` gives, whether or not the devices are here."""
+    return _shapes(tree, NamedSharding(mesh, P(DATA)))
+
+
+def _shapes(tree: Any, sharding: NamedSharding) -> Any:
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree
+    )
 
 
 def over_data(function: Callable, mesh: Mesh) -> Callable:

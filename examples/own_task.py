@@ -10,7 +10,7 @@ Command:   ee-jax run examples/own_task.py
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import numpy as np
 from flax import nnx
 
 from ee_jax.calibration.choice import exits_taken
+from ee_jax.compilation import Planned
 from ee_jax.config import Evaluation, Exits, Experiment, Joint, ModelConfig, OptimizerConfig
 from ee_jax.config.sources import DataConfig
 from ee_jax.data.batches import Split
@@ -102,6 +103,14 @@ class Majority(Task):
         """The rows, whatever a stage trains."""
         train = self._splits["train"]
         return Examples(train.rows, train.label_N, train.lengths)
+
+    def programs(self) -> Iterator[Planned]:
+        """What `ee-jax compile` compiles."""
+        yield from self.training_steps(
+            lambda stage: self.examples("", stage, self.values), self.rows
+        )
+        forward = ForwardPass(self._model, self.mesh)
+        yield from forward.plan(self.values, self._splits["test"], answers=True)
 
     def export(self, strategy: str, trained: Trained, folder: Path) -> None:
         """Writes the model, and how long it took."""

@@ -56,6 +56,8 @@ VALUES = st.sampled_from(
 COMMANDS = {
     "data prepare": ["--manual-dir", "--text-column", "--pair-column", "--label-column",
                      "--json"],
+    "compile": ["--target", "--json", "--seed"],
+    "devices": ["--json"],
     "predict": ["--threshold", "--calibrated", "--batch", "--text-column", "--submission"],
     "compare": ["--tolerance", "--calibration", "--json"],
     "check": ["--json"],

@@ -37,6 +37,7 @@ APPENDED = {
     ("predict",): [],
     ("bench", "loop"): shlex.split("--model minilm --seq 16 --batch 1 --depth 1,6 --repeats 1"),
     ("bench", "train"): shlex.split("--model minilm --seq 16 --batch 2 --repeats 1"),
+    ("devices",): [],
 }
 
 needs_weights = pytest.mark.skipif(
@@ -95,7 +96,7 @@ def test_snippets_and_commands(folder: Path) -> None:
     names = [command.split()[1] for command in COMMANDS]
     assert names == [
         "run", "data", "predict", "calibrate", "run", "run", "compare", "check", "data",
-        "bench", "bench",
+        "bench", "bench", "devices",
     ]  # fmt: skip
     for command in COMMANDS:
         words = shlex.split(command)

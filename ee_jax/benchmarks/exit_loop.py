@@ -19,6 +19,7 @@ from ee_jax.compilation import Program
 from ee_jax.display import SILENT, Display
 from ee_jax.errors import UserError
 from ee_jax.evaluation.timing import interleave, milliseconds, speedup
+from ee_jax.exits.layouts import default_layout
 from ee_jax.exits.loop import Stopped
 from ee_jax.exits.rules import forced_rule
 from ee_jax.inference.early_exit import compaction_sizes, early_exit
@@ -70,8 +71,10 @@ class Bench:
 
         def run(values: Parameters, tokens: Tokens, depth_B: Any) -> Stopped:
             rule = forced_rule("max_prob", depth_B, layers)
-            sizes = compaction_sizes(*tokens.ids_BT.shape) if compact else ()
-            return early_exit(bind(self.model, values), tokens, rule, sizes)
+            shape, platform = tokens.ids_BT.shape, jax.default_backend()
+            sizes = compaction_sizes(*shape, platform) if compact else ()
+            layout = default_layout(platform, len(layers))
+            return early_exit(bind(self.model, values), tokens, rule, sizes, layout)
 
         return Program(run)
 

@@ -10,12 +10,36 @@ from types import FrameType
 from typing import NoReturn
 
 from ee_jax import __version__
-from ee_jax.cli import bench, calibrate, check, compare, data, generate, predict, reproduce, run
+from ee_jax.cli import (
+    bench,
+    calibrate,
+    check,
+    compare,
+    compile,
+    data,
+    devices,
+    generate,
+    predict,
+    reproduce,
+    run,
+)
 from ee_jax.cli.parser import Parser
 from ee_jax.errors import UserError
 
 # In the order of `--help`.
-COMMANDS = (run, predict, reproduce, compare, check, calibrate, generate, data, bench)
+COMMANDS = (
+    run,
+    compile,
+    predict,
+    reproduce,
+    compare,
+    check,
+    calibrate,
+    generate,
+    data,
+    bench,
+    devices,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

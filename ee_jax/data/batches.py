@@ -45,6 +45,10 @@ class Split:
         batches = evaluation_batches(self.rows, self.label_N, lengths=self.lengths, batch=batch)
         return list(batches)
 
+    def one_of_each(self, batch: int) -> list[Batch]:
+        """See `one_of_each`."""
+        return one_of_each(self.rows, self.label_N, lengths=self.lengths, batch=batch)
+
 
 def training_batches(
     rows: Sequence[TokenRow],
@@ -112,6 +116,20 @@ def evaluation_batches(
         for length, members in _buckets(rows, lengths).items()
         for chosen in (members[at : at + batch] for at in range(0, len(members), batch))
     )
+
+
+def one_of_each(
+    rows: Sequence[TokenRow], label_N: Labels, *, lengths: Sequence[int], batch: int
+) -> list[Batch]:
+    """A batch of each shape that batches of these rows have, in training or evaluation.
+
+    It holds copies of a bucket's first row: what matters is its shape.
+    """
+    _check(rows, label_N)
+    return [
+        _batch(rows, label_N, length, members[:1], copies=batch - 1)
+        for length, members in _buckets(rows, lengths).items()
+    ]
 
 
 def _check(rows: Sequence[TokenRow], label_N: Labels) -> None:

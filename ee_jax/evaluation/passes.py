@@ -1,6 +1,6 @@
 """The two programs that are compared, static and with exits, and passes over a split."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -9,13 +9,22 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Int, Real
 
-from ee_jax.compilation import Program, over_data, replicate, split_batch
+from ee_jax.compilation import (
+    Planned,
+    Program,
+    over_data,
+    replicate,
+    replicated,
+    split,
+    split_batch,
+)
 from ee_jax.data.batches import Batch
 from ee_jax.evaluation.timing import interleave_over, shapes, speedup
+from ee_jax.exits.layouts import default_layout
 from ee_jax.exits.loop import Stopped
 from ee_jax.exits.output import prediction
 from ee_jax.exits.rules import threshold_rule
-from ee_jax.exits.stopping import PLAIN, Limits, Stopping
+from ee_jax.exits.stopping import PLAIN, Limits, Stopping, make_limits
 from ee_jax.inference.early_exit import compaction_sizes, early_exit
 from ee_jax.models.exit_model import ExitModel, static_logits
 from ee_jax.models.transformer import Parameters, bind
@@ -51,10 +60,24 @@ class Programs:
         def run(shared: tuple[Parameters, Limits], tokens: Tokens) -> Stopped:
             values, limits = shared
             rule = threshold_rule(self._confidence, limits, self._stopping)
-            sizes = compaction_sizes(*tokens.ids_BT.shape)
-            return early_exit(bind(self._model, values), tokens, rule, sizes)
+            platform = self.mesh.devices.flat[0].platform
+            sizes = compaction_sizes(*tokens.ids_BT.shape, platform)
+            layout = default_layout(platform, len(self._model.design.layers))
+            return early_exit(bind(self._model, values), tokens, rule, sizes, layout)
 
         return Program(over_data(run, self.mesh))
+
+    def plan(self, values: Parameters, batches: Sequence[Batch]) -> Iterator[Planned]:
+        """Both programs for each shape of batch, from the shapes of the parameters."""
+        limits = make_limits(0.0, self._model.design.layers)
+        shared = replicated((values, limits), self.mesh)
+        sides = ("static", self.static, shared[0]), ("exits", self.exit, shared)
+        for side, program, given in sides:
+            for batch in batches:
+                rows, length = batch.tokens.ids_BT.shape
+                arguments = given, split(batch.tokens, self.mesh)
+                name = f"{side} {rows} x {length}"
+                yield Planned(name, program, arguments, "evaluation.batches", rows)
 
 
 Tick = Callable[[], None]

@@ -7,10 +7,11 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, ArrayLike, Bool, Float, Int
 
 from ee_jax.calibration.sequences import SequenceTrace
-from ee_jax.compilation import Program
+from ee_jax.compilation import Planned, Program, replicated
 from ee_jax.data.batches import Batch
 from ee_jax.exits.stopping import PLAIN, Stopping
 from ee_jax.inference.kv_policies import POLICIES
@@ -95,6 +96,13 @@ class ExitPass:
 
         self._program = Program(run)
 
+    def plan(self, values: Parameters, rows: Tokens, mesh: Mesh) -> Planned:
+        """What it compiles for rows of this shape, on a mesh of one device."""
+        batch, length = rows.ids_BT.shape
+        arguments = replicated((values, rows.ids_BT, rows.mask_BT), mesh)
+        name = f"all exits {batch} x {length - 1}"
+        return Planned(name, self._program, arguments, "evaluation.batch", batch)
+
     def __call__(self, values: Parameters, batches: Iterable[Batch]) -> list[Predicted]:
         """One for each exit."""
         parts = []
@@ -136,7 +144,15 @@ class EarlyExitPass:
             out = teacher_forced(bound, POLICIES[policy], rule_at, ids_BT, first_B)
             return out.loss_BT[:, :-1], out.prediction_BT[:, :-1], out.exit_BT[:, :-1]
 
+        self._name = f"early exits ({confidence}, {policy})"
         self._program = Program(run)
+
+    def plan(self, values: Parameters, rows: Tokens, mesh: Mesh) -> Planned:
+        """What it compiles for rows of this shape, on a mesh of one device."""
+        batch, length = rows.ids_BT.shape
+        arguments = replicated((values, jnp.float32(0), rows.ids_BT), mesh)
+        name = f"{self._name} {batch} x {length - 1}"
+        return Planned(name, self._program, arguments, "evaluation.batch", batch)
 
     def __call__(
         self, values: Parameters, threshold: ArrayLike, batches: Iterable[Batch]

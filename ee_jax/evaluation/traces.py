@@ -3,7 +3,7 @@
 A full forward pass over a split: what every exit reads and says of every example.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -15,7 +15,16 @@ from jaxtyping import Float, Int, Real
 from ee_jax.calibration.risks import squared_loss, zero_one_loss
 from ee_jax.calibration.scores import fit_temperature
 from ee_jax.calibration.trace import Trace
-from ee_jax.compilation import Program, replicate, split_batch
+from ee_jax.compilation import (
+    Planned,
+    Program,
+    first_of,
+    replicate,
+    replicated,
+    split,
+    split_batch,
+)
+from ee_jax.data.batches import Split
 from ee_jax.exits.confidence import confidences
 from ee_jax.exits.output import ExitOutput, prediction
 from ee_jax.models.exit_model import ExitModel
@@ -64,6 +73,24 @@ class ForwardPass:
     ) -> ExitOutput:
         """The answers of all exits; [E, N] leads every array."""
         return jax.device_get(self._answers(values, jnp.asarray(feature_END)))
+
+    def features_shape(self, values: Parameters, examples: Split) -> jax.ShapeDtypeStruct:
+        """The shape of what `features` would give, feature_END."""
+        tokens = examples.one_of_each(self.batch)[0].tokens
+        exits, _, width = self._features.shape(values, tokens).shape
+        return jax.ShapeDtypeStruct((exits, len(examples.rows), width), np.float32)
+
+    def plan(self, values: Parameters, examples: Split, answers: bool) -> Iterator[Planned]:
+        """What it would compile for a split: features, and where asked for all its answers."""
+        shared = replicated(values, self._mesh)
+        for batch in examples.one_of_each(self.batch):
+            name = f"features {self.batch} x {batch.tokens.ids_BT.shape[1]}"
+            tokens = split(batch.tokens, self._mesh)
+            yield Planned(name, self._features, (shared, tokens))
+        if answers:
+            given = values, self.features_shape(values, examples)
+            arguments = replicated(given, first_of(self._mesh))
+            yield Planned(f"answers of {len(examples.rows)}", self._answers, arguments)
 
 
 def fit_temperatures(

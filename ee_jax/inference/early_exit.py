@@ -47,7 +47,7 @@ def compaction_sizes(batch: int, length: int, platform: str = "cpu") -> tuple[in
       platform: e.g. "cpu", as JAX names it.
     """
     if platform != "cpu":
-        return tuple(sorted({-(-batch // share) for share in (1, 2, 4, 8)}))
+        return tuple(sorted({-(-batch // share) for share in (1, 2, 4)}))
     piece = 1
     while piece * length < PIECE:
         piece *= 2

@@ -6,8 +6,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 
-from ee_jax.compilation import Program
+from ee_jax.compilation import Planned, Program, replicated
 from ee_jax.errors import UserError
 from ee_jax.inference.decode_loop import Ends, Request
 from ee_jax.inference.memory import check_memory
@@ -84,6 +85,34 @@ class Decoder:
     ) -> Any:
         """Decodes until there are `until` tokens a row; takes over the arrays of `at`."""
         return self._go_on(method)(self.values, shared, at, request.ends, jnp.int32(until))
+
+    def plan(
+        self, name: str, method: DecodingMethod, shared: Any, packed: Prompts, tokens: int,
+        mesh: Mesh,
+    ) -> Iterator[Planned]:  # fmt: skip
+        """What `run` compiles for prompts of this shape, on a mesh of one device.
+
+        Args:
+          name: of the method.
+          method: how to decode.
+          shared: what it shares, such as a threshold.
+          packed: the prompts.
+          tokens: how many follow.
+          mesh: the device.
+        """
+        batch, padded = packed.ids_BP.shape
+        slots, shape = padded + tokens + method.spare, f"{batch} x {padded}"
+        request = self.request(packed, tokens)
+        values, request, shared = replicated((self.values, request, shared), mesh)
+        read, begin = self._prefill(slots), self._begin(method, tokens)
+        prompt = values, request.ids_BP
+        cached = replicated(read.shape(*prompt), mesh), request
+        at = replicated(begin.shape(*cached), mesh)
+        rest = values, shared, at, request.ends, replicated(jnp.int32(0), mesh)
+        yield Planned(f"prefill {shape} of {slots}", read, prompt, batch=batch)
+        yield Planned(f"{name}: start {shape}", begin, cached, batch=batch)
+        go_on = self._go_on(method)
+        yield Planned(f"{name} {shape} + {tokens}", go_on, rest, batch=batch)
 
     def check_memory(self, method: DecodingMethod, packed: Prompts, tokens: int) -> None:
         """Raises: UserError if the batch does not fit."""

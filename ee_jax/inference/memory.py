@@ -1,15 +1,12 @@
 """Whether a batch fits, asked before anything is compiled."""
 
-import os
-
 import jax
 
+from ee_jax.devices import GIB, host_bytes, memory_of
 from ee_jax.errors import UserError
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.kv_cache import cache_bytes
 from ee_jax.models.transformer import Parameters
-
-GIB = 2**30
 
 
 def decoding_bytes(
@@ -57,10 +54,7 @@ def check_forward_memory(config: Architecture, batch: int, length: int, field: s
 
 def available_bytes() -> int:
     """Of the first device; all there is on the host, where it is a CPU."""
-    stats = jax.local_devices()[0].memory_stats() or {}
-    if "bytes_limit" in stats:
-        return stats["bytes_limit"]
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return memory_of(jax.local_devices()[0]) or host_bytes()
 
 
 def check_memory(

@@ -29,13 +29,27 @@ def preflight(experiment: Experiment, task: Task, output: Path) -> Mapping[str, 
     Raises:
       UserError: something is wrong.
     """
+    found = check_experiment(experiment, task)
+    found["strategies"] = "; ".join(_strategies(experiment, task))
+    found["devices"] = f"{task.mesh.size} x {task.mesh.devices.flat[0].platform}"
+    found["disk"] = _disk(experiment, task, output)
+    return found
+
+
+def check_experiment(experiment: Experiment, task: Task) -> dict[str, str]:
+    """What the task found of config, weights and data, all of it fit for the devices.
+
+    Args:
+      experiment: of the run.
+      task: its task, which has not been checked yet.
+
+    Raises:
+      UserError: something is wrong.
+    """
     found = dict(task.check())
     if lacks := [name for name in ("values", "layout") if not hasattr(task, name)]:
         raise UserError(f"task `{experiment.task}`: check() must set {' and '.join(lacks)}")
     _check_stages(experiment, task)
-    found["strategies"] = "; ".join(_strategies(experiment, task))
-    found["devices"] = f"{task.mesh.size} x {task.mesh.devices.flat[0].platform}"
-    found["disk"] = _disk(experiment, task, output)
     return found
 
 

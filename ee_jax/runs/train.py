@@ -13,7 +13,7 @@ from ee_jax.models.transformer import Parameters
 from ee_jax.run_folder import MetricsFile
 from ee_jax.tasks.task import Task, Trained
 from ee_jax.training.checkpoints import Checkpoints
-from ee_jax.training.fit import StageFit, StepResult, steps_of
+from ee_jax.training.fit import StepResult, steps_of
 from ee_jax.training.stage import Stage
 from ee_jax.training.strategies import Strategy
 
@@ -92,8 +92,7 @@ class StageRun:
     def run(self, values: Parameters) -> Parameters:
         """The whole model's parameters after the stage."""
         trainer, stage, task = self.trainer, self.stage, self.trainer.task
-        dropout = task.experiment.model.dropout
-        fit = StageFit(stage, task.of_batch, task.rows, task.mesh, dropout)
+        fit = task.fit(stage, task.rows)
         state, kept = fit.start(values)
         saved, data = self.saves.notes(), None
         if saved and saved["stage"] == self.number:

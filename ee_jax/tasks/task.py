@@ -4,13 +4,14 @@ The tasks by name; a user's own is registered like the package's.
 """
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, NamedTuple
 
 from jax.sharding import Mesh
 
+from ee_jax.compilation import Planned
 from ee_jax.config import Experiment, Strategy
 from ee_jax.data.dataset_dir import DatasetDir
 from ee_jax.display import Display
@@ -21,7 +22,7 @@ from ee_jax.registry import Registry
 from ee_jax.report.report import Report, make_report
 from ee_jax.results import Results, StrategyResults
 from ee_jax.run_folder import RunFolder
-from ee_jax.training.fit import Examples
+from ee_jax.training.fit import Examples, StageFit
 from ee_jax.training.stage import ExitLayout, Stage
 from ee_jax.training.strategies import stages
 
@@ -121,6 +122,33 @@ class Task(abc.ABC):
         """The stages of a strategy, in turn."""
         learned, paths = self.experiment.learned, getattr(self, "values", None)
         return stages(strategy, self.layout, learned, paths)
+
+    def fit(self, stage: Stage, rows: int) -> StageFit:
+        """A stage, ready to train; `rows` are the examples of an epoch."""
+        dropout = self.experiment.model.dropout
+        return StageFit(stage, self.of_batch, rows, self.mesh, dropout)
+
+    def programs(self) -> Iterator[Planned]:
+        """The programs that the run would compile on `mesh`, once it is checked.
+
+        `ee-jax compile` compiles them. `training_steps` gives those of training.
+        """
+        yield from ()
+
+    def training_steps(
+        self, examples: Callable[[Stage], Examples], rows: int
+    ) -> Iterator[Planned]:
+        """The training steps of every stage of every strategy.
+
+        Args:
+          examples: what a stage learns from; shapes do for their features.
+          rows: examples of an epoch, which decide how fast rates fall and no shape.
+        """
+        for strategy in self.experiment.strategies:
+            todo = self.stages(strategy)
+            for stage in todo:
+                name = strategy.name if len(todo) == 1 else f"{strategy.name}, {stage.name}"
+                yield from self.fit(stage, rows).plan(self.values, examples(stage), name)
 
 
 # What the config field `task` may name: a subclass of Task, or where one lies, so that a run

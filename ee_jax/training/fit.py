@@ -13,8 +13,16 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Float, Num
 
-from ee_jax.compilation import Program, check_batch, replicate, split_batch
-from ee_jax.data.batches import Batch, training_batches
+from ee_jax.compilation import (
+    Planned,
+    Program,
+    check_batch,
+    replicate,
+    replicated,
+    split,
+    split_batch,
+)
+from ee_jax.data.batches import Batch, one_of_each, training_batches
 from ee_jax.data.text import TokenRow
 from ee_jax.errors import UserError
 from ee_jax.losses.batch_losses import OfBatch
@@ -107,12 +115,35 @@ class StageFit:
             self._check(step, metrics)
             yield StepResult(step, state, metrics, batches.get_state())
 
+    def plan(self, values: Parameters, examples: Examples, name: str) -> Iterator[Planned]:
+        """The step for each shape of batch that `run` would meet.
+
+        Args:
+            values: the whole model's parameters, of which only shapes are read.
+            examples: what it would learn from; shapes do for their features.
+            name: whose step it is.
+        """
+        trained, kept = partition(values, self._stage.trains)
+        state = jax.eval_shape(lambda values: start_training(values, self._optimizer), trained)
+        key = jax.eval_shape(jax.random.key, 0)
+        shared = replicated((state, kept, key), self._mesh)
+        rows, label_N, lengths = _rows(examples)
+        size = self._stage.fit.batch
+        for batch in one_of_each(rows, label_N, lengths=lengths, batch=size):
+            inputs, shape = split((batch.tokens, batch.label_B), self._mesh), f"{size}"
+            if examples.feature_END is None:
+                shape += f" x {batch.tokens.ids_BT.shape[1]}"
+            else:
+                exits, _, width = examples.feature_END.shape
+                feature_EBD = jax.ShapeDtypeStruct((exits, size, width), np.float32)
+                inputs = feature_EBD, inputs[1]
+            step = f"{name}: training step {shape}"
+            yield Planned(step, self._program, (*shared, inputs), "fit.batch", size)
+
     def _batches(self, examples: Examples, seed: int) -> Any:
-        rows, lengths = examples.rows, examples.lengths
-        if examples.feature_END is not None:  # a batch is only a list of rows
-            rows, lengths = [np.zeros(1, np.int32)] * len(rows), (1,)
+        rows, label_N, lengths = _rows(examples)
         batch = self._stage.fit.batch
-        return training_batches(rows, examples.label_N, lengths=lengths, batch=batch, seed=seed)
+        return training_batches(rows, label_N, lengths=lengths, batch=batch, seed=seed)
 
     def _inputs(self, examples: Examples, batch: Batch) -> tuple[Any, ...]:
         label_B = split_batch(batch.label_B, self._mesh)
@@ -128,6 +159,14 @@ class StageFit:
                 "checkpoint is kept: lower fit.learning_rate or fit.clip, and start again in "
                 "a new folder"
             )
+
+
+def _rows(examples: Examples) -> tuple[Sequence[TokenRow], np.ndarray, tuple[int, ...]]:
+    """What batches are made of: rows, labels and lengths."""
+    if examples.feature_END is None:
+        return examples.rows, examples.label_N, examples.lengths
+    # A batch is only a list of rows.
+    return [np.zeros(1, np.int32)] * len(examples.rows), examples.label_N, (1,)
 
 
 def steps_of(fit: OptimizerConfig, examples: int) -> int:

@@ -18,10 +18,10 @@ from tests.runs.tiny_sentences import WORDS
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
 
-def write_weights(folder: Path, blocks: int, scale: float = 1.0) -> Path:
+def write_weights(folder: Path, blocks: int, scale: float = 1.0, length: int = 16) -> Path:
     """A Hugging Face folder; some weights are -0.0, which adding 0.0 would turn into 0.0."""
     numbers = {word: number for number, word in enumerate([*SPECIAL, *WORDS])}
-    config, rngs = bert(len(numbers), 16, blocks, 2, 32, 16), nnx.Rngs(0)
+    config, rngs = bert(len(numbers), 16, blocks, 2, 32, length), nnx.Rngs(0)
     model = ExitModel(Transformer(config, rngs=rngs), ExitDesign((blocks,), 3), rngs=rngs)
     values = {
         path: scale * value if path.endswith("kernel") else value

@@ -9,6 +9,7 @@ from ee_jax.calibration.choice import GRID, outcomes, predictions
 from ee_jax.calibration.empirical import Quality
 from ee_jax.calibration.trace import Trace
 from ee_jax.config import Experiment
+from ee_jax.data.batches import Split
 from ee_jax.display import Display
 from ee_jax.evaluation.metrics import METRICS, exit_table
 from ee_jax.evaluation.traces import ForwardPass, fit_temperatures, trace_of
@@ -48,6 +49,16 @@ class Evaluator:
     def _metric(self) -> Quality:
         return METRICS[self.corpus.metrics[0]]
 
+    @property
+    def _fits_temperatures(self) -> bool:
+        return bool(self.experiment.calibration.temperature and self.corpus.classes)
+
+    @property
+    def traced(self) -> list[Split]:
+        """The splits of which all exits' answers are asked for."""
+        names = ["validation"] if self._fits_temperatures else []
+        return [self.corpus.splits[name] for name in (*names, "calibration", "test")]
+
     def evaluate(self, name: str, values: Parameters) -> StrategyResults:
         """What `results.json` holds of a strategy; its traces and thresholds are written."""
         traces, temperature_E = self._traces(name, values)
@@ -72,7 +83,7 @@ class Evaluator:
     def _traces(self, name: str, values: Parameters) -> tuple[dict[str, Trace], np.ndarray]:
         """Traces of the calibration and test splits; temperatures of the validation split."""
         temperature_E = np.ones(len(self.model.design.layers))
-        if self.experiment.calibration.temperature and self.corpus.classes:
+        if self._fits_temperatures:
             answer = self._answers(name, values, "validation")
             temperature_E = fit_temperatures(answer, self.corpus.splits["validation"].label_N)
         traces = {

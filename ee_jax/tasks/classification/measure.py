@@ -1,5 +1,6 @@
 """Measuring settings on the test split with the compiled programs."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -9,7 +10,7 @@ from jax.sharding import Mesh
 from ee_jax.calibration.choice import exits_taken
 from ee_jax.calibration.risks import inconsistency
 from ee_jax.calibration.trace import Trace
-from ee_jax.compilation import data_mesh
+from ee_jax.compilation import Planned, first_of
 from ee_jax.config import Experiment
 from ee_jax.data.batches import Split
 from ee_jax.display import Display
@@ -40,7 +41,7 @@ class Measurer:
         exits = self.experiment.exits
         how = exits.confidence, exits.stopping
         shared = Programs(self.model, self.mesh, *how)
-        alone = Programs(self.model, data_mesh(1), *how)
+        alone = Programs(self.model, first_of(self.mesh), *how)
         batches = self.experiment.evaluation.batches
         return {size: alone if size % self.mesh.size else shared for size in batches}
 
@@ -52,6 +53,11 @@ class Measurer:
             "static": sum(programs.static.seconds for programs in made),
             "exit": sum(programs.exit.seconds for programs in made),
         }
+
+    def plan(self, values: Parameters) -> Iterator[Planned]:
+        """The programs that `measure` would compile, for parameters of these shapes."""
+        for size, programs in self._programs.items():
+            yield from programs.plan(values, self.test.one_of_each(size))
 
     def measure(
         self,

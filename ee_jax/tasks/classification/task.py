@@ -1,9 +1,11 @@
 """The task of classifying, or scoring, whole texts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ee_jax.compilation import Planned
 from ee_jax.data.dataset_dir import DatasetDir
 from ee_jax.data.text import keep_tokenizer
 from ee_jax.evaluation.traces import ForwardPass
@@ -98,6 +100,24 @@ class Classification(Task):
         with self.display.bar(f"{strategy}: features", len(batches)) as tick:
             features = self._forward.features(values, batches, len(split.rows), tick)
         return Examples(split.rows, split.label_N, split.lengths, features)
+
+    def programs(self) -> Iterator[Planned]:
+        """Training steps, full passes, and both programs of every batch's shape."""
+        train, paths = self._corpus.splits["train"], [*self.values]
+        plain = Examples(train.rows, train.label_N, train.lengths)
+        shape: Any = self._forward.features_shape(self.values, train)
+        frozen = replace(plain, feature_END=shape)
+
+        def examples(stage: Stage) -> Examples:
+            return plain if trains_backbone(stage, paths) else frozen
+
+        yield from self.training_steps(examples, self.rows)
+        stages = [s for strategy in self.experiment.strategies for s in self.stages(strategy)]
+        if any(examples(stage) is frozen for stage in stages):
+            yield from self._forward.plan(self.values, train, answers=False)
+        for split in self._evaluator.traced:
+            yield from self._forward.plan(self.values, split, answers=True)
+        yield from self._measurer.plan(self.values)
 
     def export(self, strategy: str, trained: Trained, folder: Path) -> None:
         """Writes the model, its tokenizer and what else a reader must know."""

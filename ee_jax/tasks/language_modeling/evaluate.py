@@ -27,6 +27,13 @@ from ee_jax.tasks.language_modeling.measure import METRICS, LanguageMeasurer, qu
 from ee_jax.tasks.language_modeling.thresholds import Key, LanguageCalibrator, of_key, on_test
 
 
+def method_of(experiment: Experiment, key: Key) -> EarlyExitDecoding:
+    """How tokens stop early while decoding, by a confidence and a policy."""
+    confidence, policy = key
+    exiting = Exiting(confidence, experiment.exits.stopping)
+    return EarlyExitDecoding(exiting.rule_at, policy)
+
+
 @dataclass(frozen=True)
 class LanguageEvaluator:
     """Judges the strategies of one experiment on the test split.
@@ -93,8 +100,7 @@ class LanguageEvaluator:
                     for n, p in enumerate(points)
                     if (p.confidence, p.policy) == (confidence, policy)
                 ]
-                exiting = Exiting(confidence, self.experiment.exits.stopping)
-                method = EarlyExitDecoding(exiting.rule_at, policy)
+                method = method_of(self.experiment, (confidence, policy))
                 thresholds = [points[n].threshold for n in own]
                 prompts = self._prompts(decoding, batch)
                 asked = (prompts, decoding.tokens, evaluation.rounds)

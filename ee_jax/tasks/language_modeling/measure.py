@@ -30,6 +30,16 @@ from ee_jax.tasks.language_modeling.thresholds import Key
 METRICS = ("perplexity", "agreement")  # the first is called the quality
 
 
+def passes_of(experiment: Experiment, model: LanguageModel) -> dict[Key, EarlyExitPass]:
+    """By confidence and policy; each serves all thresholds."""
+    stopping = experiment.exits.stopping
+    return {
+        (confidence, policy): EarlyExitPass(model, confidence, policy, stopping)
+        for confidence in experiment.confidences
+        for policy in experiment.evaluation.policies
+    }
+
+
 @dataclass(frozen=True)
 class LanguageMeasurer:
     """The compiled passes of one model, which serve all its strategies and settings."""
@@ -41,15 +51,8 @@ class LanguageMeasurer:
 
     @cached_property
     def passes(self) -> dict[Key, EarlyExitPass]:
-        """By confidence and policy; each serves all thresholds."""
-        config = self.experiment
-        return {
-            (confidence, policy): EarlyExitPass(
-                self.model, confidence, policy, config.exits.stopping
-            )
-            for confidence in config.confidences
-            for policy in config.evaluation.policies
-        }
+        """See `passes_of`."""
+        return passes_of(self.experiment, self.model)
 
     @cached_property
     def _exits(self) -> ExitPass:

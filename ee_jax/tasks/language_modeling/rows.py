@@ -94,9 +94,7 @@ class Sources:
             keep_pretrained(model, config.vocabulary, self._folder)
         except UserError as missing:
             self._display.say(f"{missing}; `ee-jax generate` will need it")
-        writing = with_exits(*self._weights, LanguageDesign((config.blocks,)))
-        start = start_of(model, config.vocabulary)
-        writer = Writer(writing, start, data.length, data.batch)
+        writer = writer_of(data, model, self._weights)
         counts = {split: getattr(data, split) for split in SPLITS}
         seed = self._experiment.seed
         seeds = {"train": 2 * seed, "test": 2 * seed + 1, "calibration": OWN + seed}
@@ -114,6 +112,13 @@ class Sources:
         rows = {split: read_ids(_documents(directory, split)) for split in SPLITS}
         checksum = {split: prepared.splits[split].sha256 for split in SPLITS}
         return _rows(directory.name, prepared.folder.name, rows, data.length, checksum)
+
+
+def writer_of(data: SelfGenerated, model: Model, weights: Weights) -> Writer:
+    """What writes the rows of an experiment: its model, whole."""
+    config = weights.config
+    writing = with_exits(*weights, LanguageDesign((config.blocks,)))
+    return Writer(writing, start_of(model, config.vocabulary), data.length, data.batch)
 
 
 def _documents(directory: DatasetDir, split: str) -> list[str]:

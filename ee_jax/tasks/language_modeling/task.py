@@ -1,9 +1,13 @@
 """The task of predicting the next token, with exits that share the output projection."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from ee_jax.compilation import Planned
 from ee_jax.config import Model, Text
 from ee_jax.data.dataset_dir import DatasetDir
 from ee_jax.losses.batch_losses import language_losses
@@ -16,18 +20,23 @@ from ee_jax.tasks.language_modeling.evaluate import LanguageEvaluator
 from ee_jax.tasks.language_modeling.inputs import (
     check,
     data_in_words,
+    data_of,
     design_of,
     directory_of,
     make_language_model,
     weights_of,
 )
 from ee_jax.tasks.language_modeling.measure import METRICS
+from ee_jax.tasks.language_modeling.programs import evaluation_programs
 from ee_jax.tasks.language_modeling.rows import Sources
 from ee_jax.tasks.language_modeling.thresholds import MEANING, RISK, LanguageCalibrator
 from ee_jax.tasks.language_modeling.tokenizer import TOKENIZER
 from ee_jax.tasks.task import Task, Trained
 from ee_jax.training.fit import Examples
 from ee_jax.training.stage import ExitLayout, Stage
+
+# Rows of an epoch where nothing is trained: those of text are known once it is tokenized.
+NOMINAL = 10_000
 
 
 class LanguageModeling(Task):
@@ -41,6 +50,7 @@ class LanguageModeling(Task):
         design = design_of(experiment, config.blocks)
         self.layout = ExitLayout(design.layers, own_last=False)
         self._model, self.values = make_language_model(experiment, self._weights)
+        self.of_batch = language_losses(self._model)
         for strategy in experiment.strategies:
             self.stages(strategy)
         return {
@@ -66,7 +76,6 @@ class LanguageModeling(Task):
         """Reads or samples the rows; the tokenizer is kept in the run's folder."""
         experiment, display = self.experiment, self.display
         self._rows = Sources(experiment, self._weights, self.folder, display).rows()
-        self.of_batch = language_losses(self._model)
         layers = self._model.design.layers
         calibrator = LanguageCalibrator(experiment, layers, self._rows, self.folder, display)
         test = self._rows.splits["test"]
@@ -81,6 +90,16 @@ class LanguageModeling(Task):
         """Rows of tokens in every stage: features of all of them would not fit."""
         train = self._rows.splits["train"]
         return Examples(train.rows, train.label_N, train.lengths)
+
+    def programs(self) -> Iterator[Planned]:
+        """Training steps, parallel passes and decoders."""
+        length = data_of(self.experiment).length + 1
+        rows = [np.zeros(length, np.int32)]
+        examples = Examples(rows, np.zeros(1, np.int32), (length,))
+        yield from self.training_steps(lambda stage: examples, NOMINAL)
+        yield from evaluation_programs(
+            self.experiment, self._model, self._weights, self.values, self.mesh
+        )
 
     def export(self, strategy: str, trained: Trained, folder: Path) -> None:
         """Writes the model, its tokenizer if it has one, and what else a reader must know."""

@@ -6,14 +6,17 @@ Text that a language model writes by itself, a batch of rows at a time.
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+from jax.sharding import Mesh
 from tokenizers import Tokenizer
 
+from ee_jax.compilation import Planned
 from ee_jax.config import Model, Scratch
 from ee_jax.data.bpe import start_token, train_bpe
 from ee_jax.data.llama2c import START_ID, llama2c_tokenizer_beside
 from ee_jax.data.text import TokenRow, check_vocabulary, keep_tokenizer, load_tokenizer
 from ee_jax.inference.generator import Decoder
 from ee_jax.inference.methods import StaticDecoding
+from ee_jax.inference.prompts import pack_prompts
 from ee_jax.inference.sampling import Sampling
 from ee_jax.models.files import find_weights
 from ee_jax.models.language import LanguageModel
@@ -91,6 +94,13 @@ class Writer:
         for at, own in zip(range(0, count, self._batch), seeds.tolist(), strict=True):
             yield from self._write(own)[: count - at]
             tick()
+
+    def plan(self, mesh: Mesh) -> Iterator[Planned]:
+        """What it compiles, on a mesh of one device."""
+        decoder, shape = self._decoder, [[self._start]] * self._batch
+        packed = pack_prompts(shape, decoder.model.backbone.config, self._length)
+        asked = self._method, None, packed, self._length, mesh
+        return decoder.plan("sample rows", *asked)
 
     def _write(self, seed: int) -> TokenRow:
         prompts = [[self._start]] * self._batch
