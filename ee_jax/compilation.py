@@ -14,7 +14,13 @@ from ee_jax.errors import UserError
 
 
 class Program:
-    """A function compiled once for each set of shapes it is called with."""
+    """A function compiled once for each set of shapes it is called with.
+
+    Attributes:
+      compiled: how often any program was compiled in this process so far.
+    """
+
+    compiled = 0
 
     def __init__(self, function: Callable, donate: tuple[int, ...] = ()):
         self._jitted = jax.jit(function, donate_argnums=donate)
@@ -33,6 +39,7 @@ class Program:
             start = time.perf_counter()
             self._compiled[key] = self.lower(*arguments).compile()
             self.seconds += time.perf_counter() - start
+            Program.compiled += 1
         return self._compiled[key]
 
     def lower(self, *arguments: Any) -> Lowered:

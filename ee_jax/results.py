@@ -140,7 +140,9 @@ class Results:
       data: `name`, `version`, `rows` and `checksum` by split, and what else a task says.
       model: `blocks`, `parameters`, and what else a task says.
       risks: what each risk of a calibration counts, in words.
-      seconds: what took how long.
+      seconds: what took how long; `compile_saved` is what programs that an earlier command
+        had compiled would have taken, which is no part of the others.
+      programs: how many were compiled, or read from the cache, once for each of their shapes.
     """
 
     name: str
@@ -154,6 +156,7 @@ class Results:
     metrics: tuple[str, ...]
     risks: Mapping[str, str] = dataclasses.field(default_factory=dict)
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    programs: int = 0
     strategies: Mapping[str, StrategyResults]
 
     @property

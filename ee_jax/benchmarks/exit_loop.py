@@ -71,8 +71,8 @@ class Bench:
 
         def run(values: Parameters, tokens: Tokens, depth_B: Any) -> Stopped:
             rule = forced_rule("max_prob", depth_B, layers)
-            shape, platform = tokens.ids_BT.shape, jax.default_backend()
-            sizes = compaction_sizes(*shape, platform) if compact else ()
+            (batch, length), platform = tokens.ids_BT.shape, jax.default_backend()
+            sizes = compaction_sizes(batch, length, platform) if compact else ()
             layout = default_layout(platform, len(layers))
             return early_exit(bind(self.model, values), tokens, rule, sizes, layout)
 

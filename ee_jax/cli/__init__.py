@@ -24,6 +24,7 @@ from ee_jax.cli import (
     run,
 )
 from ee_jax.cli.parser import Parser
+from ee_jax.compile_cache import use_compile_cache
 from ee_jax.errors import UserError
 
 # In the order of `--help`.
@@ -52,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if rest and not known.takes_overrides:
             parser.error(f"unrecognized arguments: {' '.join(rest)}")
         known.overrides = rest
+        if known.keeps_programs:
+            use_compile_cache()
         stopped += "; the same command goes on from here" if known.goes_on else ""
         known.command(known)
         sys.stdout.flush()  # here, where an error can still be told
@@ -125,7 +128,7 @@ def _parser() -> Parser:
         description="Early exit in transformers: train exits, choose thresholds, measure.",
     )
     parser.add_argument("--version", action="version", version=f"ee-jax {__version__}")
-    parser.set_defaults(takes_overrides=False, goes_on=False)
+    parser.set_defaults(takes_overrides=False, goes_on=False, keeps_programs=False)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for module in COMMANDS:
         module.add(commands)

@@ -15,6 +15,7 @@ def add(commands: Any) -> None:
     """Adds the command."""
     text = "text from a language model, each token from its own depth, and what that gains"
     command = add_command(commands, "generate", generate, text)
+    command.set_defaults(keeps_programs=True)
     source = "a folder, owner/name on the Hugging Face Hub, or a llama2.c file"
     command.add_argument("--model", required=True, metavar="PATH_OR_NAME", help=source)
     command.add_argument("--prompt", required=True, metavar="TEXT", help="to go on from")

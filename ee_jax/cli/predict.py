@@ -22,6 +22,7 @@ def add(commands: Any) -> None:
     """Adds the command."""
     text = "answers of a trained classifier to new texts, each from its own depth"
     command = add_command(commands, "predict", predict, text, epilog=MORE)
+    command.set_defaults(keeps_programs=True)
     where = "a run's folder, that of a strategy in it, or an exported model's"
     command.add_argument("model", metavar="RUN_OR_MODEL", help=where)
     command.add_argument("file", metavar="FILE", nargs="?", default="-", help="default: -")

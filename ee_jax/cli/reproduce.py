@@ -14,7 +14,7 @@ def add(commands: Any) -> None:
     """Adds the command."""
     text = "run a study of a paper, and put our numbers beside the paper's"
     command = add_command(commands, "reproduce", reproduce, text)
-    command.set_defaults(takes_overrides=True, goes_on=True)
+    command.set_defaults(takes_overrides=True, goes_on=True, keeps_programs=True)
     command.add_argument(
         "study",
         metavar="STUDY",

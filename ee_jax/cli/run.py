@@ -20,7 +20,8 @@ def add(commands: Any) -> None:
     text = "run an experiment: train, calibrate, compile, measure, report"
     # `--help` goes with the overrides: it shows the config's fields.
     command = add_command(commands, "run", run, text, add_help=False, usage=USAGE, epilog=MORE)
-    command.set_defaults(takes_overrides=True, goes_on=True, show_help=command.print_help)
+    command.set_defaults(takes_overrides=True, goes_on=True, keeps_programs=True)
+    command.set_defaults(show_help=command.print_help)
     config = "a Python file with a get_config(), e.g. configs/quickstart.py"
     command.add_argument("config", metavar="CONFIG", nargs="?", help=config)
     command.add_argument("--output", metavar="DIR", help="default: runs/<name>")

@@ -61,7 +61,8 @@ class Programs:
             values, limits = shared
             rule = threshold_rule(self._confidence, limits, self._stopping)
             platform = self.mesh.devices.flat[0].platform
-            sizes = compaction_sizes(*tokens.ids_BT.shape, platform)
+            batch, length = tokens.ids_BT.shape
+            sizes = compaction_sizes(batch, length, platform)
             layout = default_layout(platform, len(self._model.design.layers))
             return early_exit(bind(self._model, values), tokens, rule, sizes, layout)
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ee_jax.compilation import data_mesh
+from ee_jax.compilation import Program, data_mesh
+from ee_jax.compile_cache import SavedSeconds
 from ee_jax.config import Experiment
 from ee_jax.display import SILENT, Display
 from ee_jax.errors import UserError
@@ -100,6 +101,7 @@ def _run(
     start: float,
 ) -> Results:
     seconds = {"data": time.perf_counter() - start}
+    saved, compiled = SavedSeconds(), Program.compiled
     trainer = Trainer(task, experiment.seed, experiment.checkpoint_seconds, folder.hash)
     strategies = {}
     for strategy in experiment.strategies:
@@ -109,11 +111,15 @@ def _run(
         folder.seal()
     for program, spent in task.compile_seconds.items():
         seconds[f"compile_{program}"] = spent
+    if saved.seconds:
+        seconds["compile_saved"] = saved.seconds
+        task.display.say(f"programs that were compiled before saved {saved.seconds:.1f} s")
     seconds["total"] = time.perf_counter() - start
     return Results(
         **folder.heading(),
         task=experiment.task,
         **described,
         seconds=seconds,
+        programs=Program.compiled - compiled,
         strategies=strategies,
     )

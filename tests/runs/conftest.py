@@ -123,11 +123,10 @@ def write_config(tmp_path) -> Callable[[Experiment], Path]:
 def start() -> Callable[..., subprocess.Popen]:
     """Starts the command `ee-jax`."""
     code = "from ee_jax.cli import main; main()"
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
 
     def command(*arguments: object) -> subprocess.Popen:
         line = [sys.executable, "-c", code, *map(str, arguments)]
-        return subprocess.Popen(line, env=environment, **pipes)
+        return subprocess.Popen(line, env=os.environ | {"PYTHONPATH": str(ROOT)}, **pipes)
 
     return command
