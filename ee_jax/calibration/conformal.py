@@ -18,9 +18,9 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Bool, Float
 
-from ee_jax.calibration.bitsets import ThresholdEvaluator
 from ee_jax.calibration.choice import Choice, Outcomes, at_exits, exits_taken, pick
 from ee_jax.calibration.risks import RISKS
+from ee_jax.calibration.sample import ThresholdEvaluator
 from ee_jax.calibration.trace import Trace
 from ee_jax.calibration.trials import Splits, Trials, in_threads, of_levels
 from ee_jax.errors import UserError
