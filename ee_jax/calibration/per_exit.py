@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
+from ee_jax.calibration.bitsets import Sample
 from ee_jax.calibration.certify import certify_outcomes, check_request, risk_outcomes
 from ee_jax.calibration.choice import Choice, Outcomes
 from ee_jax.calibration.descent import Changes, Descent, Means
 from ee_jax.calibration.methods import METHODS, Method, to_unit
 from ee_jax.calibration.risks import RISKS
-from ee_jax.calibration.sample import Sample
 from ee_jax.calibration.trace import Trace
 from ee_jax.calibration.trials import Parts, Splits, Trials, in_threads, of_levels
 from ee_jax.errors import UserError

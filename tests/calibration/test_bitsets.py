@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ee_jax.calibration.bitsets import PLANES, count, pack
+from ee_jax.calibration.bitsets import PLANES, Sample, count, may_stop, pack
 from ee_jax.calibration.choice import at_exits, exits_taken
+from ee_jax.calibration.conformal import ThresholdEvaluator
 from ee_jax.calibration.per_exit import COARSE
 from ee_jax.calibration.risks import signed_gap
-from ee_jax.calibration.sample import Sample, ThresholdEvaluator, may_stop
 from ee_jax.calibration.trace import Trace
 from ee_jax.exits.stopping import RULES, ExitRule, Stopping
 from tests.calibration.small_traces import traces

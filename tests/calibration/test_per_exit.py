@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from ee_jax.calibration.bitsets import Sample
 from ee_jax.calibration.certify import certify
 from ee_jax.calibration.descent import Descent
 from ee_jax.calibration.per_exit import (
@@ -13,7 +14,6 @@ from ee_jax.calibration.per_exit import (
     steps_of,
 )
 from ee_jax.calibration.risks import RISKS
-from ee_jax.calibration.sample import Sample
 from ee_jax.calibration.trace import Trace
 from ee_jax.errors import UserError
 from ee_jax.exits.stopping import Stopping
