@@ -152,7 +152,7 @@ def gunzip(path: Path) -> bytes:
         content = file.read(most + 1)
     if len(content) > most:
         raise UserError(
-            f"{path} unpacks to more than {most / 2**20:,.0f} MiB, as no text of its size does: "
-            "if that is right, unpack it yourself"
+            f"{path} unpacks to more than {most / 2**20:,.0f} MiB, as no text of its size "
+            "does: if that is right, unpack it yourself"
         )
     return content
