@@ -23,7 +23,7 @@ from ee_jax.exits.stopping import PLAIN, Stopping
 
 # A step of 0.05, since a greedy path has so many times E candidates.
 COARSE = np.arange(20, -1, -1) / 20
-WALKS = 16  # that go side by side
+WALKS = 8  # that go side by side; more take no less time each, but more memory
 
 Path = Float[np.ndarray, "J E"]
 # Mean risk and mean depth of any number of candidates.

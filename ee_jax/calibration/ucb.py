@@ -76,7 +76,7 @@ class Gambler:
 
     @cached_property
     def _most_R(self) -> np.ndarray:
-        """The most that bets in a run can be, by the sum of squares before its first example."""
+        """The most that a bet in a run is, by the sum of squares before its first example."""
         return self._bet(self._end_R, self._first_R - self._square_R * self._tail_R)
 
     @classmethod
