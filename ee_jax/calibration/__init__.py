@@ -7,7 +7,7 @@ What there is for users, by the module where it stands:
 - `certify`, `per_exit`: thresholds that keep a risk to a level, one for all exits or one for
   each, by the methods of `methods` and `conformal`.
 - `ltt`, `crc`, `ucb`: the tests behind them; `ucb.betting_bound` for a bound of one's own;
-  `bitsets`, means of many candidates by counting sets of examples.
+  `bitsets`, means of many candidates by counting sets of examples; `descent`, walks.
 - `empirical`: `choose_for_quality`, a tolerance in any quality, without a promise.
 - `empirical`: `choose_for_depth`, a mean depth to keep to.
 - `risks`: what an early answer costs, such as `brier_inconsistency`.

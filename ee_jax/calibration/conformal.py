@@ -18,8 +18,9 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Bool, Float
 
-from ee_jax.calibration.bitsets import ThresholdEvaluator
+from ee_jax.calibration.bitsets import Counter, may_stop, pack
 from ee_jax.calibration.choice import Choice, Outcomes, at_exits, exits_taken, pick
+from ee_jax.calibration.descent import Means
 from ee_jax.calibration.risks import RISKS
 from ee_jax.calibration.trace import Trace
 from ee_jax.calibration.trials import Splits, Trials, in_threads, of_levels
@@ -160,6 +161,54 @@ def choose_conformal(
     )
     choice = pick(method, level, found, 0, "found")
     return _explain(choice, bad_NE) if choice.is_full_model else choice
+
+
+class ThresholdEvaluator:
+    """Mean risk and depth of any thresholds on some of a trace's examples."""
+
+    def __init__(
+        self, trace: Trace, risk_NE: Float[np.ndarray, "N E"], stopping: Stopping = PLAIN
+    ):
+        """Judges by this risk.
+
+        Args:
+          trace: what every exit said.
+          risk_NE: what an answer costs.
+          stopping: exit rule, least depth and patience.
+        """
+        self._trace, self._stopping, self._risk_NE = trace, stopping, risk_NE
+        self._may_EN = may_stop(trace, stopping)
+        self._confidence_EN = np.ascontiguousarray(trace.confidence_NE.T)
+        self._counter = Counter.of(np.ascontiguousarray(risk_NE.T), trace.depth_E)
+
+    def __call__(
+        self, threshold_J: Float[np.ndarray, " J *E"], among_N: Bool[np.ndarray, " N"]
+    ) -> Means:
+        """Two means for each of the thresholds.
+
+        Args:
+          threshold_J: of all exits, or [J, E] of each.
+          among_N: the examples that count.
+        """
+        if self._may_EN is None:
+            return self._by_rule(threshold_J, among_N)
+        exits = len(self._confidence_EN)
+        threshold_JE = np.asarray(threshold_J, np.float32).reshape(len(threshold_J), -1)
+        threshold_JE = np.broadcast_to(threshold_JE, (len(threshold_J), exits)).copy()
+        threshold_JE[:, -1] = -1  # the last exit has everybody
+        sure_EJW = [
+            pack((confidence_N > threshold_J[:, None]) & may_N)
+            for confidence_N, threshold_J, may_N in zip(
+                self._confidence_EN, threshold_JE.T, self._may_EN, strict=True
+            )
+        ]
+        place_JE = np.repeat(np.arange(len(threshold_JE))[:, None], exits, axis=1)
+        return self._counter.means(np.stack(sure_EJW), place_JE, pack(among_N))
+
+    def _by_rule(self, threshold_J: np.ndarray, among_N: Bool[np.ndarray, " N"]) -> Means:
+        exit_JN = exits_taken(self._trace, threshold_J, self._stopping)[:, among_N]
+        risk_JN = at_exits(self._risk_NE[among_N], exit_JN)
+        return risk_JN.mean(1), self._trace.depth_E[exit_JN].mean(1)
 
 
 def conformal_trials(

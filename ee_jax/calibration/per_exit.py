@@ -8,55 +8,78 @@ and any method of `methods` walks it on the other half.
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
-from ee_jax.calibration.bitsets import Means, Sample, ThresholdEvaluator
+from ee_jax.calibration.bitsets import Sample
 from ee_jax.calibration.certify import certify_outcomes, check_request, risk_outcomes
 from ee_jax.calibration.choice import Choice, Outcomes
+from ee_jax.calibration.descent import Changes, Descent, Means
 from ee_jax.calibration.methods import METHODS, Method, to_unit
 from ee_jax.calibration.risks import RISKS
 from ee_jax.calibration.trace import Trace
-from ee_jax.calibration.trials import Splits, Trials, in_threads, of_levels
+from ee_jax.calibration.trials import Parts, Splits, Trials, in_threads, of_levels
 from ee_jax.errors import UserError
 from ee_jax.exits.stopping import PLAIN, Stopping
 
 # A step of 0.05, since a greedy path has so many times E candidates.
 COARSE = np.arange(20, -1, -1) / 20
+WALKS = 8  # that go side by side; more take no less time each, but more memory
 
 Path = Float[np.ndarray, "J E"]
 # Mean risk and mean depth of any number of candidates.
 Measure = Callable[[Path], Means]
+# What a step down at each exit would change, at the places of S walks on the coarse grid.
+Steps = Callable[[Int[np.ndarray, "S E"]], Changes]
+BOTTOM = len(COARSE) - 1
 
 
-def greedy_path(measure: Measure, exits: int) -> Path:
+def steps_of(measure: Measure) -> Steps:
+    """Measures every step of one walk anew."""
+
+    def steps(at_1E: Int[np.ndarray, "1 E"]) -> Changes:
+        open_J = np.flatnonzero(at_1E[0, :-1] < BOTTOM)
+        step_JE = at_1E + np.eye(at_1E.shape[1], dtype=int)[open_J]
+        risk_J, depth_J = measure(COARSE[np.vstack([at_1E, step_JE])])
+        added_SX, saved_SX = np.full((2, 1, at_1E.shape[1] - 1), np.nan)
+        added_SX[0, open_J], saved_SX[0, open_J] = (
+            risk_J[1:] - risk_J[0],
+            depth_J[0] - depth_J[1:],
+        )
+        return added_SX, saved_SX
+
+    return steps
+
+
+def greedy_paths(steps: Steps, walks: int, exits: int) -> Float[np.ndarray, "S J E"]:
     """Step by step lowers that exit's threshold which adds least risk for a block saved.
 
     Args:
-      measure: mean risk and mean depth of candidates.
+      steps: what a step down at each exit would change.
+      walks: S, how many go side by side.
       exits: E, the number of exits.
 
     Returns:
-      Candidates from the full model down, a threshold for each exit.
+      Candidates from the full model down, a threshold for each exit, of each walk.
     """
-    at_E = np.zeros(exits, int)  # how far down each exit's threshold is
-    path = [COARSE[at_E]]
-    while (at_E[:-1] < len(COARSE) - 1).any():
-        open_J = np.flatnonzero(at_E[:-1] < len(COARSE) - 1)
-        step_JE = at_E + np.eye(exits, dtype=int)[open_J]
-        risk_J, depth_J = measure(COARSE[np.vstack([at_E, step_JE])])
-        at_E = step_JE[_cheapest(risk_J[1:] - risk_J[0], depth_J[0] - depth_J[1:])]
-        path.append(COARSE[at_E])
-    return np.array(path)
+    at_SE, walk_S = np.zeros((walks, exits), int), np.arange(walks)
+    path = [COARSE[at_SE]]
+    for _ in range((exits - 1) * BOTTOM):
+        at_SE[walk_S, _cheapest(*steps(at_SE))] += 1
+        path.append(COARSE[at_SE])
+    return np.stack(path, axis=1)
 
 
-def _cheapest(added_J: Float[np.ndarray, " J"], saved_J: Float[np.ndarray, " J"]) -> int:
+def _cheapest(
+    added_SX: Float[np.ndarray, "S X"], saved_SX: Float[np.ndarray, "S X"]
+) -> Int[np.ndarray, " S"]:
     """Free steps first, then the smallest risk per block; what saves nothing costs most."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        price_J = np.where(added_J <= 0, -np.inf, added_J / saved_J)
-    return int(np.lexsort((-saved_J, price_J))[0])
+        price_SX = np.where(added_SX <= 0, -np.inf, added_SX / saved_SX)
+    best_SX = price_SX == np.nanmin(price_SX, axis=1, keepdims=True)
+    return np.where(best_SX, saved_SX, -np.inf).argmax(1)
 
 
-def pareto_path(measure: Measure, exits: int, seed: int = 0) -> Path:
+def pareto_path(measure: Measure, greedy_GE: Float[np.ndarray, "G E"], seed: int = 0) -> Path:
     """Candidates that no other beats in both risk and depth, by rising risk.
 
     Pareto Testing (Laufer-Goldenberg et al. 2023), with the full model in front. Beside the
@@ -64,18 +87,17 @@ def pareto_path(measure: Measure, exits: int, seed: int = 0) -> Path:
 
     Args:
       measure: mean risk and mean depth of candidates.
-      exits: E, the number of exits.
+      greedy_GE: the greedy path on the same examples.
       seed: of the candidates near the greedy path.
 
     Returns:
       Candidates from the full model down, a threshold for each exit.
     """
-    greedy_JE = greedy_path(measure, exits)
-    rng = np.random.default_rng(seed)
-    near_JE = np.repeat(greedy_JE, 8, axis=0)
+    exits, rng = greedy_GE.shape[1], np.random.default_rng(seed)
+    near_JE = np.repeat(greedy_GE, 8, axis=0)
     near_JE = (near_JE + rng.integers(-2, 3, near_JE.shape) / 20).clip(0, 1).round(2)
     shared_JE = np.repeat(COARSE[:, None], exits, axis=1)
-    pool_JE = np.vstack([greedy_JE, near_JE, shared_JE])
+    pool_JE = np.vstack([greedy_GE, near_JE, shared_JE])
     pool_JE[:, -1] = 1
     risk_J, depth_J = measure(pool_JE)
     order_J = np.lexsort((depth_J, risk_J))
@@ -84,9 +106,25 @@ def pareto_path(measure: Measure, exits: int, seed: int = 0) -> Path:
     return np.vstack([np.ones(exits), pool_JE[front_J]])
 
 
-PATHS: dict[str, Callable[[Measure, int], Path]] = {
-    "greedy": greedy_path,
-    "pareto": pareto_path,
+def greedy(samples: Sequence[Sample]) -> list[Path]:
+    """The greedy path on each of some samples of the same size."""
+    first, places = samples[0], [one.place_EN for one in samples if one.place_EN is not None]
+    if not places:  # an exit rule of one's own
+        return [greedy_paths(steps_of(one.measure), 1, first.exits)[0] for one in samples]
+    risk_SEN = np.stack([one.risk_EN for one in samples])
+    descent = Descent(np.stack(places), risk_SEN, first.trace.depth_E, len(COARSE))
+    return list(greedy_paths(descent, len(samples), first.exits))
+
+
+def pareto(samples: Sequence[Sample]) -> list[Path]:
+    """The Pareto path on each of some samples of the same size."""
+    pairs = zip(samples, greedy(samples), strict=True)
+    return [pareto_path(sample.measure, path_JE) for sample, path_JE in pairs]
+
+
+PATHS: dict[str, Callable[[Sequence[Sample]], list[Path]]] = {
+    "greedy": greedy,
+    "pareto": pareto,
 }
 
 
@@ -133,7 +171,7 @@ def path_outcomes(
     check_search(search)
     drawing_N, testing_N = halves(len(trace.loss_NE), seed)
     sample = Sample.of(trace, RISKS[risk](trace), COARSE, stopping)
-    path_JE = PATHS[search](sample.take(drawing_N).measure, len(trace.depth_E))
+    (path_JE,) = PATHS[search]([sample.take(drawing_N)])
     return risk_outcomes(trace.take(testing_N), risk, path_JE, stopping)
 
 
@@ -180,21 +218,24 @@ def per_exit_trials(
       Thresholds, risks and depths of each split, at each level.
     """
     check_search(search)
-    how, low, exits = METHODS[method], RISKS[risk].low, len(trace.depth_E)
+    how, low = METHODS[method], RISKS[risk].low
     risk_NE = RISKS[risk](trace)
     how.prepare(risk_NE, low)  # refuses a risk that is out of range
     sample = Sample.of(trace, risk_NE, COARSE, stopping)
-    evaluate = ThresholdEvaluator(trace, risk_NE, stopping)
     units = [float(to_unit(level, low)) for level in levels]
 
-    def one(part_N: Bool[np.ndarray, " N"]) -> tuple[np.ndarray, ...]:
-        rows_M = part_N.nonzero()[0]
-        drawing_N, testing_N = (rows_M[half_M] for half_M in halves(len(rows_M)))
-        path_JE = PATHS[search](sample.take(drawing_N).measure, exits)
-        choice_L = _choices(how, sample.take(testing_N), path_JE, units, delta, low)
-        return path_JE[choice_L], *evaluate(path_JE[choice_L], ~part_N)
+    def some(part_SN: Parts) -> list[tuple[np.ndarray, ...]]:
+        rows = [part_N.nonzero()[0] for part_N in part_SN]
+        drawing_N, testing_N = halves(len(rows[0]))
+        paths = PATHS[search]([sample.take(row_M[drawing_N]) for row_M in rows])
+        found = []
+        for part_N, row_M, path_JE in zip(part_SN, rows, paths, strict=True):
+            testing = sample.take(row_M[testing_N])
+            threshold_LE = path_JE[_choices(how, testing, path_JE, units, delta, low)]
+            found.append((threshold_LE, *sample.measure(threshold_LE, ~part_N)))
+        return found
 
-    return of_levels(in_threads(one, splits))
+    return of_levels([one for found in in_threads(some, splits.blocks(WALKS)) for one in found])
 
 
 def _choices(

@@ -62,18 +62,22 @@ class Gambler:
         self._square_R = sum_R**2
         tail_N1 = _tails(self._n)
         off_M = self._loss_M - sum_R[1:] / (self._lost_M + 2)
-        step_M = off_M**2 + self._square_R[1:] * tail_N1[self._lost_M + 1]
-        step_M -= self._square_R[:-1] * tail_N1[self._lost_M]
+        self._tail_R = tail_N1.take(self._start_R)
+        tail_M = tail_N1.take(lost_M)
+        step_M = off_M**2 + self._square_R[1:] * self._tail_R[1:]
+        step_M -= self._square_R[:-1] * tail_M
         begin = 0.25 + 0.25 * tail_N1[0]
         self._first_R = np.cumsum(np.concatenate([[begin], step_M]))
-        # Sums of squares before a run's first example and before the loss at its end; and bets
-        # that are no larger, no smaller than any in the run, and those on the losses.
-        before_R = self._first_R - self._square_R * tail_N1[self._start_R]
-        after_R = self._first_R - self._square_R * tail_N1[self._end_R]
+        # Sums of squares before the loss at a run's end, and the least that a bet in it is.
+        after_R = self._first_R - self._square_R * np.append(tail_M, tail_N1[n])
         self._length_R = self._end_R - self._start_R
         self._least_R = self._bet(self._start_R + 1, after_R)
-        self._most_R = self._bet(self._end_R, before_R)
         self._bet_M = self._bet(lost_M + 1, after_R[:-1])
+
+    @cached_property
+    def _most_R(self) -> np.ndarray:
+        """The most that a bet in a run is, by the sum of squares before its first example."""
+        return self._bet(self._end_R, self._first_R - self._square_R * self._tail_R)
 
     @classmethod
     def of(cls, risk_N: Float[np.ndarray, " N"], delta: float) -> "Gambler":
@@ -166,7 +170,8 @@ class Walk:
           delta: the chance of more than the level.
         """
         self._risk_KN, self._delta = risk_KN, delta
-        self._lost: dict[int, np.ndarray] = {}  # the examples that lose something at each
+        # The examples that lose something at each, and what.
+        self._lost: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def __call__(
         self, rows_M: Int[np.ndarray, " M"], level_L: Sequence[float]
@@ -195,10 +200,12 @@ class Walk:
     def _gambler(self, k: int, place_N: Int[np.ndarray, " N"], n: int) -> Gambler:
         """Bets at candidate k on the n examples that have a place."""
         if k not in self._lost:
-            self._lost[k] = (self._risk_KN[k] != 0).nonzero()[0]
-        place_M = place_N[self._lost[k]]
-        kept_M = place_M >= 0
-        place_M, loss_M = place_M[kept_M], self._risk_KN[k, self._lost[k][kept_M]]
+            lost_M = self._risk_KN[k].nonzero()[0]
+            self._lost[k] = lost_M, self._risk_KN[k].take(lost_M)
+        lost_M, loss_M = self._lost[k]
+        place_M = place_N.take(lost_M)
+        kept_M = (place_M >= 0).nonzero()[0]
+        place_M, loss_M = place_M.take(kept_M), loss_M.take(kept_M)
         if (place_M[1:] < place_M[:-1]).any():
             order_M = place_M.argsort()
             place_M, loss_M = place_M[order_M], loss_M[order_M]

@@ -5,7 +5,6 @@ newlines do (other line separators of Unicode are part of a text) and its column
 quotation mark is a character like any other, so no csv reader is used. It may be gzipped.
 """
 
-import gzip
 import io
 import math
 import zlib
@@ -17,6 +16,7 @@ from typing import TextIO
 import numpy as np
 
 from ee_jax.data.builder import Row
+from ee_jax.data.tables import gunzip
 from ee_jax.errors import UserError
 
 _FETCH = "fetch the file again"
@@ -63,7 +63,7 @@ def read_rows(task: Task, file: str, folder: Path) -> list[Row]:
     """
     path = _find(task, file, folder)
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as content:
+        with io.BytesIO(gunzip(path)) if path.suffix == ".gz" else path.open("rb") as content:
             lines = io.TextIOWrapper(content, "utf-8-sig")
             rows = list(_rows(task, path, lines))
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:

@@ -5,6 +5,7 @@ end in it stands in double quotes, a quote in it twice), JSON lines, and Parquet
 """
 
 import csv
+import gzip
 import io
 import json
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from ee_jax.errors import UserError
 SEPARATORS = {".tsv": "\t", ".csv": ","}
 ENDINGS = (*SEPARATORS, ".jsonl", ".parquet")
 LONGEST = 2**24  # characters of a field
+GROWS = 100  # of gzip; texts grow about 4 times, and a broken or hostile file 1,032 times
+SMALL = 2**26  # bytes that any may grow to
 ROWS_A_BYTE = 8  # of Parquet; rows of texts take bytes, and a footer may promise any number
 
 
@@ -136,3 +139,20 @@ def _parquet(path: Path) -> Iterator[Line]:
         raise UserError(f"cannot read {path} ({error}): check it") from None
     for number, fields in enumerate(rows, start=1):
         yield Line(f"{path}, row {number}", fields)
+
+
+def gunzip(path: Path) -> bytes:
+    """The content of a gzipped text, of which no more is unpacked than a text may hold.
+
+    Raises:
+      UserError: it unpacks to more than `SMALL` and than `GROWS` times its size.
+    """
+    most = max(SMALL, GROWS * path.stat().st_size)
+    with gzip.open(path) as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise UserError(
+            f"{path} unpacks to more than {most / 2**20:,.0f} MiB, as no text of its size "
+            "does: if that is right, unpack it yourself"
+        )
+    return content

@@ -5,7 +5,6 @@ path itself: a file, or a folder whose files may lie nested. Text, plain or gzip
 lines with a `text`, each of which is a document of its own.
 """
 
-import gzip
 import hashlib
 import re
 import zlib
@@ -19,7 +18,7 @@ from ee_jax.atomic_io import expanded
 from ee_jax.data.builder import Row, RowsBuilder
 from ee_jax.data.documents import splits_of
 from ee_jax.data.registry import nearest
-from ee_jax.data.tables import read_table
+from ee_jax.data.tables import gunzip, read_table
 from ee_jax.errors import UserError
 
 JSON_LINES = ".jsonl"
@@ -123,8 +122,7 @@ def read(path: Path) -> str | list[str]:
     if path.name.endswith(JSON_LINES):
         return [_text(line.where, line.fields) for line in read_table(path)]
     try:
-        content = path.read_bytes()
-        content = gzip.decompress(content) if path.suffix == ".gz" else content
+        content = gunzip(path) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"cannot read {path} ({error}): save it as UTF-8 text") from error
     try:

@@ -3,6 +3,7 @@
 import errno
 import logging
 import shutil
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -47,15 +48,16 @@ class Checkpoints:
         """
         self._folder, self._identity = folder, identity
         _drop_damaged(folder, say)
-        # Typed as Any: the annotations of this young API lag behind what it takes.
-        newest: Any = ocp.training.preservation_policies.LatestN(2)
+        # Which keeps all of them: the oldest is deleted here, once the newest has a manifest.
         self._inner = ocp.training.Checkpointer(
-            str(folder.absolute()), preservation_policy=newest, cleanup_tmp_directories=True
+            str(folder.absolute()), cleanup_tmp_directories=True
         )
 
     def save(self, number: int, tree: Any, **notes: Any) -> None:
-        """Saves under a rising `number`, and waits until it is on disk."""
+        """Saves under a rising `number`; the oldest is deleted once this one is on disk."""
         notes = {**notes, "number": number, "identity": self._identity}
+        told = sys.unraisablehook
+        sys.unraisablehook = _without_closed_loops(told)
         try:
             self._inner.save_checkpointables(number, {"tree": tree}, custom_metadata=notes)
         except Exception as error:  # whatever Orbax makes of a disk that is full or read-only
@@ -67,7 +69,10 @@ class Checkpoints:
                 f"no checkpoint can be written to {self._folder} ({reason:.200}), where "
                 f"{free:,.0f} MiB are free: {mend}, and give the same command again"
             ) from error
+        sys.unraisablehook = told
         seal(self._folder / str(number))
+        for old in _newest_first(self._folder)[2:]:
+            shutil.rmtree(old)
 
     def notes(self) -> dict[str, Any] | None:
         """The notes of the newest checkpoint, if there is one."""
@@ -107,11 +112,29 @@ class Checkpoints:
         self._inner.close()
 
 
+def _without_closed_loops(told: Callable[[Any], object]) -> Callable[[Any], object]:
+    """Leaves out what the other writes of a save say that has failed, also after its end.
+
+    Orbax closes the event loop that they report to, so each would print a traceback.
+    """
+
+    def hook(unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            told(unraisable)
+
+    return hook
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    """The checkpoints in a folder."""
+    found = [path for path in folder.glob("*") if path.name.isdecimal() and path.is_dir()]
+    return sorted(found, key=lambda path: int(path.name), reverse=True)
+
+
 def _drop_damaged(folder: Path, say: Callable[[str], None]) -> None:
     """Deletes newer checkpoints that were cut short, or damaged where an older one is whole."""
-    found = [path for path in folder.glob("*") if path.name.isdecimal() and path.is_dir()]
     faults = []
-    for path in sorted(found, key=lambda path: int(path.name), reverse=True):
+    for path in _newest_first(folder):
         if not is_sealed(path):  # killed before it was whole: nothing was said of it yet
             shutil.rmtree(path)
             continue

@@ -2,8 +2,8 @@
 
     python -m experiments.faults.campaign --folder NEW --kills 200 --flips 200
 
-Every case is drawn from its kind and number alone. `results.json` holds all of them, `table.md`
-the counts.
+Every case is drawn from its kind and number alone. `results.json` holds all of them and when
+each kind was run, `table.md` the counts. Kinds that are not asked for keep what is there.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from experiments.faults import world as tiny
 from experiments.faults.flips import flip
@@ -105,6 +105,20 @@ def table(cases: list[Case]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def merged(
+    before: dict[str, Any], runs: dict[str, Any], cases: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """The record of what was run now, and of the kinds of fault that were not.
+
+    Args:
+      before: the record that is there, or nothing.
+      runs: of each kind that was run now, when and on what.
+      cases: of these kinds.
+    """
+    kept = [one for one in before.get("cases", []) if one["fault"] not in runs]
+    return {"runs": before.get("runs", {}) | runs, "cases": kept + cases}
+
+
 def main() -> None:
     """Runs the campaign, as many cases of each kind as the command says."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -132,16 +146,20 @@ def main() -> None:
             cases.append(found)
             if found.outcome in ("lost", "silent") or found.left:
                 print(found, flush=True)
-    record = {
+    run = {
         "date": time.strftime("%Y-%m-%d"),
         "seconds": round(time.monotonic() - start),
         "run_seconds": [round(whole.seconds, 1) for whole in wholes],
         "writes": [len(whole.writes) for whole in wholes],
-        "cases": [one._asdict() for one in cases],
     }
-    (given.output / "results.json").write_text(json.dumps(record, indent=1) + "\n")
-    (given.output / "table.md").write_text(table(cases))
-    print(table(cases))
+    path = given.output / "results.json"
+    before = json.loads(path.read_text()) if path.exists() else {}
+    asked = [fault for fault in FAULTS if getattr(given, fault)]
+    record = merged(before, dict.fromkeys(asked, run), [one._asdict() for one in cases])
+    path.write_text(json.dumps(record, indent=1) + "\n")
+    text = table([Case(**one) for one in record["cases"]])
+    (given.output / "table.md").write_text(text)
+    print(text)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from ee_jax.owned_folder import HOLDER
 from ee_jax.runs import train
 from tests.runs.tiny_study import experiment
 
-CONFIG, RUN, HANGS = "tiny.py", ("run", "tiny.py", "--output", "run"), 180.0  # seconds
+CONFIG, RUN, HANGS = "tiny.py", ("run", "tiny.py", "--output", "run"), 900.0  # seconds
 TIMES = {"seconds", "train_seconds", "measured_speedup"}
 WRITES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir"}  # audit events; and some opens
 DATASETS["sentences"] = "tests.runs.tiny_sentences:Sentences"

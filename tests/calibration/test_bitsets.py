@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ee_jax.calibration.bitsets import PLANES, Sample, ThresholdEvaluator, count, may_stop, pack
+from ee_jax.calibration.bitsets import PLANES, Sample, count, may_stop, pack
 from ee_jax.calibration.choice import at_exits, exits_taken
+from ee_jax.calibration.conformal import ThresholdEvaluator
 from ee_jax.calibration.per_exit import COARSE
 from ee_jax.calibration.risks import signed_gap
 from ee_jax.calibration.trace import Trace
@@ -19,7 +20,7 @@ from tests.calibration.small_traces import traces
 def test_sets_are_counted_whatever_their_size(examples):
     member_JN = np.random.default_rng(examples).random((3, examples)) < 0.5
     assert count(pack(member_JN)).tolist() == member_JN.sum(1).tolist()
-    assert pack(member_JN).shape == (3, -(-examples // 64))
+    assert pack(member_JN).shape == (3, -(-examples // 32))
 
 
 def plain_means(trace, risk_NE, threshold_JE, stopping, among_N):

@@ -1,16 +1,22 @@
 import numpy as np
 import pytest
 
+from ee_jax.calibration.bitsets import Sample
 from ee_jax.calibration.certify import certify
+from ee_jax.calibration.descent import Descent
 from ee_jax.calibration.per_exit import (
     COARSE,
     PATHS,
     certify_per_exit,
-    greedy_path,
+    greedy,
+    greedy_paths,
     pareto_path,
+    steps_of,
 )
+from ee_jax.calibration.risks import RISKS
 from ee_jax.calibration.trace import Trace
 from ee_jax.errors import UserError
+from ee_jax.exits.stopping import Stopping
 
 
 def world(examples=2000, seed=0):
@@ -26,6 +32,12 @@ def linear(threshold_JE):
     """Each step down saves a block; a step at exit 0 costs 3, at exit 1 costs 1."""
     down_JE = 20 * (1 - threshold_JE)
     return down_JE @ [3, 1, 0], 100 - down_JE @ [1, 1, 0]
+
+
+def greedy_path(measure, exits):
+    """With every step measured anew."""
+    (path_JE,) = greedy_paths(steps_of(measure), 1, exits)
+    return path_JE
 
 
 def test_the_greedy_path_takes_cheap_steps_first():
@@ -55,6 +67,45 @@ def test_steps_without_any_effect_are_taken_at_once_as_something_may_come_after_
     assert path_JE[20].tolist() == [1, 0, 1]
 
 
+STOPPINGS = [Stopping(), Stopping(min_depth=3, patience=1)]
+
+
+@pytest.mark.parametrize("stopping", STOPPINGS, ids=["plain", "deep"])
+@pytest.mark.parametrize("risk", ["gap", "signed_gap", "consistency"])
+@pytest.mark.parametrize("values", [2, 5, 65])
+def test_walks_side_by_side_are_those_with_every_step_measured_anew(values, risk, stopping):
+    rng, exits = np.random.default_rng(values), 5
+    trace = Trace(
+        rng.random((400, exits)).round(2).astype(np.float32),
+        # Of many steps no risk is added, or as much per block as of others. Sums are exact.
+        rng.integers(0, values, (400, exits)) / (values - 1) * rng.integers(0, 2, (400, exits)),
+        np.array([1, 2, 4, 5, 9]),
+        rng.integers(0, 2, (400, exits)),
+    )
+    sample = Sample.of(trace, RISKS[risk](trace), COARSE, stopping)
+    samples = [sample.take(rng.permutation(400)[:130]) for _ in range(3)]
+    for path_JE, one in zip(greedy(samples), samples, strict=True):
+        assert path_JE.tolist() == greedy_path(one.measure, exits).tolist()
+
+
+def test_a_step_without_effect_is_free_whatever_was_added_before():
+    """Thirds and tenths leave a rest in floating point when they are taken away again."""
+    rng = np.random.default_rng(0)
+    risk_NE = rng.choice([0.1, 1 / 3, 0.7], (50, 3)).repeat(2, axis=1)
+    trace = Trace(rng.random((50, 6), np.float32), risk_NE, np.arange(1, 7))
+    place_EN = Sample.of(trace, risk_NE, COARSE).place_EN
+    assert place_EN is not None
+    descent = Descent(place_EN[None], risk_NE.T[None], trace.depth_E, len(COARSE))
+    at_1E, added = np.zeros((1, 6), int), []
+    for exit in (0, 2, 4, 3, 1):
+        for _ in COARSE[1:]:
+            added.append(descent(at_1E)[0][0, exit])
+            at_1E[0, exit] += 1
+    stops_E = (trace.confidence_NE > 0).argmax(1)
+    assert (np.array(added[60:]) == 0).all()
+    assert (stops_E == 0).all()
+
+
 def test_thresholds_that_all_exits_share_are_in_the_pool():
     def together(threshold_JE):
         down_JE = 20 * (1 - threshold_JE[:, :3])
@@ -62,11 +113,11 @@ def test_thresholds_that_all_exits_share_are_in_the_pool():
         return np.where(shared_J, 0.001, 1) * down_JE.sum(1), 100 - down_JE.sum(1)
 
     shared = np.stack([COARSE, COARSE, COARSE, np.ones(21)], 1)
-    assert pareto_path(together, 4)[1:].tolist() == shared.tolist()
+    assert pareto_path(together, greedy_path(together, 4))[1:].tolist() == shared.tolist()
 
 
 def test_nothing_on_a_pareto_path_is_beaten_by_anything_else_on_it():
-    path_JE = pareto_path(linear, 3)
+    path_JE = pareto_path(linear, greedy_path(linear, 3))
     risk_J, depth_J = linear(path_JE)
     assert path_JE[0].tolist() == [1, 1, 1]
     assert (path_JE[:, -1] == 1).all()
@@ -93,10 +144,10 @@ def test_a_threshold_for_each_exit_beats_one_for_all_where_an_exit_is_useless(se
 def test_no_example_draws_the_path_and_tests_it(monkeypatch):
     trace, drawn = world(101), []
 
-    def everything(measure, exits):
+    def everything(samples):
         path_JE = np.array([[1.0, 1.0, 1.0], [0.0, 0.0, 1.0]])
-        drawn.append(measure(path_JE)[0][1])
-        return path_JE
+        drawn.append(samples[0].measure(path_JE)[0][1])
+        return [path_JE]
 
     monkeypatch.setitem(PATHS, "everything", everything)
     choice = certify_per_exit(trace, "ltt", "gap", 1.0, search="everything")

@@ -13,6 +13,7 @@ from ee_jax.data.bpe import START, encode_documents, start_token, train_bpe
 from ee_jax.data.documents import LEAST, documents, split_of_name, splits_of
 from ee_jax.data.prepared import open_split, prepare
 from ee_jax.data.text import pack
+from ee_jax.data.text_files import read
 from ee_jax.errors import UserError
 
 PARAGRAPH = "All the world's a stage, and all the men and women merely players.\n" * 20
@@ -82,6 +83,18 @@ def test_a_folder_becomes_a_data_set(folder, tmp_path):
     assert {*train.texts, *validation.texts} == set(documents(TEXT))
     assert set(train.label_N) == {1}
     assert prepare("text/plays", tmp_path, folder) == prepared
+
+
+def test_a_file_that_unpacks_to_far_more_than_texts_do_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("ee_jax.data.tables.SMALL", 2**16)
+    path = tmp_path / "train.txt.gz"
+    path.write_bytes(gzip.compress(b"a" * 2**16))  # small enough, whatever it was
+    assert len(read(path)) == 2**16
+    path.write_bytes(gzip.compress(b"a" * 2**22))
+    with pytest.raises(
+        UserError, match=r"train\.txt\.gz unpacks to more than .* MiB, as no text"
+    ):
+        read(path)
 
 
 def test_a_folder_at_home(folder, tmp_path, monkeypatch):

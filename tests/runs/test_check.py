@@ -7,6 +7,7 @@ import pytest
 
 from ee_jax.cli import main
 from ee_jax.errors import UserError
+from ee_jax.owned_folder import HOLDER
 from ee_jax.runs.inspect import inspect
 from ee_jax.runs.run import run
 from tests.runs.damage import Killed, Killing, flip, largest
@@ -39,6 +40,14 @@ def test_what_other_commands_write_beside_a_run_is_told_and_no_fault(copy, capsy
     main(["check", str(copy)])
     out = capsys.readouterr().out
     assert f"beside:      {copy / 'joint/traces/test-ltt'}" in out
+    assert out.endswith("files:       as they were written (run)\n")
+
+
+def test_what_a_run_left_that_was_killed_after_its_last_file_is_not_told(copy, capsys):
+    (copy / HOLDER).write_text("{}")
+    main(["check", str(copy)])
+    out = capsys.readouterr().out
+    assert "beside" not in out
     assert out.endswith("files:       as they were written (run)\n")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from experiments.faults.campaign import merged
 from experiments.faults.world import bits
 from tests.runs.damage import flip
 
@@ -46,6 +47,15 @@ def test_a_few_of_each(tmp_path):
 @pytest.mark.long
 def test_more_of_each(tmp_path):
     assert wrong(campaign(tmp_path, kills=20, flips=35, pairs=6)) == []
+
+
+def test_kinds_that_are_not_asked_for_keep_their_cases():
+    old, new = {"date": "2026-01-01"}, {"date": "2026-02-02"}
+    cases = [{"fault": fault, "number": n} for fault in ("kills", "disks") for n in range(2)]
+    before = merged({}, {"kills": old, "disks": old}, cases)
+    again = merged(before, {"disks": new}, [{"fault": "disks", "number": 7}])
+    assert again["runs"] == {"kills": old, "disks": new}
+    assert again["cases"] == [*cases[:2], {"fault": "disks", "number": 7}]
 
 
 def test_bits_are_all_but_times(finished, tmp_path):

@@ -3,6 +3,7 @@
 import errno
 import gc
 import shutil
+import sys
 import warnings
 from pathlib import Path
 
@@ -112,6 +113,46 @@ def test_the_mend_of_a_save_that_fails_is_that_of_its_cause(folder, monkeypatch,
     with pytest.raises(UserError, match=rf"free: {mend}, and give the same command again$"):
         saves.save(6, TREE)
     saves.close()
+
+
+def test_two_whole_checkpoints_are_there_until_the_third_has_its_manifest(folder, monkeypatch):
+    def fails(path):
+        raise OSError(errno.ENOSPC, "no space", str(path))
+
+    saves = Checkpoints(folder, "mine")
+    saves.save(7, TREE)
+    monkeypatch.setattr("ee_jax.training.checkpoints.seal", fails)
+    with pytest.raises(OSError, match="no space"):
+        saves.save(9, TREE)
+    assert all((folder / number / "manifest.json").exists() for number in "57")
+    assert Checkpoints(folder, "mine").load(TREE).notes["number"] == 7
+
+
+class Late:
+    """A write that ends after the save that it is of, and can tell nobody."""
+
+    def __init__(self, said: str):
+        self.said = said
+
+    def __del__(self):
+        raise RuntimeError(self.said)
+
+
+def test_a_save_that_fails_is_told_once(folder, monkeypatch):
+    told: list[str] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda error: told.append(str(error.exc_value)))
+
+    def fails(*_, **__):
+        raise OSError(errno.ENOSPC, "no space")
+
+    saves = Checkpoints(folder, "mine")
+    monkeypatch.setattr(saves._inner, "save_checkpointables", fails)
+    with pytest.raises(UserError, match="make room"):
+        saves.save(6, TREE)
+    Late("Event loop is closed")
+    Late("something else")
+    gc.collect()
+    assert told == ["something else"]
 
 
 def test_the_checkpoint_of_another_config_is_refused(folder):
