@@ -84,7 +84,7 @@ def compile_all(
         start = time.perf_counter()
         try:
             compiled = planned.lower().compile()
-        except jax.errors.JaxRuntimeError as error:
+        except (jax.errors.JaxRuntimeError, NotImplementedError) as error:
             raise _refused(planned, device, error) from None
         row = _row(planned.name, compiled, memory_of(device), time.perf_counter() - start)
         yield row
