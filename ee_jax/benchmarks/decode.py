@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -17,6 +18,7 @@ from ee_jax.display import SILENT, Display
 from ee_jax.errors import UserError
 from ee_jax.evaluation.decoding import acceptance
 from ee_jax.evaluation.timing import interleave, milliseconds, speedup
+from ee_jax.exits.layouts import default_layout
 from ee_jax.inference.generator import Decoder, draft_exit_at, exit_at
 from ee_jax.inference.memory import check_memory
 from ee_jax.inference.methods import (
@@ -33,9 +35,10 @@ from ee_jax.models.transformer import Parameters, Transformer, bind, parameters
 
 Row = dict[str, Any]
 SEED = 0  # of weights and prompts
-# Llamas by blocks and width: 12 query heads to 4 of keys, 32,000 tokens, untied.
+# Llamas by blocks and width: three or four query heads to one of keys, 32,000 tokens, untied.
 MODELS = {
     "12x768": llama(32_000, 768, 12, 12, 4, 2048, max_length=1024),
+    "16x2048": llama(32_000, 2048, 16, 32, 8, 8192, max_length=1024),
     "2x48": llama(64, 48, 2, 3, 1, 64, max_length=64),  # to try a benchmark out
 }
 QUIET = 0.02  # what is left of the blocks that verify, so that drafts are right now and then
@@ -49,21 +52,23 @@ class Load:
     tokens: int  # decoded after it
 
 
-def make_decoder(name: str, quiet_after: int | None = None) -> Decoder:
-    """The model `name` with random weights and an exit after every block.
+def make_decoder(name: str, every: int = 1, quiet_after: int | None = None) -> Decoder:
+    """The model `name` with random weights and an exit after so many blocks each.
 
     Blocks beyond `quiet_after` add little to the hidden state: how often drafts are right is a
     property of training, and with random weights they never would be.
     """
-    return Decoder(make_model(name, quiet_after))
+    return Decoder(make_model(name, every, quiet_after))
 
 
-def make_model(name: str, quiet_after: int | None = None) -> LanguageModel:
+def make_model(name: str, every: int = 1, quiet_after: int | None = None) -> LanguageModel:
     """The model of `make_decoder`."""
     if name not in MODELS:
         raise UserError(f"no model {name!r} to decode with: it is one of {', '.join(MODELS)}")
     config, rngs = MODELS[name], nnx.Rngs(SEED)
-    design = LanguageDesign(tuple(range(1, config.blocks + 1)))
+    if config.blocks % every:
+        raise UserError(f"{name} has {config.blocks} blocks: exits every {every} miss the last")
+    design = LanguageDesign(tuple(range(every, config.blocks + 1, every)))
     model = LanguageModel(Transformer(config, rngs=rngs), design, rngs=rngs)
     if quiet_after is None:
         return model
@@ -81,13 +86,14 @@ def check_load(
     draft: int | None,
     drafts: int,
     load: Load,
+    every: int = 1,
 ) -> None:
     """Asks whether all of it can be decoded, on shapes alone.
 
     Raises:
       UserError: the model is unknown or lacks an exit, or a batch does not fit.
     """
-    model = nnx.eval_shape(partial(make_model, name))
+    model = nnx.eval_shape(partial(make_model, name, every))
     for depth in depths:
         exit_at(model.design, depth)
     if draft is not None:
@@ -146,6 +152,8 @@ def bench_depths(
     load: Load,
     repeats: int,
     display: Display = SILENT,
+    every: int = 1,
+    layout: str | None = None,
 ) -> Iterator[Row]:
     """A row for each batch and depth: exits against the static decoder of so many blocks.
 
@@ -153,13 +161,16 @@ def bench_depths(
     the median over rounds of exit / static. Exits on the way compute no logits,
     as with a rule that reads none.
     """
-    decoder = make_decoder(name)
+    decoder = make_decoder(name, every)
+    layout = layout or default_layout(jax.default_backend(), len(decoder.model.design.layers))
     depths = depths or decoder.model.design.layers
     exits = {depth: exit_at(decoder.model.design, depth) for depth in depths}
     for batch in batches:
         timed = Timed(decoder, batch, load)
         forced = {d: jnp.full((batch, load.tokens), d, jnp.int32) for d in depths}
-        early, early_s = timed.compile(EarlyExitDecoding(forced_at), forced[depths[0]])
+        early, early_s = timed.compile(
+            EarlyExitDecoding(forced_at, layout=layout), forced[depths[0]]
+        )
         static = {depth: timed.compile(StaticDecoding(exit)) for depth, exit in exits.items()}
         sides: dict[str, Callable[[], Any]] = {}
         for depth in depths:
@@ -171,12 +182,15 @@ def bench_depths(
             slow, fast = seconds[f"static {depth}"], seconds[f"exit {depth}"]
             yield {
                 **load_of(name, batch, load),
+                "every": every,
+                "layout": layout,
                 "depth": depth,
                 "static_ms": milliseconds(slow) / load.tokens,
                 "exit_ms": milliseconds(fast) / load.tokens,
                 "ratio": speedup(fast, slow),
                 "static_compile_s": static[depth][1],
                 "exit_compile_s": early_s,
+                "device": jax.devices()[0].device_kind,
             }
 
 

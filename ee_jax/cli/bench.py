@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ee_jax.cli.parser import add_command, number, numbers
+from ee_jax.errors import UserError
 
 
 def print_rows(rows: Iterable[dict[str, Any]], as_json: bool) -> None:
@@ -83,6 +84,9 @@ def add_decode(benchmarks: Any) -> None:
     command.add_argument("--prompt", type=number, default=16, help="tokens a row")
     command.add_argument("--tokens", type=number, default=64, help="that follow")
     command.add_argument("--depth", type=numbers, help="blocks, e.g. 1,6,12 (default: all)")
+    command.add_argument("--every", type=number, default=1, help="blocks between two exits")
+    layouts = "of the program with exits: loops, conds or nested (default: the device's)"
+    command.add_argument("--layout", help=layouts)
     command.add_argument("--draft", type=number, help="blocks that draft (default: a quarter)")
     command.add_argument("--drafts", type=number, default=4, help="drafts a verifying pass")
     command.add_argument("--repeats", type=number, default=7, help="timed calls of each side")
@@ -101,16 +105,20 @@ def decode(arguments: Namespace) -> None:
     )
     from ee_jax.benchmarks.decode_peer import bench_generate
     from ee_jax.display import Display
+    from ee_jax.exits.layouts import LAYOUTS
 
     what, depths = (arguments.model, arguments.batch), arguments.depth or ()
     load = Load(arguments.prompt, arguments.tokens)
     how = load, arguments.repeats, Display()
     drafts = 0 if arguments.peer else arguments.drafts
-    check_load(*what, depths, arguments.draft, drafts, load)
+    every, layout = arguments.every, arguments.layout
+    check_load(*what, depths, arguments.draft, drafts, load, every)
+    if layout is not None and layout not in LAYOUTS:
+        raise UserError(LAYOUTS.unknown(layout))
     if arguments.peer:
         print_rows(bench_generate(*what, *how), arguments.json)
         return
-    print_rows(bench_depths(*what, depths, *how), arguments.json)
+    print_rows(bench_depths(*what, depths, *how, every, layout), arguments.json)
     draft = arguments.draft or max(1, MODELS[arguments.model].blocks // 4)
     print_rows(bench_speculation(*what, draft, arguments.drafts, *how), arguments.json)
 

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +11,7 @@ from jax.sharding import Mesh
 from ee_jax.compilation import Planned, first_of
 from ee_jax.config import Decoding, Experiment, SelfGenerated
 from ee_jax.evaluation.perplexity import ExitPass
+from ee_jax.exits.layouts import default_layout
 from ee_jax.inference.generator import Decoder, draft_exit_at
 from ee_jax.inference.methods import SelfSpeculation, StaticDecoding
 from ee_jax.inference.prompts import Prompts, pack_prompts
@@ -71,11 +72,17 @@ class Decoders:
             self.experiment.confidences, self.experiment.evaluation.policies
         ):
             name = f"exit decoder ({', '.join(key)})"
-            programs.append(plan(name, method_of(self.experiment, key), threshold, *asked))
+            method = replace(method_of(self.experiment, key), layout=self._layout)
+            programs.append(plan(name, method, threshold, *asked))
         for name, method in self._drafting():
             programs.append(plan(name, method, None, *asked))
         for planned in itertools.chain(*programs):
             yield planned._replace(field="evaluation.batches")
+
+    @property
+    def _layout(self) -> str:
+        platform = self.mesh.devices.flat[0].platform
+        return default_layout(platform, len(self.decoder.model.design.layers))
 
     def _prompts(self, batch: int) -> Prompts:
         prompts = [np.zeros(self.decoding.prompt, np.int32)] * batch
