@@ -13,8 +13,14 @@ from jax.stages import Lowered
 from ee_jax.errors import UserError
 
 
+# Products of float32 in float32: accelerators else take TF32 or passes in bfloat16.
+MATMUL_PRECISION = "float32"
+
+
 class Program:
     """A function compiled once for each set of shapes it is called with.
+
+    Matrix products have `MATMUL_PRECISION` on every platform.
 
     Attributes:
       compiled: how often any program was compiled in this process so far.
@@ -44,7 +50,8 @@ class Program:
 
     def lower(self, *arguments: Any) -> Lowered:
         """The function before it is compiled, for arrays or for shapes alone."""
-        return self._jitted.lower(*arguments)
+        with jax.default_matmul_precision(MATMUL_PRECISION):
+            return self._jitted.lower(*arguments)
 
     def shape(self, *arguments: Any) -> Any:
         """The shapes of what it would return."""
