@@ -2,7 +2,7 @@
 
 import jax
 
-from ee_jax.devices import GIB, host_bytes, memory_of
+from ee_jax.devices import GIB, Device, host_bytes, memory_of
 from ee_jax.errors import UserError
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.kv_cache import cache_bytes
@@ -29,7 +29,9 @@ def decoding_bytes(
     return weights + cache_bytes(config, batch, slots) + scores + logits
 
 
-def check_forward_memory(config: Architecture, batch: int, length: int, field: str) -> None:
+def check_forward_memory(
+    config: Architecture, batch: int, length: int, field: str, device: Device | None = None
+) -> None:
     """Raises unless one block's activations of a batch fit, beside which all else is small.
 
     Args:
@@ -37,6 +39,7 @@ def check_forward_memory(config: Architecture, batch: int, length: int, field: s
       batch: rows.
       length: tokens of a row.
       field: of the config, for the error.
+      device: what it must fit, this machine's first where it is None.
 
     Raises:
       UserError: the batch does not fit.
@@ -44,7 +47,8 @@ def check_forward_memory(config: Architecture, batch: int, length: int, field: s
     wide = 4 * config.width + config.hidden
     scores = config.heads * length
     needed = 4 * batch * length * (wide + scores)
-    if needed > (available := available_bytes()):
+    there = None if device is None else memory_of(device)
+    if needed > (available := there or available_bytes()):
         raise UserError(
             f"config field `{field}` has {batch}, of which a block needs about "
             f"{needed / GIB:,.0f} GiB at {length} tokens, and {available / GIB:,.0f} GiB are "

@@ -114,7 +114,7 @@ def test_what_is_wrong_is_one_line(weights):
 
 def test_what_does_not_fit_is_named(weights):
     config = ROOT / "configs/quickstart.py"
-    large = ["--evaluation.batches", "1048576", "--data.lengths", "96"]
+    large = ["--evaluation.batches", "131072", "--data.lengths", "96"]
     done = compile_for("v5e:1x1", config, "--model.weights", weights, *large)
     assert done.returncode == 2
     assert "a smaller `evaluation.batches`, such as" in done.stderr

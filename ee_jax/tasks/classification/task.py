@@ -74,7 +74,8 @@ class Classification(Task):
         batches = {"evaluation.batches": max(self.experiment.evaluation.batches)}
         batches["fit.batch"] = max(stage.fit.batch for stage in stages)
         for field, batch in batches.items():
-            check_forward_memory(self._architecture, batch, longest, field)
+            device = self.mesh.devices.flat[0]
+            check_forward_memory(self._architecture, batch, longest, field, device)
 
     def _make_programs(self) -> None:
         experiment, display, corpus = self.experiment, self.display, self._corpus
