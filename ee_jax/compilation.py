@@ -12,7 +12,6 @@ from jax.stages import Lowered
 
 from ee_jax.errors import UserError
 
-
 # Products of float32 in float32: accelerators else take TF32 or passes in bfloat16.
 MATMUL_PRECISION = "float32"
 

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from ee_jax.compilation import mesh_of
+from ee_jax.compilation import MATMUL_PRECISION, mesh_of
 from ee_jax.errors import UserError
 
 GIB = 2**30
@@ -67,7 +67,7 @@ class Devices:
 
     devices: list[dict[str, Any]]  # platform, kind, how many, and bytes of memory of each
     versions: dict[str, str]
-    matmul_precision: str
+    matmul_precision: str  # of products of float32
     compile_cache: str | None  # JAX's folder of compiled programs
     idle: list[str]  # plugins of accelerators that are installed and find none
 
@@ -83,7 +83,7 @@ def describe() -> Devices:
             for (platform, kind, memory), number in found.items()
         ],
         versions={name: version(name) for name in ("jax", "jaxlib")},
-        matmul_precision=settings.jax_default_matmul_precision or "default",
+        matmul_precision=MATMUL_PRECISION,
         compile_cache=settings.jax_compilation_cache_dir,
         idle=[name for name, platform in _plugins().items() if platform not in here],
     )

@@ -52,13 +52,15 @@ class Load:
     tokens: int  # decoded after it
 
 
-def make_decoder(name: str, every: int = 1, quiet_after: int | None = None) -> Decoder:
+def make_decoder(
+    name: str, every: int = 1, quiet_after: int | None = None, precision: str = "float32"
+) -> Decoder:
     """The model `name` with random weights and an exit after so many blocks each.
 
     Blocks beyond `quiet_after` add little to the hidden state: how often drafts are right is a
     property of training, and with random weights they never would be.
     """
-    return Decoder(make_model(name, every, quiet_after))
+    return Decoder(make_model(name, every, quiet_after), precision=precision)
 
 
 def make_model(name: str, every: int = 1, quiet_after: int | None = None) -> LanguageModel:
@@ -154,6 +156,7 @@ def bench_depths(
     display: Display = SILENT,
     every: int = 1,
     layout: str | None = None,
+    precision: str = "float32",
 ) -> Iterator[Row]:
     """A row for each batch and depth: exits against the static decoder of so many blocks.
 
@@ -161,7 +164,7 @@ def bench_depths(
     the median over rounds of exit / static. Exits on the way compute no logits,
     as with a rule that reads none.
     """
-    decoder = make_decoder(name, every)
+    decoder = make_decoder(name, every, precision=precision)
     layout = layout or default_layout(jax.default_backend(), len(decoder.model.design.layers))
     depths = depths or decoder.model.design.layers
     exits = {depth: exit_at(decoder.model.design, depth) for depth in depths}
@@ -190,6 +193,7 @@ def bench_depths(
                 "ratio": speedup(fast, slow),
                 "static_compile_s": static[depth][1],
                 "exit_compile_s": early_s,
+                "precision": precision,
                 "device": jax.devices()[0].device_kind,
             }
 
@@ -202,12 +206,13 @@ def bench_speculation(
     load: Load,
     repeats: int,
     display: Display = SILENT,
+    precision: str = "float32",
 ) -> Iterator[Row]:
     """A row for each batch: self-speculation against the static decoder of all blocks.
 
     The tokens are the same; `speedup` is the median over rounds of static / speculation.
     """
-    decoder = make_decoder(name, quiet_after=depth)
+    decoder = make_decoder(name, quiet_after=depth, precision=precision)
     design = decoder.model.design
     for batch in batches:
         timed = Timed(decoder, batch, load)
@@ -229,4 +234,6 @@ def bench_speculation(
             "acceptance": acceptance(int(out.drafted_B.sum()), int(out.accepted_B.sum())),
             "same_tokens": bool((plain.ids_BN == out.ids_BN).all()),
             "speculation_compile_s": compile_s,
+            "precision": precision,
+            "device": jax.devices()[0].device_kind,
         }

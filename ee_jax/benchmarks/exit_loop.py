@@ -19,10 +19,9 @@ from ee_jax.compilation import Program
 from ee_jax.display import SILENT, Display
 from ee_jax.errors import UserError
 from ee_jax.evaluation.timing import interleave, milliseconds, speedup
-from ee_jax.exits.layouts import default_layout
 from ee_jax.exits.loop import Stopped
 from ee_jax.exits.rules import forced_rule
-from ee_jax.inference.early_exit import compaction_sizes, early_exit
+from ee_jax.inference.early_exit import early_exit
 from ee_jax.models.exit_model import ExitModel, static_logits
 from ee_jax.models.heads import ExitDesign
 from ee_jax.models.presets import PRESETS
@@ -71,10 +70,8 @@ class Bench:
 
         def run(values: Parameters, tokens: Tokens, depth_B: Any) -> Stopped:
             rule = forced_rule("max_prob", depth_B, layers)
-            (batch, length), platform = tokens.ids_BT.shape, jax.default_backend()
-            sizes = compaction_sizes(batch, length, platform) if compact else ()
-            layout = default_layout(platform, len(layers))
-            return early_exit(bind(self.model, values), tokens, rule, sizes, layout)
+            sizes = None if compact else ()
+            return early_exit(bind(self.model, values), tokens, rule, sizes)
 
         return Program(run)
 

@@ -5,7 +5,7 @@ from argparse import Namespace
 from collections.abc import Iterable
 from typing import Any
 
-from ee_jax.cli.parser import add_command, number, numbers
+from ee_jax.cli.parser import add_command, add_precision, number, numbers
 from ee_jax.errors import UserError
 
 
@@ -87,6 +87,7 @@ def add_decode(benchmarks: Any) -> None:
     command.add_argument("--every", type=number, default=1, help="blocks between two exits")
     layouts = "of the program with exits: loops, conds or nested (default: the device's)"
     command.add_argument("--layout", help=layouts)
+    add_precision(command)
     command.add_argument("--draft", type=number, help="blocks that draft (default: a quarter)")
     command.add_argument("--drafts", type=number, default=4, help="drafts a verifying pass")
     command.add_argument("--repeats", type=number, default=7, help="timed calls of each side")
@@ -106,6 +107,7 @@ def decode(arguments: Namespace) -> None:
     from ee_jax.benchmarks.decode_peer import bench_generate
     from ee_jax.display import Display
     from ee_jax.exits.layouts import LAYOUTS
+    from ee_jax.models.precision import check_precision
 
     what, depths = (arguments.model, arguments.batch), arguments.depth or ()
     load = Load(arguments.prompt, arguments.tokens)
@@ -113,14 +115,17 @@ def decode(arguments: Namespace) -> None:
     drafts = 0 if arguments.peer else arguments.drafts
     every, layout = arguments.every, arguments.layout
     check_load(*what, depths, arguments.draft, drafts, load, every)
+    precision = arguments.precision
+    check_precision(precision)
     if layout is not None and layout not in LAYOUTS:
         raise UserError(LAYOUTS.unknown(layout))
     if arguments.peer:
         print_rows(bench_generate(*what, *how), arguments.json)
         return
-    print_rows(bench_depths(*what, depths, *how, every, layout), arguments.json)
+    print_rows(bench_depths(*what, depths, *how, every, layout, precision), arguments.json)
     draft = arguments.draft or max(1, MODELS[arguments.model].blocks // 4)
-    print_rows(bench_speculation(*what, draft, arguments.drafts, *how), arguments.json)
+    drafted = bench_speculation(*what, draft, arguments.drafts, *how, precision)
+    print_rows(drafted, arguments.json)
 
 
 def add_calibrate(benchmarks: Any) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ee_jax.cli.parser import Parser, add_command, number, real, seed
+from ee_jax.cli.parser import Parser, add_command, add_precision, number, real, seed
 from ee_jax.errors import UserError
 
 
@@ -22,6 +22,7 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--tokens", type=number, default=64, metavar="N", help="at most (default: 64)"
     )
+    add_precision(command)
     command.add_argument("--seed", type=seed, default=0, help="of the sampling")
     command.add_argument("--page", metavar="FILE.html", help="write the text as a heat map")
     command.add_argument("--repeats", type=number, default=5, help="timed calls (default: 5)")
@@ -113,6 +114,7 @@ def _request(arguments: Namespace) -> Any:
         draft=arguments.draft,
         sampling=_sampling(arguments),
         seed=arguments.seed,
+        precision=arguments.precision,
     )
 
 

@@ -25,6 +25,12 @@ def add_command(
     return command
 
 
+def add_precision(command: Parser) -> None:
+    """Adds what a model computes in."""
+    text = "compute in float32 (default) or bfloat16"
+    command.add_argument("--precision", metavar="NAME", default="float32", help=text)
+
+
 DIGITS = 10  # those of 2^32; Python reads no number of thousands
 
 

@@ -7,7 +7,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from typing import Any
 
-from ee_jax.cli.parser import add_command, number, real
+from ee_jax.cli.parser import add_command, add_precision, number, real
 from ee_jax.errors import UserError
 
 MOST = 2**16  # texts of a compiled batch
@@ -36,6 +36,7 @@ def add(commands: Any) -> None:
     command.add_argument("--pair-column", metavar="NAME", help="the second text of a pair")
     glue = "FILE is GLUE's test file of the model's task: print a submission"
     command.add_argument("--submission", action="store_true", help=glue)
+    add_precision(command)
     command.add_argument("--json", action="store_true", help="print JSON lines")
 
 
@@ -47,7 +48,7 @@ def predict(arguments: Namespace) -> None:
         )
     from ee_jax.runs.trained import load
 
-    model = load(arguments.model)
+    model = load(arguments.model, arguments.precision)
     threshold = 1.0 if arguments.threshold is None else arguments.threshold
     if arguments.calibrated is not None:
         threshold = model.threshold_of(arguments.calibrated)

@@ -20,12 +20,11 @@ from ee_jax.compilation import (
 )
 from ee_jax.data.batches import Batch
 from ee_jax.evaluation.timing import interleave_over, shapes, speedup
-from ee_jax.exits.layouts import default_layout
 from ee_jax.exits.loop import Stopped
 from ee_jax.exits.output import prediction
 from ee_jax.exits.rules import threshold_rule
 from ee_jax.exits.stopping import PLAIN, Limits, Stopping, make_limits
-from ee_jax.inference.early_exit import compaction_sizes, early_exit
+from ee_jax.inference.early_exit import early_exit
 from ee_jax.models.exit_model import ExitModel, static_logits
 from ee_jax.models.transformer import Parameters, bind
 from ee_jax.tokens import Tokens
@@ -61,10 +60,7 @@ class Programs:
             values, limits = shared
             rule = threshold_rule(self._confidence, limits, self._stopping)
             platform = self.mesh.devices.flat[0].platform
-            batch, length = tokens.ids_BT.shape
-            sizes = compaction_sizes(batch, length, platform)
-            layout = default_layout(platform, len(self._model.design.layers))
-            return early_exit(bind(self._model, values), tokens, rule, sizes, layout)
+            return early_exit(bind(self._model, values), tokens, rule, platform=platform)
 
         return Program(over_data(run, self.mesh))
 

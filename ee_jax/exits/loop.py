@@ -70,6 +70,7 @@ def run_exits(
     answer = jax.eval_shape(lambda state: heads[0](segments[0](state)), state)
     last = len(segments) - 1
     sizes = sorted({size for size in sizes if size <= batch})
+    sizes = [] if sizes == [batch] else sizes
 
     def turn(exit: int) -> Turn:
         advance = _advance(_together(segments[exit], heads[exit]), sizes)

@@ -137,7 +137,7 @@ def _nothing(
 ) -> Draft:
     config, batch = model.backbone.config, token_B.shape[0]
     zero, zero_B = jnp.int32(0), jnp.zeros(batch, jnp.int32)
-    hidden_BjD = jnp.zeros((batch, drafts + 1, config.width))
+    hidden_BjD = jnp.zeros((batch, drafts + 1, config.width), model.backbone.dtype)
     ids_Bk = jnp.zeros((batch, drafts), jnp.int32)
     log_p_BkV = jnp.zeros((batch, drafts, config.vocabulary))
     return Draft(cache, token_B, zero, going_B, hidden_BjD, ids_Bk, log_p_BkV, zero_B)

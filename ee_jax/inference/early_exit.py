@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+import jax
+
+from ee_jax.exits.layouts import default_layout
 from ee_jax.exits.loop import Stopped, run_exits
 from ee_jax.exits.rules import Rule
 from ee_jax.models.exit_model import ExitModel
@@ -12,8 +15,8 @@ def early_exit(
     model: ExitModel,
     tokens: Tokens,
     rule: Rule,
-    sizes: Sequence[int] = (),
-    layout: str = "loops",
+    sizes: Sequence[int] | None = None,
+    platform: str | None = None,
 ) -> Stopped:
     """Embeds, then runs the model's segments and heads through the exit loop.
 
@@ -21,12 +24,18 @@ def early_exit(
       model: an encoder with exits.
       tokens: B rows padded to T tokens.
       rule: who stops where, such as `ee_jax.exits.threshold_rule` makes.
-      sizes: static batch sizes for compaction, see `ee_jax.exits.run_exits`.
-      layout: of the compiled program, a name in `ee_jax.exits.layouts.LAYOUTS`.
+      sizes: static batch sizes for compaction, see `ee_jax.exits.run_exits`; None: those of
+        `compaction_sizes`.
+      platform: that it is compiled for, which decides sizes and layout; None: this machine's.
 
     Returns:
       Logits, exit and confidence of each row where it stopped.
     """
+    platform = platform or jax.default_backend()
+    if sizes is None:
+        batch, length = tokens.ids_BT.shape
+        sizes = compaction_sizes(batch, length, platform)
+    layout = default_layout(platform, len(model.design.layers))
     state = model.backbone.embed(tokens)
     return run_exits(model.segments(), model.heads(), rule, state, sizes, layout)
 

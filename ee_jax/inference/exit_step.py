@@ -170,7 +170,7 @@ class ExitStep(NamedTuple):
         batch = hidden_B1D.shape[0]
         logits_BV = jnp.zeros(answer.logits.shape)
         out = Stopped(logits_BV, jnp.zeros(batch, jnp.int32), jnp.zeros(batch))
-        feature_BD = jnp.zeros(answer.feature.shape)
+        feature_BD = jnp.zeros(answer.feature.shape, answer.feature.dtype)
         return Running(hidden_B1D, ended_B, self.rule.init(answer), feature_BD, out)
 
     def _answer(self, exit: int, hidden_B1D: Array) -> ExitOutput:

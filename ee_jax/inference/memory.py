@@ -24,9 +24,11 @@ def decoding_bytes(
     three arrays of their size while a token is drawn.
     """
     weights = sum(value.size * value.dtype.itemsize for value in values.values())
+    # The cache is kept in what the weights are, of which only norms may be wider.
+    itemsize = min((value.dtype.itemsize for value in values.values()), default=4)
     scores = 2 * 4 * batch * config.heads * max(prompt, wide) * slots
     logits = 4 * 4 * batch * wide * config.vocabulary
-    return weights + cache_bytes(config, batch, slots) + scores + logits
+    return weights + cache_bytes(config, batch, slots, itemsize) + scores + logits
 
 
 def check_forward_memory(

@@ -30,7 +30,8 @@ class MissingKV(NamedTuple):
 
 def no_missing_kv(model: LanguageModel, batch: int, window: int = WINDOW) -> MissingKV:
     """Every segment has seen every token."""
-    hidden_BWD = jnp.zeros((batch, window, model.backbone.config.width))
+    backbone = model.backbone
+    hidden_BWD = jnp.zeros((batch, window, backbone.config.width), backbone.dtype)
     return MissingKV(hidden_BWD, jnp.zeros(len(model.design.layers), jnp.int32))
 
 

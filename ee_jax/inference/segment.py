@@ -112,6 +112,6 @@ def prefill(model: LanguageModel, ids_BP: Int[Array, "B P"], slots: int) -> Cach
     batch, length = ids_BP.shape
     position_BP = jnp.broadcast_to(jnp.arange(length)[None], (batch, length))
     hidden_BPD = embed(model, ids_BP, position_BP)
-    cache = make_cache(config, batch, slots)
+    cache = make_cache(config, batch, slots, model.backbone.dtype)
     cache, _ = run_blocks(model, cache, hidden_BPD, position_BP, 0, config.blocks)
     return cache

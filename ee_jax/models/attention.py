@@ -78,11 +78,17 @@ def attend_heads(
     if bias_BTS.shape[1] > 1:
         bias_BTS = jnp.tile(bias_BTS, (1, group, 1))
 
-    score = jnp.einsum("rth,rsh->rts", query, key) + jnp.repeat(bias_BTS, kv_heads, axis=0)
+    score = _product("rth,rsh->rts", query, key) + jnp.repeat(bias_BTS, kv_heads, axis=0)
     weight = jnp.exp(score - jax.lax.stop_gradient(score.max(-1, keepdims=True)))
-    mixed = jnp.einsum("rts,rsh->rth", weight, value) * (1 / weight.sum(-1, keepdims=True))
+    mixed = _product("rts,rsh->rth", weight.astype(value.dtype), value)
+    mixed = (mixed * (1 / weight.sum(-1, keepdims=True))).astype(value.dtype)
     mixed = mixed.reshape(batch, kv_heads, group, time, size).transpose(0, 3, 1, 2, 4)
     return mixed.reshape(batch, time, heads, size)
+
+
+def _product(axes: str, left: Array, right: Array) -> Array:
+    """A batched matrix product, whose sums are float32."""
+    return jnp.einsum(axes, left, right, preferred_element_type=jnp.float32)
 
 
 def rope_frequencies(rope: Rope, size: int) -> Float[np.ndarray, " H/2"]:
@@ -107,4 +113,5 @@ def rotate(
     angle = position_BT[:, :, None, None] * frequency[None, None, None]
     left, right = x_BTNH[..., :half], x_BTNH[..., half:]
     cos, sin = jnp.cos(angle), jnp.sin(angle)
-    return jnp.concatenate([left * cos - right * sin, right * cos + left * sin], axis=-1)
+    turned = jnp.concatenate([left * cos - right * sin, right * cos + left * sin], axis=-1)
+    return turned.astype(x_BTNH.dtype)

@@ -37,8 +37,8 @@ def pool(
     every block pay for it at every block.
     """
     if how == "first":
-        return hidden_BTD[:, 0]
-    weight_BT = mask_BT.astype(hidden_BTD.dtype)
+        return hidden_BTD[:, 0].astype(jnp.float32)
+    hidden_BTD, weight_BT = hidden_BTD.astype(jnp.float32), mask_BT.astype(jnp.float32)
     weight_BT /= jnp.maximum(weight_BT.sum(1, keepdims=True), 1)  # a row that fills a batch
     exact = jax.lax.Precision.HIGHEST
     return jnp.einsum("bt,btd->bd", weight_BT, hidden_BTD, precision=exact)

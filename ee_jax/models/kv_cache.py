@@ -16,6 +16,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
 from ee_jax.models.architecture import Architecture
@@ -34,15 +35,22 @@ class KV(NamedTuple):
 Cache = tuple[KV, ...]  # a layer each
 
 
-def make_cache(config: Architecture, batch: int, slots: int) -> Cache:
+def make_cache(
+    config: Architecture, batch: int, slots: int, dtype: DTypeLike = jnp.float32
+) -> Cache:
     """An empty cache."""
     shape = (batch, config.kv_heads, slots, config.head_size)
-    return tuple(KV(jnp.zeros(shape), jnp.zeros(shape)) for _ in range(config.blocks))
+
+    def empty() -> Array:
+        return jnp.zeros(shape, dtype)
+
+    return tuple(KV(empty(), empty()) for _ in range(config.blocks))
 
 
-def cache_bytes(config: Architecture, batch: int, slots: int) -> int:
-    """What `make_cache` allocates, in fp32."""
-    return 2 * 4 * config.blocks * batch * config.kv_heads * slots * config.head_size
+def cache_bytes(config: Architecture, batch: int, slots: int, itemsize: int = 4) -> int:
+    """What `make_cache` allocates, where a number takes so many bytes."""
+    numbers = 2 * config.blocks * batch * config.kv_heads * slots * config.head_size
+    return itemsize * numbers
 
 
 def write(
@@ -85,9 +93,10 @@ def read(kv: KV, position_BT: Int[Array, "B T"]) -> KV:
 
 
 def project(x: Float[Array, "*B I"], weight_OI: Float[Array, "O I"]) -> Float[Array, "*B O"]:
-    """x W^T. The barriers keep XLA from taking the transposes into the product."""
+    """x W^T, in float32. The barriers keep XLA from taking the transposes into the product."""
     columns_IN = jax.lax.optimization_barrier(x.reshape(-1, x.shape[-1]).T)
-    product_ON = jax.lax.optimization_barrier(jnp.matmul(weight_OI, columns_IN))
+    product_ON = jnp.matmul(weight_OI, columns_IN, preferred_element_type=jnp.float32)
+    product_ON = jax.lax.optimization_barrier(product_ON)
     return product_ON.T.reshape(*x.shape[:-1], -1)
 
 
@@ -100,6 +109,10 @@ class DecodeLayout(nnx.Module):
 
     def __call__(self, x: Float[Array, "*B I"]) -> Float[Array, "*B O"]:
         """W x + b."""
+        return self.sums(x).astype(x.dtype)
+
+    def sums(self, x: Float[Array, "*B I"]) -> Float[Array, "*B O"]:
+        """The same in float32."""
         product = project(x, self.weight.get_value())
         if self.bias is None:
             return product

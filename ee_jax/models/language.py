@@ -60,11 +60,14 @@ class LanguageModel(nnx.Module):
         return exit_features(self.backbone, self.design.layers, read, tokens, forward)
 
     def logits(self, feature: Float[Array, "*B D"]) -> Float[Array, "*B V"]:
-        """The projection to the vocabulary."""
-        if self.output is not None:
-            return self.output(feature)
-        table_VD = self.backbone.embedding.tokens.embedding.get_value()
-        return jnp.matmul(feature, table_VD.T)
+        """The projection to the vocabulary, in float32."""
+        if self.output is None:
+            kernel_DV = self.backbone.embedding.tokens.embedding.get_value().T
+        elif isinstance(self.output, nnx.Linear):
+            kernel_DV = self.output.kernel.get_value()
+        else:
+            return self.output.sums(feature)  # its kernel lies otherwise
+        return jnp.matmul(feature, kernel_DV, preferred_element_type=jnp.float32)
 
     def score(self, exit: int, feature: Float[Array, "*B D"]) -> Float[Array, "*B"] | None:
         """Logit of "stopping here is right", where the design learns it."""

@@ -40,11 +40,12 @@ class LayerNorm(nnx.Module):
         self.bias = nnx.Param(jnp.zeros(width))
 
     def __call__(self, x: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
-        """Normalises over D."""
+        """Normalises over D, in float32."""
+        kind, x = x.dtype, x.astype(jnp.float32)
         x = x - mean(x)
         x = x - mean(x)
         gain = jax.lax.rsqrt(mean(x * x) + self.eps) * across(self.scale, x)
-        return x * gain + across(self.bias, x)
+        return (x * gain + across(self.bias, x)).astype(kind)
 
 
 class RMSNorm(nnx.Module):
@@ -55,8 +56,10 @@ class RMSNorm(nnx.Module):
         self.scale = nnx.Param(jnp.ones(width))
 
     def __call__(self, x: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
-        """Normalises over D."""
-        return x * jax.lax.rsqrt(mean(x * x) + self.eps) * across(self.scale, x)
+        """Normalises over D, in float32."""
+        kind, x = x.dtype, x.astype(jnp.float32)
+        gain = jax.lax.rsqrt(mean(x * x) + self.eps) * across(self.scale, x)
+        return (x * gain).astype(kind)
 
 
 Norm = LayerNorm | RMSNorm

@@ -23,6 +23,11 @@ class State(NamedTuple):
     mask_BT: Bool[Array, "B T"]
 
 
+def look_up(table: nnx.Embed, ids: Int[Array, "*B"]) -> Float[Array, "*B D"]:
+    """Rows of a table, in what it is kept in; `nnx.Embed` gives what it was made in."""
+    return jnp.take(table.embedding.get_value(), ids, axis=0)
+
+
 class Embedding(nnx.Module):
     """Tokens, learned positions and token types, as the architecture has them."""
 
@@ -46,17 +51,19 @@ class Embedding(nnx.Module):
         self, tokens: Tokens, position_BT: Int[Array, "B T"] | None = None
     ) -> Float[Array, "B T D"]:
         """Hidden states before the first block; the tokens' positions are 0, 1, 2, ... else."""
-        hidden_BTD = self.tokens(tokens.ids_BT)
+        hidden_BTD = look_up(self.tokens, tokens.ids_BT)
         if self.positions is not None:
             last = self.first + hidden_BTD.shape[1]
             hidden_BTD += (
                 self.positions.embedding[None, self.first : last]
                 if position_BT is None
-                else self.positions(self.first + position_BT)
+                else look_up(self.positions, self.first + position_BT)
             )
         if self.types is not None:
             first = self.types.embedding[None, :1]
-            hidden_BTD += first if tokens.types_BT is None else self.types(tokens.types_BT)
+            hidden_BTD += (
+                first if tokens.types_BT is None else look_up(self.types, tokens.types_BT)
+            )
         if self.norm is not None:
             hidden_BTD = self.norm(hidden_BTD)
         return hidden_BTD if self.project is None else self.project(hidden_BTD)
@@ -72,6 +79,11 @@ class Transformer(nnx.Module):
         self.blocks = nnx.List([Block(config, rngs=rngs) for _ in stored])
         pre = config.norm_place == "pre"
         self.final_norm = make_norm(config, config.width, rngs) if pre else None
+
+    @property
+    def dtype(self) -> jnp.dtype:
+        """What it computes in."""
+        return self.embedding.tokens.embedding.get_value().dtype
 
     def block(self, index: int) -> Block:
         """Block number `index`, from 0; the same one for all where they are shared."""

@@ -29,6 +29,7 @@ from ee_jax.inference.early_exit import early_exit
 from ee_jax.manifest import check_files, is_sealed
 from ee_jax.models.export import EXITS, import_model, read_exits
 from ee_jax.models.flops import exit_flops, static_flops
+from ee_jax.models.precision import check_precision, in_precision
 from ee_jax.models.transformer import Parameters, bind, parameters
 from ee_jax.run_folder import read_object
 from ee_jax.tokens import Tokens
@@ -127,8 +128,9 @@ class TrainedClassifier:
       work: what it has done so far.
     """
 
-    def __init__(self, folder: Path):
-        self._model, self._tokenizer = import_model(folder), load_tokenizer(folder)
+    def __init__(self, folder: Path, precision: str = "float32"):
+        self._model = in_precision(import_model(folder), precision)
+        self._tokenizer = load_tokenizer(folder)
         notes = read_exits(folder)
         wanted = {"confidence", *Stopping._fields}
         if lacks := sorted(wanted - {*notes.get("exits", ())}):
@@ -156,10 +158,8 @@ class TrainedClassifier:
 
         def run(shared: tuple[Parameters, Limits], tokens: Tokens) -> Stopped:
             values, limits = shared
-            batch = tokens.ids_BT.shape[0]
-            sizes = tuple(size for size in (batch // 8, batch // 2) if size)
             rule = threshold_rule(confidence, limits, stopping)
-            return early_exit(bind(model, values), tokens, rule, sizes)
+            return early_exit(bind(model, values), tokens, rule)
 
         return Program(run)
 
@@ -257,12 +257,13 @@ class TrainedClassifier:
         return self.classes[int(logits_C.argmax())], float(p_C.max())
 
 
-def load(path: str | Path) -> TrainedClassifier:
+def load(path: str | Path, precision: str = "float32") -> TrainedClassifier:
     """The model of a run, or of an exported folder, as a function of texts.
 
     Args:
       path: a run's folder where it trained one strategy, else that of a strategy in it, or the
         folder of an exported model.
+      precision: what it computes in, `float32` or `bfloat16`.
 
     Returns:
       A model that is called with a list of texts, or of pairs.
@@ -270,4 +271,5 @@ def load(path: str | Path) -> TrainedClassifier:
     Raises:
       UserError: there is no such model, or more than one.
     """
-    return TrainedClassifier(find_model(expanded(path)))
+    check_precision(precision)
+    return TrainedClassifier(find_model(expanded(path)), precision)

@@ -31,6 +31,7 @@ from ee_jax.inference.methods import (
 from ee_jax.inference.rules import Exiting
 from ee_jax.inference.sampling import GREEDY, Sampling
 from ee_jax.models.language import LanguageDesign
+from ee_jax.models.precision import check_precision
 from ee_jax.runs.generation.source import open_source
 
 DRAFTS = 4  # tokens that are drafted between two verifying passes
@@ -58,8 +59,10 @@ class Request:
     draft: int | None = None  # blocks that draft, the others verify; None: no speculation
     sampling: Sampling = GREEDY
     seed: int = 0
+    precision: str = "float32"  # one of PRECISIONS
 
     def __post_init__(self):
+        check_precision(self.precision)
         if not _is_text(self.prompt):
             raise UserError("the prompt is not UTF-8: give --prompt in that encoding")
         if self.threshold is not None and not 0 <= self.threshold <= 1:
@@ -149,7 +152,8 @@ class TextGeneration:
 
     @cached_property
     def _decoder(self) -> Decoder:
-        return Decoder(self._source.model, self.request.sampling, self._source.stops)
+        asked = self.request.sampling, self._source.stops, self.request.precision
+        return Decoder(self._source.model, *asked)
 
     def _decode(self, method: DecodingMethod, shared: Any, every: int) -> Iterator[Any]:
         request = self.request

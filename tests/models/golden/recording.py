@@ -69,11 +69,11 @@ def run(model: PreTrainedModel, tokens: Arrays) -> Arrays:
     """
     hidden: list[np.ndarray] = []
     for module in stages(model.base_model):
-        module.register_forward_hook(lambda *call: hidden.append(call[-1].numpy()))
+        module.register_forward_hook(lambda *call: hidden.append(call[-1].float().numpy()))
     keys = {"tokens_BT": "input_ids", "mask_BT": "attention_mask", "types_BT": "token_type_ids"}
     inputs = {keys[key]: torch.tensor(tokens[key]).long() for key in keys if key in tokens}
     output = model.eval()(**inputs)
-    logits = {"logits_BTV": output.logits.numpy()} if "logits" in output else {}
+    logits = {"logits_BTV": output.logits.float().numpy()} if "logits" in output else {}
     return {"hidden_LBTD": np.stack(hidden), **logits}
 
 

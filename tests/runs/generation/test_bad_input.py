@@ -3,6 +3,7 @@
 import json
 import shutil
 import struct
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,6 +40,7 @@ def no_compilation(monkeypatch):
         ({"tokens": 48}, "prompt 1 of 1 has "),
         ({"threshold": 1.5}, "--threshold 1.5: it is from 0 to 1"),
         ({"policy": "nosuch"}, "no policy 'nosuch': there are propagate, copy, recompute"),
+        ({"precision": "int8"}, "no precision 'int8': it is one of float32, bfloat16"),
         ({"confidence": "nosuch"}, "no confidence 'nosuch': there are max_prob"),
         ({"confidence": "learned", "threshold": 0.5}, "{} has no learned confidence: "),
         ({"confidence": "saturation", "draft": 1}, "`saturation` compares exits, and"),
@@ -50,9 +52,10 @@ def test_a_request_that_cannot_be_met(exported, asked, message):
     assert error_of(exported, **asked).startswith(message.format(exported))
 
 
-@pytest.mark.parametrize("asked", [{"policy": "nosuch"}, {"confidence": "nosuch"}])
-def test_a_mistyped_name_is_found_before_the_model_is_read(asked):
-    with pytest.raises(UserError, match=f"no {next(iter(asked))} 'nosuch'"):
+@pytest.mark.parametrize("field", ["policy", "confidence", "precision"])
+def test_a_mistyped_name_is_found_before_the_model_is_read(field):
+    asked: Any = {field: "nosuch"}
+    with pytest.raises(UserError, match=f"no {field} 'nosuch'"):
         Request("no folder", "a cat", 4, **asked)
 
 
