@@ -142,7 +142,8 @@ class Results:
       risks: what each risk of a calibration counts, in words.
       seconds: what took how long; `compile_saved` is what programs that an earlier command
         had compiled would have taken, which is no part of the others.
-      programs: how many were compiled, or read from the cache, once for each of their shapes.
+      programs: how many the process that finished the run compiled, or read from the cache,
+        once for each of their shapes.
     """
 
     name: str
