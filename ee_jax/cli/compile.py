@@ -6,8 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from ee_jax.cli.parser import add_command
-from ee_jax.errors import UserError
+from ee_jax.cli.parser import add_config_command
 
 USAGE = "ee-jax compile CONFIG [--target TOPOLOGY] [--json] [overrides]"
 MORE = (
@@ -24,29 +23,20 @@ COLUMNS = (
 def add(commands: Any) -> None:
     """Adds the command."""
     text = "compile every program of a run, for this machine or for TPUs that are elsewhere"
-    # `--help` goes with the overrides: it shows the config's fields.
-    options = {"add_help": False, "usage": USAGE, "epilog": MORE}
-    command = add_command(commands, "compile", compile_programs, text, **options)
-    command.set_defaults(takes_overrides=True, show_help=command.print_help)
-    config = "a Python file with a get_config(), e.g. configs/quickstart.py"
-    command.add_argument("config", metavar="CONFIG", nargs="?", help=config)
+    command = add_config_command(commands, "compile", compile_programs, text, USAGE, MORE)
     target = "TPUs such as v5e:2x2 or v6e:4x4; needs pip install 'ee_jax[tpu-compiler]'"
     command.add_argument("--target", metavar="TOPOLOGY", help=target)
     command.add_argument("--json", action="store_true", help="print a JSON object a program")
 
 
-def compile_programs(arguments: Namespace) -> None:
+def compile_programs(config: Path, overrides: list[str], arguments: Namespace) -> None:
     """Compiles the programs of a config file, and prints a row for each."""
-    if arguments.config is None:
-        if {"-h", "--help"} & set(arguments.overrides):
-            return arguments.show_help()
-        raise UserError(f"usage: {USAGE}; CONFIG is missing")
     mesh = _mesh(arguments.target)
     from ee_jax.config.load import load
     from ee_jax.display import Display
     from ee_jax.runs.compile import compile_all, plan
 
-    experiment = load(Path(arguments.config), arguments.overrides)
+    experiment = load(config, overrides)
     display = Display()
     programs = plan(experiment, mesh, display)
     rows = compile_all(programs, mesh, display)

@@ -12,6 +12,7 @@ def add(commands: Any) -> None:
     """Adds the command."""
     text = "the devices that JAX finds here, and how it compiles for them"
     command = add_command(commands, "devices", devices, text)
+    command.set_defaults(keeps_programs=True)  # it says where they are kept
     command.add_argument("--json", action="store_true", help="print JSON")
 
 

@@ -3,6 +3,7 @@
 import argparse
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from ee_jax.errors import UserError
@@ -22,6 +23,30 @@ def add_command(
     """A command that calls `function` with the parsed arguments."""
     command = commands.add_parser(name, help=text, description=text, **options)
     command.set_defaults(command=function)
+    return command
+
+
+def add_config_command(
+    commands: Any, name: str, function: Callable, text: str, usage: str, more: str
+) -> Parser:
+    """A command that calls `function` with a config's path, its overrides and the arguments.
+
+    `--help` goes with the overrides: it shows the config's fields, and the command's own help
+    only where no config is given.
+    """
+
+    def with_config(arguments: argparse.Namespace) -> None:
+        if arguments.config is not None:
+            return function(Path(arguments.config), arguments.overrides, arguments)
+        if {"-h", "--help"} & set(arguments.overrides):
+            return command.print_help()
+        raise UserError(f"usage: {usage}; CONFIG is missing")
+
+    options = {"add_help": False, "usage": usage, "epilog": more}
+    command = add_command(commands, name, with_config, text, **options)
+    command.set_defaults(takes_overrides=True)
+    config = "a Python file with a get_config(), e.g. configs/quickstart.py"
+    command.add_argument("config", metavar="CONFIG", nargs="?", help=config)
     return command
 
 

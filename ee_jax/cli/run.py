@@ -5,8 +5,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from ee_jax.cli.parser import add_command
-from ee_jax.errors import UserError
+from ee_jax.cli.parser import add_config_command
 
 USAGE = "ee-jax run CONFIG [--output DIR] [--check] [--json] [overrides]"
 MORE = (
@@ -18,27 +17,19 @@ MORE = (
 def add(commands: Any) -> None:
     """Adds the command."""
     text = "run an experiment: train, calibrate, compile, measure, report"
-    # `--help` goes with the overrides: it shows the config's fields.
-    command = add_command(commands, "run", run, text, add_help=False, usage=USAGE, epilog=MORE)
-    command.set_defaults(takes_overrides=True, goes_on=True, keeps_programs=True)
-    command.set_defaults(show_help=command.print_help)
-    config = "a Python file with a get_config(), e.g. configs/quickstart.py"
-    command.add_argument("config", metavar="CONFIG", nargs="?", help=config)
+    command = add_config_command(commands, "run", run, text, USAGE, MORE)
+    command.set_defaults(goes_on=True, keeps_programs=True)
     command.add_argument("--output", metavar="DIR", help="default: runs/<name>")
     only = "check config, data, weights, batches and disk, print what was found, and end"
     command.add_argument("--check", action="store_true", help=only)
     command.add_argument("--json", action="store_true", help="print results.json")
 
 
-def run(arguments: Namespace) -> None:
+def run(config: Path, overrides: list[str], arguments: Namespace) -> None:
     """Runs the experiment of a config file, and prints its table."""
-    if arguments.config is None:
-        if {"-h", "--help"} & set(arguments.overrides):
-            return arguments.show_help()
-        raise UserError(f"usage: {USAGE}; CONFIG is missing")
     from ee_jax.config.load import load
 
-    experiment = load(Path(arguments.config), arguments.overrides)
+    experiment = load(config, overrides)
     from ee_jax.display import Display, print_line, print_result
     from ee_jax.report.render import to_terminal
     from ee_jax.results import to_json

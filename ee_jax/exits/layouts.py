@@ -98,6 +98,16 @@ LAYOUTS: Registry[Layout] = Registry(
 )
 
 
+def check_layout(name: str, exits: int) -> None:
+    """Raises the UserError of a layout that is not there, or does not take so many exits."""
+    most = LAYOUTS[name].most
+    if most is not None and exits > most:
+        raise UserError(
+            f"layout `{name}` takes at most {most} exits, and the model has {exits}: "
+            "use `conds`, or fewer exits"
+        )
+
+
 def run_turns(layout: str, turns: Sequence[Turn], carry: Carry) -> Carry:
     """Runs the turns that are wanted.
 
@@ -112,14 +122,7 @@ def run_turns(layout: str, turns: Sequence[Turn], carry: Carry) -> Carry:
     Raises:
       UserError: no such layout, or one that does not take so many turns.
     """
-    if layout not in LAYOUTS:
-        raise UserError(LAYOUTS.unknown(layout))
-    most = LAYOUTS[layout].most
-    if most is not None and len(turns) > most:
-        raise UserError(
-            f"layout `{layout}` takes at most {most} exits, and the model has {len(turns)}: "
-            "use `conds`, or fewer exits"
-        )
+    check_layout(layout, len(turns))
     return LAYOUTS[layout].run(turns, carry)
 
 

@@ -18,29 +18,20 @@ from ee_jax.inference.sampling import GREEDY, Sampling
 from ee_jax.inference.segment import prefill
 from ee_jax.models.kv_cache import Cache, in_decode_layout
 from ee_jax.models.language import LanguageDesign, LanguageModel
-from ee_jax.models.precision import in_precision
 from ee_jax.models.transformer import Parameters, bind, parameters
 
 
 class Decoder:
-    """One model, and its programs as they are needed; `stops` are ids that end a row."""
+    """One model, and its programs as they are needed; `stops` are ids that end a row.
+
+    It computes and keeps its cache in what the model's parameters are kept in, see
+    `ee_jax.models.precision`.
+    """
 
     def __init__(
-        self,
-        model: LanguageModel,
-        sampling: Sampling = GREEDY,
-        stops: Sequence[int] = (),
-        precision: str = "float32",
+        self, model: LanguageModel, sampling: Sampling = GREEDY, stops: Sequence[int] = ()
     ):
-        """Programs for one model.
-
-        Args:
-          model: of parameters in float32.
-          sampling: how tokens are drawn.
-          stops: ids, any of which ends a row.
-          precision: what it computes in, and keeps its cache in: one of PRECISIONS.
-        """
-        model = in_decode_layout(in_precision(model, precision))
+        model = in_decode_layout(model)
         self.values = parameters(model)
         self.model = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), model)
         self.sampling = sampling

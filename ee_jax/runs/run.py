@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ee_jax.compilation import Program, data_mesh
-from ee_jax.compile_cache import SavedSeconds
+from ee_jax.compile_cache import saved_seconds
 from ee_jax.config import Experiment
 from ee_jax.display import SILENT, Display
 from ee_jax.errors import UserError
@@ -101,7 +101,7 @@ def _run(
     start: float,
 ) -> Results:
     seconds = {"data": time.perf_counter() - start}
-    saved, compiled = SavedSeconds(), Program.compiled
+    before, compiled = saved_seconds(), Program.compiled
     trainer = Trainer(task, experiment.seed, experiment.checkpoint_seconds, folder.hash)
     strategies = {}
     for strategy in experiment.strategies:
@@ -111,9 +111,9 @@ def _run(
         folder.seal()
     for program, spent in task.compile_seconds.items():
         seconds[f"compile_{program}"] = spent
-    if saved.seconds:
-        seconds["compile_saved"] = saved.seconds
-        task.display.say(f"programs that were compiled before saved {saved.seconds:.1f} s")
+    if saved := saved_seconds() - before:
+        seconds["compile_saved"] = saved
+        task.display.say(f"programs that were compiled before saved {saved:.1f} s")
     seconds["total"] = time.perf_counter() - start
     return Results(
         **folder.heading(),

@@ -10,6 +10,7 @@ from ee_jax.inference.generator import Decoder
 from ee_jax.inference.methods import EarlyExitDecoding, SelfSpeculation, StaticDecoding
 from ee_jax.inference.prompts import pack_prompts
 from ee_jax.inference.rules import Exiting
+from ee_jax.models.precision import in_precision
 from ee_jax.tokens import Tokens
 from tests.inference.models import PROMPTS, tiny
 
@@ -21,7 +22,7 @@ NEAR = 0.05
 
 @pytest.fixture(scope="module")
 def decoder():
-    return Decoder(tiny(), precision="bfloat16")
+    return Decoder(in_precision(tiny(), "bfloat16"))
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def test_speculation_is_the_static_decoder(decoder, static):
     check_same_but_for_near_ties(out.ids_BN, static.ids_BN)
 
 
-def test_it_is_not_the_decoder_in_float32_under_another_name(static):
+def test_it_follows_the_decoder_in_float32(static):
     exact = Decoder(tiny()).run(StaticDecoding(2), None, PROMPTS, TOKENS)
     check_same_but_for_near_ties(static.ids_BN, exact.ids_BN)
 

@@ -31,7 +31,7 @@ from ee_jax.inference.methods import (
 from ee_jax.inference.rules import Exiting
 from ee_jax.inference.sampling import GREEDY, Sampling
 from ee_jax.models.language import LanguageDesign
-from ee_jax.models.precision import check_precision
+from ee_jax.models.precision import check_precision, in_precision
 from ee_jax.runs.generation.source import open_source
 
 DRAFTS = 4  # tokens that are drafted between two verifying passes
@@ -152,8 +152,8 @@ class TextGeneration:
 
     @cached_property
     def _decoder(self) -> Decoder:
-        asked = self.request.sampling, self._source.stops, self.request.precision
-        return Decoder(self._source.model, *asked)
+        model = in_precision(self._source.model, self.request.precision)
+        return Decoder(model, self.request.sampling, self._source.stops)
 
     def _decode(self, method: DecodingMethod, shared: Any, every: int) -> Iterator[Any]:
         request = self.request
