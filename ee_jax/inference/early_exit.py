@@ -47,8 +47,9 @@ def compaction_sizes(batch: int, length: int, platform: str = "cpu") -> tuple[in
     """Static sizes that waste little and compile soon, see `ee_jax.exits.run_exits`.
 
     On CPUs pieces of some 512 tokens cost a row no more than the whole batch, so two or three
-    sizes do where there are several of them. Where the whole batch is one such piece, or on an
-    accelerator, which a piece's many small products would leave idle, shares of the batch.
+    sizes do where there are several of them. Where the whole batch is one such piece, eighths
+    of it; on an accelerator, which a piece's small products would leave idle, all, half and a
+    quarter.
 
     Args:
       batch: B.
@@ -62,4 +63,4 @@ def compaction_sizes(batch: int, length: int, platform: str = "cpu") -> tuple[in
         piece *= 2
     if piece < batch:
         return tuple(sorted({max(1, piece // share) for share in (1, 4, 16)}))
-    return tuple(sorted({max(1, batch * eighths // 8) for eighths in (1, 2, 4, 6, 8)}))
+    return tuple(sorted({-(-batch * part // 16) for part in (1, *range(2, 17, 2))}))

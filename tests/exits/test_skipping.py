@@ -107,6 +107,6 @@ def test_the_sizes_that_we_take_are_few(length, platform):
     for batch in range(1, 70):
         sizes = compaction_sizes(batch, length, platform)
         assert list(sizes) == sorted(set(sizes))
-        assert 1 <= len(sizes) <= 5
+        assert 1 <= len(sizes) <= 9
         assert 1 <= sizes[0] <= max(1, -(-batch // 4))
         assert sizes[-1] <= batch
