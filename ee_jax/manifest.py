@@ -114,6 +114,23 @@ def check_files(folder: Path, mend: str, names: Iterable[str] | None = None) -> 
             raise UserError(f"{folder / name} {fault}: {mend}")
 
 
+def check_in_folder(path: Path) -> None:
+    """Checks a file by the manifest of its folder, or of the nearest above that has one.
+
+    A file that it does not list, as one that was copied there, is not checked.
+
+    Raises:
+      UserError: it is not as it was written.
+    """
+    path = path.resolve()
+    folder = next(filter(is_sealed, path.parents), None)
+    if folder is not None:
+        mend = f"copy {folder} again, or, if the change is yours, move the file out of it"
+        name = path.relative_to(folder).as_posix()
+        if name in read_manifest(folder, mend):
+            check_files(folder, mend, [name])
+
+
 class Fault(NamedTuple):
     """A file that is not as it was written."""
 

@@ -140,6 +140,8 @@ class Results:
       data: `name`, `version`, `rows` and `checksum` by split, and what else a task says.
       model: `blocks`, `parameters`, and what else a task says.
       risks: what each risk of a calibration counts, in words.
+      precision: what the model computed in.
+      matmul_precision: of its products of float32.
       seconds: what took how long; `compile_saved` is what programs that an earlier command
         had compiled would have taken, which is no part of the others.
       programs: how many the process that finished the run compiled, or read from the cache,
@@ -152,6 +154,8 @@ class Results:
     config_hash: str
     versions: Mapping[str, str]
     device: str
+    precision: str = "float32"
+    matmul_precision: str = "float32"
     data: Mapping[str, Any]
     model: Mapping[str, Any]
     metrics: tuple[str, ...]
@@ -164,6 +168,11 @@ class Results:
     def quality(self) -> str:
         """The metric that thresholds are judged by."""
         return self.metrics[0]
+
+    @property
+    def machine(self) -> str:
+        """Where it was run, and in which precision."""
+        return f"{self.device}, {self.precision}"
 
     @property
     def blocks(self) -> int:

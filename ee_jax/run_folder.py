@@ -14,6 +14,7 @@ import jax
 
 import ee_jax
 from ee_jax.atomic_io import json_text, parse_object, part_of, replacing, write_text
+from ee_jax.compilation import MATMUL_PRECISION
 from ee_jax.config import Experiment, config_hash, identity, to_dict
 from ee_jax.display import SILENT, Display
 from ee_jax.errors import UserError
@@ -157,6 +158,8 @@ class RunFolder:
             "config_hash": self.hash,
             "versions": versions(),
             "device": device(),
+            "precision": self._experiment.precision,
+            "matmul_precision": MATMUL_PRECISION,
         }
 
     @contextmanager

@@ -110,7 +110,7 @@ class Majority(Task):
             lambda stage: self.examples("", stage, self.values), self.rows
         )
         forward = ForwardPass(self._model, self.mesh)
-        yield from forward.plan(self.values, self._splits["test"], answers=True)
+        yield from forward.plan(self.values_to_answer, self._splits["test"], answers=True)
 
     def export(self, strategy: str, trained: Trained, folder: Path) -> None:
         """Writes the model, and how long it took."""

@@ -32,7 +32,7 @@ from ee_jax.inference.rules import forced_at
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.families.llama import llama
 from ee_jax.models.language import LanguageDesign, LanguageModel
-from ee_jax.models.precision import check_precision, in_precision
+from ee_jax.models.precision import PRECISIONS, in_precision
 from ee_jax.models.transformer import Parameters, Transformer, bind, parameters
 
 Row = dict[str, Any]
@@ -75,7 +75,7 @@ class Setup:
         if self.config.blocks % every:
             blocks = self.config.blocks
             raise UserError(f"{name} has {blocks} blocks: exits every {every} miss the last")
-        check_precision(self.precision)
+        _ = PRECISIONS[self.precision]
         check_layout(self.laid_out, len(self.design.layers))
 
     @property

@@ -50,10 +50,10 @@ def add_config_command(
     return command
 
 
-def add_precision(command: Parser) -> None:
-    """Adds what a model computes in."""
-    text = "compute in float32 (default) or bfloat16"
-    command.add_argument("--precision", metavar="NAME", default="float32", help=text)
+def add_precision(command: Parser, default: str | None = "float32") -> None:
+    """Adds what a model computes in; without a default, what its run computed in."""
+    text = f"compute in float32 or bfloat16 (default: {default or 'as its run'})"
+    command.add_argument("--precision", metavar="NAME", default=default, help=text)
 
 
 DIGITS = 10  # those of 2^32; Python reads no number of thousands

@@ -36,7 +36,7 @@ def add(commands: Any) -> None:
     command.add_argument("--pair-column", metavar="NAME", help="the second text of a pair")
     glue = "FILE is GLUE's test file of the model's task: print a submission"
     command.add_argument("--submission", action="store_true", help=glue)
-    add_precision(command)
+    add_precision(command, default=None)
     command.add_argument("--json", action="store_true", help="print JSON lines")
 
 

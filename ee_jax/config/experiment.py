@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
-from ee_jax.checks import check, check_types, shown
+from ee_jax.checks import check, check_name, check_types, shown
 from ee_jax.config.parts import Calibration, Evaluation, Exits
 from ee_jax.config.sources import Data, DataConfig, Model, ModelConfig
+from ee_jax.models.precision import PRECISIONS
 from ee_jax.training.strategies import Frozen, Joint, Learned, Strategy
 
 LONGEST = 100  # characters of a name; a folder's may have 255 bytes
@@ -29,6 +30,7 @@ class Experiment:
     strategies: tuple[Strategy, ...] = (Joint(), Frozen())
     calibration: Calibration = Calibration()
     evaluation: Evaluation = Evaluation()
+    precision: str = "float32"  # what the model computes in: a name in `models.PRECISIONS`
     checkpoint_seconds: float = 30.0  # between two checkpoints of training
 
     def __post_init__(self) -> None:
@@ -38,6 +40,7 @@ class Experiment:
         can = f"{can}, not {shown(self.name)}"
         check(plain, "name", can)
         check_names(self.strategies)
+        check_name(self.precision, PRECISIONS, "precision")
         check(0 <= self.seed < 2**32, "seed", f"must be from 0 to 2^32 - 1, not {self.seed}")
         pause = self.checkpoint_seconds
         check(pause >= 0, "checkpoint_seconds", f"must be >= 0, not {pause}")

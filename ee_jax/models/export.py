@@ -34,6 +34,7 @@ from ee_jax.models.huggingface import (
 )
 from ee_jax.models.language import LanguageDesign, LanguageModel
 from ee_jax.models.llama2c import find_llama2c, read_llama2c
+from ee_jax.models.precision import cast
 from ee_jax.models.transformer import Parameters, Transformer, bind, parameters
 
 EXITS = "exits.json"
@@ -62,9 +63,10 @@ def export_model(model: ExitModel | LanguageModel, folder: Path, **notes: Any) -
     seal(folder)
 
 
-def _check_unchanged(folder: Path) -> None:
+def check_unchanged(folder: Path, *names: str) -> None:
+    """Raises the UserError of files of the folder, or any, that its manifest tells changed."""
     if is_sealed(folder):
-        check_files(folder, EXPORT_AGAIN)
+        check_files(folder, EXPORT_AGAIN, names or None)
 
 
 def _labels(classes: Sequence[str]) -> dict[str, Any]:
@@ -80,6 +82,7 @@ def read_exits(
 ) -> dict[str, Any]:
     """The content of `exits.json`, its `design` as a `kind`."""
     path = folder / EXITS
+    check_unchanged(folder, EXITS)
     try:
         given = json.loads(path.read_text(encoding="utf-8"))
         design = {**given["design"], "layers": tuple(given["design"]["layers"])}
@@ -96,9 +99,9 @@ def read_exits(
         raise UserError(f"{path} does not describe exits ({error!r}): export again") from None
 
 
-def import_model(folder: Path) -> ExitModel:
+def import_model(folder: Path, precision: str = "float32") -> ExitModel:
     """The model that `export_model` wrote; where there is a manifest, its files are checked."""
-    _check_unchanged(folder)
+    check_unchanged(folder)
     (config, tensors), design = read_checkpoint(folder), read_exits(folder)["design"]
     if design.head not in HEADS or design.layers[-1] != config.blocks:
         raise UserError(f"{folder / EXITS} does not belong to its config.json: export again")
@@ -107,10 +110,12 @@ def import_model(folder: Path) -> ExitModel:
         rngs = nnx.Rngs(0)
         return ExitModel(Transformer(config, rngs=rngs), design, rngs=rngs)
 
-    return _with_values(nnx.eval_shape(make), tensors, folder)
+    return _with_values(nnx.eval_shape(make), tensors, folder, precision)
 
 
-def _with_values(model: AnyModel, tensors: dict[str, np.ndarray], folder: Path) -> AnyModel:
+def _with_values(
+    model: AnyModel, tensors: dict[str, np.ndarray], folder: Path, precision: str
+) -> AnyModel:
     """The model with the tensors of a folder, which are its own and no more."""
     wanted = parameters(model)
     surplus = [name for name in tensors if name.startswith(OF_EXITS) and name not in wanted]
@@ -119,7 +124,8 @@ def _with_values(model: AnyModel, tensors: dict[str, np.ndarray], folder: Path) 
             f"{folder / EXITS} has no place for {surplus[0]}, which the weights have: export "
             "again"
         )
-    return bind(model, from_tensors(model.backbone.config, wanted, tensors, folder))
+    config = model.backbone.config
+    return bind(model, from_tensors(config, wanted, tensors, folder, precision))
 
 
 def check_causal(config: Architecture) -> None:
@@ -148,21 +154,23 @@ def shapes_of(config: Architecture, design: LanguageDesign) -> LanguageModel:
     return nnx.eval_shape(make)
 
 
-def read_language(source: str) -> tuple[Architecture, Parameters]:
+def read_language(source: str, precision: str = "float32") -> tuple[Architecture, Parameters]:
     """Architecture and parameters of a model without exits.
 
     Args:
       source: a llama2.c file, the folder of one, or whatever `find_weights` takes.
+      precision: what it is to compute in.
 
     Raises:
       UserError: no weights there, or not those of a language model.
     """
     if path := find_llama2c(source):
-        return read_llama2c(path)
+        config, values = read_llama2c(path)
+        return config, cast(values, precision)
     folder = find_weights(source)
     config, tensors = read_checkpoint(folder)
     wanted = parameters(shapes_of(config, LanguageDesign((config.blocks,))))
-    return config, from_tensors(config, wanted, tensors, folder)
+    return config, from_tensors(config, wanted, tensors, folder, precision)
 
 
 def add_exits(config: Architecture, values: Parameters, design: LanguageDesign) -> Parameters:
@@ -189,12 +197,12 @@ def with_exits(
     return bind(shapes_of(config, design), add_exits(config, values, design))
 
 
-def import_language(folder: Path) -> LanguageModel:
+def import_language(folder: Path, precision: str = "float32") -> LanguageModel:
     """The model that `export_model` wrote; where there is a manifest, its files are checked."""
-    _check_unchanged(folder)
+    check_unchanged(folder)
     config, tensors = read_checkpoint(folder)
     check_causal(config)
     design = read_exits(folder, LanguageDesign)["design"]
     if design.layers[-1] != config.blocks:
         raise UserError(f"{folder / EXITS} does not belong to its config.json: export again")
-    return _with_values(shapes_of(config, design), tensors, folder)
+    return _with_values(shapes_of(config, design), tensors, folder, precision)

@@ -21,6 +21,7 @@ from ee_jax.models.families.family import (
 )
 from ee_jax.models.families.fields import check_fields
 from ee_jax.models.files import read_tensors
+from ee_jax.models.precision import dtype_of
 from ee_jax.models.transformer import Parameters, Transformer, bind, parameters
 
 # Masks and tables that older checkpoints keep in their blocks, and that nothing learns.
@@ -40,7 +41,8 @@ def read_architecture(folder: Path) -> Architecture:
     except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
         raise UserError(f"{path} cannot be read ({error}): fetch the file again") from None
     except (ValueError, KeyError, RecursionError) as error:
-        what = f"it has no `{error.args[0]}`" if isinstance(error, KeyError) else str(error)
+        lacks = isinstance(error, KeyError)
+        what = f"it has no `{error.args[0]}`; fetch the file again" if lacks else str(error)
         raise UserError(f"{path} describes no model that is built here: {what}") from None
 
 
@@ -125,12 +127,23 @@ def to_tensors(config: Architecture, values: Parameters) -> Tensors:
 
 
 def from_tensors(
-    config: Architecture, wanted: Parameters, tensors: Tensors, where: Path
+    config: Architecture,
+    wanted: Parameters,
+    tensors: Tensors,
+    where: Path,
+    precision: str = "float32",
 ) -> Parameters:
-    """A checkpoint's tensors, as `read_checkpoint` gives them, shaped as `wanted`, in fp32.
+    """A checkpoint's tensors, as `read_checkpoint` gives them, shaped as `wanted`.
+
+    Args:
+      config: the architecture.
+      wanted: parameters of which the shapes count.
+      tensors: in whatever floats they are kept.
+      where: the folder they are from.
+      precision: that of the model; no tensor is copied to another on the way.
 
     Raises:
-      UserError: some do not fit, and which; `where` is the folder they are from.
+      UserError: some do not fit, and which.
     """
     family = FAMILIES[config.family]
     names = {path: family.bare(name) for path, name in family.names(config, wanted).items()}
@@ -142,7 +155,7 @@ def from_tensors(
             f"the weights in {where} do not fit its config.json: {', '.join(wrong[:3])}{more}; "
             "take both from one model"
         )
-    return {path: jnp.asarray(value, jnp.float32) for path, value in values.items()}
+    return {p: jnp.asarray(value, dtype_of(p, precision)) for p, value in values.items()}
 
 
 def _turned(path: str, tensor: np.ndarray) -> np.ndarray:

@@ -67,6 +67,7 @@ class LanguageModel(nnx.Module):
             kernel_DV = self.output.kernel.get_value()
         else:
             return self.output.sums(feature)  # its kernel lies otherwise
+        kernel_DV = kernel_DV.astype(feature.dtype)
         return jnp.matmul(feature, kernel_DV, preferred_element_type=jnp.float32)
 
     def score(self, exit: int, feature: Float[Array, "*B D"]) -> Float[Array, "*B"] | None:

@@ -9,40 +9,64 @@ from typing import TypeVar
 
 import jax.numpy as jnp
 from flax import nnx
+from jax.typing import DTypeLike
 
-from ee_jax.errors import UserError
 from ee_jax.models.transformer import Parameters, bind, parameters
+from ee_jax.registry import Registry
 
-PRECISIONS = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+PRECISIONS = Registry("precision", float32=jnp.float32, bfloat16=jnp.bfloat16)
 M = TypeVar("M", bound=nnx.Module)
 
 
-def check_precision(name: str) -> None:
-    """Raises the UserError of a name that is not in PRECISIONS."""
-    if name not in PRECISIONS:
-        raise UserError(f"no precision {name!r}: it is one of {', '.join(PRECISIONS)}")
+def dtype_of(path: str, name: str) -> DTypeLike:
+    """What a parameter is kept in by a model that computes in this precision.
+
+    Args:
+      path: the parameter's.
+      name: one of PRECISIONS.
+
+    Raises:
+      UserError: there is none of this name.
+    """
+    kind = PRECISIONS[name]
+    parts = path.split(".")
+    exact = parts[0] in ("exits", "scores") or any("norm" in part for part in parts)
+    return jnp.float32 if exact else kind
+
+
+def cast(values: Parameters, name: str) -> Parameters:
+    """The parameters of a model that answers in this precision.
+
+    Args:
+      values: a model's parameters by path.
+      name: one of PRECISIONS.
+
+    Raises:
+      UserError: there is none of this name.
+    """
+    return {path: value.astype(dtype_of(path, name)) for path, value in values.items()}
+
+
+def cast_to_learn(values: Parameters, name: str) -> Parameters:
+    """As `cast`, for a training step; the gradient is that of the parameters given.
+
+    Tables and the output projection stay as they are until they are used: their gradients are
+    sums over many tokens and chunks of logits, of which bfloat16 would lose most terms.
+    """
+    return {
+        path: value if path.endswith(".embedding") or path.startswith("output.") else own
+        for (path, value), own in zip(values.items(), cast(values, name).values(), strict=True)
+    }
 
 
 def in_precision(model: M, name: str) -> M:
     """A copy of the model, to answer with, that computes in this precision.
 
     Args:
-      model: of parameters in float32.
+      model: any of this package.
       name: one of PRECISIONS.
 
     Raises:
       UserError: there is none of this name.
     """
-    check_precision(name)
-    kind = PRECISIONS[name]
-    values: Parameters = {
-        path: value if _is_exact(path) else value.astype(kind)
-        for path, value in parameters(model).items()
-    }
-    return bind(model, values)
-
-
-def _is_exact(path: str) -> bool:
-    """Whether a parameter stays float32: of a norm, a head or a learned confidence."""
-    parts = path.split(".")
-    return parts[0] in ("exits", "scores") or any("norm" in part for part in parts)
+    return bind(model, cast(parameters(model), name))

@@ -82,8 +82,8 @@ class Transformer(nnx.Module):
 
     @property
     def dtype(self) -> jnp.dtype:
-        """What it computes in."""
-        return self.embedding.tokens.embedding.get_value().dtype
+        """What it computes in: what its projections are kept in."""
+        return jax.tree.leaves(nnx.state(self.blocks[0].mlp.down))[0].dtype
 
     def block(self, index: int) -> Block:
         """Block number `index`, from 0; the same one for all where they are shared."""
@@ -91,7 +91,8 @@ class Transformer(nnx.Module):
 
     def embed(self, tokens: Tokens, rate: float = 0.0, key: Array | None = None) -> State:
         """The state before the first block."""
-        return State(dropout(self.embedding(tokens), rate, key), tokens.mask_BT)
+        hidden_BTD = self.embedding(tokens).astype(self.dtype)
+        return State(dropout(hidden_BTD, rate, key), tokens.mask_BT)
 
     def segment(
         self,

@@ -219,7 +219,7 @@ def not_comparable(runs: Sequence[Results]) -> list[str]:
     found = (
         _unlike("Not comparable, the data differ", runs, _data),
         _unlike("Perplexity is not comparable, the tokens differ", judged, _tokens),
-        _unlike("Speed is not comparable, the devices differ", runs, lambda r: r.device),
+        _unlike("Speed is not comparable, the devices differ", runs, lambda r: r.machine),
     )
     return [note for note in found if note]
 

@@ -93,7 +93,7 @@ def _interval(row: Row) -> str:
 
 def _notes(comparison: Comparison) -> list[str]:
     """How to read the table, what the paper's numbers are, and what failed."""
-    devices = dict.fromkeys(run.results.device for run in comparison.swept.finished)
+    devices = dict.fromkeys(run.results.machine for run in comparison.swept.finished)
     on = f" on {'; '.join(devices)}, official dev sets" if devices else ""
     return [
         f"Paper: {comparison.paper.title} ({comparison.paper.where}, {comparison.paper.url}).",

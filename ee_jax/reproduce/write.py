@@ -98,7 +98,7 @@ def _content(
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "ee_jax": ee_jax.__version__,
         "weights": weights,
-        "devices": list(dict.fromkeys(run.results.device for run in runs)),
+        "devices": list(dict.fromkeys(run.results.machine for run in runs)),
         "runs": [
             {
                 "task": run.task,

@@ -22,6 +22,7 @@ from ee_jax.calibration.request import AnyTrace, Request, answer, trial
 from ee_jax.calibration.sequences import SequenceTrace, load_trace
 from ee_jax.calibration.trials import Splits, Trials
 from ee_jax.errors import UserError
+from ee_jax.manifest import check_in_folder
 from ee_jax.report.figures import save
 from ee_jax.report.record import record_figure
 from ee_jax.results import to_json
@@ -48,6 +49,7 @@ def calibrate(
     Raises:
       UserError: the trace is none, or cannot answer the request.
     """
+    check_in_folder(Path(path))
     trace = load_trace(path)
     splits = _splits(trace, request, trials, seed, share)
     choice = answer(trace, request)

@@ -11,6 +11,7 @@ from ee_jax.compile_cache import saved_seconds
 from ee_jax.config import Experiment
 from ee_jax.display import SILENT, Display
 from ee_jax.errors import UserError
+from ee_jax.models.precision import cast
 from ee_jax.owned_folder import held, resolve_output
 from ee_jax.report.report import write
 from ee_jax.results import Results, check_described
@@ -106,7 +107,8 @@ def _run(
     strategies = {}
     for strategy in experiment.strategies:
         trained = trainer.train(strategy, task.values, folder.path / strategy.name)
-        found = task.evaluate(strategy.name, trained.values)
+        values = cast(trained.values, experiment.precision)
+        found = task.evaluate(strategy.name, values)
         strategies[strategy.name] = replace(found, train_seconds=trained.seconds)
         folder.seal()
     for program, spent in task.compile_seconds.items():

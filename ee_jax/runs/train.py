@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ee_jax.atomic_io import part_of
 from ee_jax.manifest import MANIFEST, check_files, is_sealed, seal
+from ee_jax.models.precision import cast
 from ee_jax.models.transformer import Parameters
 from ee_jax.run_folder import MetricsFile
 from ee_jax.tasks.task import Task, Trained
@@ -99,7 +100,8 @@ class StageRun:
             state, kept = self.saves.load((state, kept)).tree
             data = saved["data"]
         trained, done = state.values, int(state.step)
-        examples = task.examples(self.strategy, stage, {**kept, **trained})
+        values = cast({**kept, **trained}, task.experiment.precision)
+        examples = task.examples(self.strategy, stage, values)
         points = fit.run(state, kept, examples, trainer.seed, data)
         last_save = time.monotonic()
         label = f"{self.strategy}: {stage.name}"

@@ -27,9 +27,9 @@ from ee_jax.exits.rules import threshold_rule
 from ee_jax.exits.stopping import Limits, Stopping, make_limits
 from ee_jax.inference.early_exit import early_exit
 from ee_jax.manifest import check_files, is_sealed
-from ee_jax.models.export import EXITS, import_model, read_exits
+from ee_jax.models.export import EXITS, check_unchanged, import_model, read_exits
 from ee_jax.models.flops import exit_flops, static_flops
-from ee_jax.models.precision import check_precision, in_precision
+from ee_jax.models.precision import PRECISIONS
 from ee_jax.models.transformer import Parameters, bind, parameters
 from ee_jax.run_folder import read_object
 from ee_jax.tokens import Tokens
@@ -56,6 +56,7 @@ def find_model(path: Path) -> Path:
 
 
 def _check_classifier(folder: Path) -> None:
+    check_unchanged(folder, EXITS)
     notes = read_object(folder / EXITS, "export the model again")
     if "classes" not in {**notes.get("design", {})}:
         raise UserError(f"{folder} is a language model: ask it with `ee-jax generate`")
@@ -125,13 +126,15 @@ class TrainedClassifier:
       layers: blocks run at each exit.
       data: the name of the data set that it was trained on.
       choices: thresholds that the run's calibration chose, by label, such as `ltt 2 %`.
+      precision: what it computes in.
       work: what it has done so far.
     """
 
-    def __init__(self, folder: Path, precision: str = "float32"):
-        self._model = in_precision(import_model(folder), precision)
-        self._tokenizer = load_tokenizer(folder)
+    def __init__(self, folder: Path, precision: str | None = None):
         notes = read_exits(folder)
+        self.precision: str = precision or notes.get("precision", "float32")
+        self._model = import_model(folder, self.precision)
+        self._tokenizer = load_tokenizer(folder)
         wanted = {"confidence", *Stopping._fields}
         if lacks := sorted(wanted - {*notes.get("exits", ())}):
             what = f"{folder / EXITS} does not say the exits' {', '.join(lacks)}"
@@ -257,13 +260,14 @@ class TrainedClassifier:
         return self.classes[int(logits_C.argmax())], float(p_C.max())
 
 
-def load(path: str | Path, precision: str = "float32") -> TrainedClassifier:
+def load(path: str | Path, precision: str | None = None) -> TrainedClassifier:
     """The model of a run, or of an exported folder, as a function of texts.
 
     Args:
       path: a run's folder where it trained one strategy, else that of a strategy in it, or the
         folder of an exported model.
-      precision: what it computes in, `float32` or `bfloat16`.
+      precision: what it computes in, `float32` or `bfloat16`; None: what its run computed in,
+        and so what its thresholds were chosen for.
 
     Returns:
       A model that is called with a list of texts, or of pairs.
@@ -271,5 +275,6 @@ def load(path: str | Path, precision: str = "float32") -> TrainedClassifier:
     Raises:
       UserError: there is no such model, or more than one.
     """
-    check_precision(precision)
+    if precision is not None:
+        _ = PRECISIONS[precision]  # raises where there is none of this name
     return TrainedClassifier(find_model(expanded(path)), precision)

@@ -17,6 +17,7 @@ from ee_jax.data.dataset_dir import DatasetDir
 from ee_jax.display import Display
 from ee_jax.errors import UserError
 from ee_jax.losses.batch_losses import OfBatch
+from ee_jax.models.precision import cast
 from ee_jax.models.transformer import Parameters
 from ee_jax.registry import Registry
 from ee_jax.report.report import Report, make_report
@@ -85,7 +86,10 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def examples(self, strategy: str, stage: Stage, values: Parameters) -> Examples:
-        """What a stage learns from, where the model has these parameters before it."""
+        """What a stage learns from, where the model has these parameters before it.
+
+        They are in the precision that it computes in.
+        """
 
     @abc.abstractmethod
     def export(self, strategy: str, trained: Trained, folder: Path) -> None:
@@ -97,7 +101,7 @@ class Task(abc.ABC):
 
     @abc.abstractmethod
     def evaluate(self, strategy: str, values: Parameters) -> StrategyResults:
-        """What the run found of a strategy."""
+        """What the run found of a strategy, whose parameters are as for `examples`."""
 
     @abc.abstractmethod
     def describe(self) -> Mapping[str, Any]:
@@ -123,10 +127,15 @@ class Task(abc.ABC):
         learned, paths = self.experiment.learned, getattr(self, "values", None)
         return stages(strategy, self.layout, learned, paths)
 
+    @property
+    def values_to_answer(self) -> Parameters:
+        """`values` in the precision in which the model computes, as `evaluate` gets them."""
+        return cast(self.values, self.experiment.precision)
+
     def fit(self, stage: Stage, rows: int) -> StageFit:
         """A stage, ready to train; `rows` are the examples of an epoch."""
-        dropout = self.experiment.model.dropout
-        return StageFit(stage, self.of_batch, rows, self.mesh, dropout)
+        dropout, precision = self.experiment.model.dropout, self.experiment.precision
+        return StageFit(stage, self.of_batch, rows, self.mesh, dropout, precision)
 
     def programs(self) -> Iterator[Planned]:
         """The programs that the run would compile on `mesh`, once it is checked.

@@ -62,13 +62,19 @@ class StageFit:
     """One stage of one model, ready to run."""
 
     def __init__(
-        self, stage: Stage, of_batch: OfBatch, examples: int, mesh: Mesh, dropout: float = 0.0
+        self,
+        stage: Stage,
+        of_batch: OfBatch,
+        examples: int,
+        mesh: Mesh,
+        dropout: float = 0.0,
+        precision: str = "float32",
     ):
         check_batch(stage.fit.batch, mesh, "fit.batch")
         self.steps = steps_of(stage.fit, examples)
         self._stage, self._mesh = stage, mesh
         self._optimizer = make_optimizer(stage.fit, self.steps)
-        objective = make_objective(of_batch, stage, self.steps, dropout)
+        objective = make_objective(of_batch, stage, self.steps, dropout, precision)
         self._program = Program(make_step(objective, self._optimizer), donate=(0,))
 
     @property

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float
 from ee_jax.losses.batch_losses import OfBatch
 from ee_jax.losses.exit_losses import NLL
 from ee_jax.models.exit_features import Forward
+from ee_jax.models.precision import cast_to_learn
 from ee_jax.models.transformer import Parameters
 from ee_jax.training.optimizer import is_head
 from ee_jax.training.stage import Stage
@@ -56,7 +57,11 @@ def start_training(values: Parameters, optimizer: optax.GradientTransformation) 
 
 
 def make_objective(
-    of_batch: OfBatch, stage: Stage, steps: int, dropout: float = 0.0
+    of_batch: OfBatch,
+    stage: Stage,
+    steps: int,
+    dropout: float = 0.0,
+    precision: str = "float32",
 ) -> Objective:
     """What a stage minimizes: its losses, weighted over exits, and that of its scores.
 
@@ -65,6 +70,7 @@ def make_objective(
       stage: which losses, weighted how.
       steps: how many steps the stage takes.
       dropout: in the backbone, where any of it learns.
+      precision: what the model computes in; what learns, and its gradient, are float32.
 
     Returns:
       The objective; beside its value it returns the plain loss from labels at every exit.
@@ -80,7 +86,8 @@ def make_objective(
             drop_key, key = jax.random.split(key)
             kept_LB = kept_blocks(drop_key, stage.drops(taken, steps), examples_of(batch))
             forward = forward._replace(key=key, kept_LB=kept_LB)
-        found = of_batch({**kept, **trained}, batch, losses, stage.scores, forward)
+        values = cast_to_learn({**kept, **trained}, precision)
+        found = of_batch(values, batch, losses, stage.scores, forward)
         loss_E = dict(zip(losses, found.losses_E, strict=True))
         value = sum(
             jnp.vdot(term.weights(taken, steps), loss_E[term.loss]) for term in stage.losses

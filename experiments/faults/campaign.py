@@ -13,6 +13,7 @@ import random
 import re
 import shutil
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -62,7 +63,7 @@ def case(
     try:
         what, outcome, said = FAULTS[fault](bench)
     except Exception as error:  # of a mend, or of the campaign: to be looked at
-        what, outcome, said = "an error", "lost", [repr(error)]
+        what, outcome, said = "an error", "lost", traceback.format_exception(error)[-3:]
     left = sorted(tiny.names(world / "run") - whole.names) if (world / "run").exists() else []
     if outcome not in ("lost", "silent"):
         shutil.rmtree(world)

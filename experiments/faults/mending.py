@@ -50,7 +50,7 @@ def mend(bench: Bench, line: str) -> bool:
         shutil.rmtree(world / found[1])
         setting = partial(os.environ.update, EE_JAX_DATA=found[2])
         return Child(world, "data", "prepare", "sentences", before=setting).wait().status == 0
-    if "put back" in said or "fetch the file again" in said:
+    if re.search("put back|fetch the file again|take both from one model", said):
         shutil.copytree(bench.whole.new / "weights", world / "weights", dirs_exist_ok=True)
         return True
     finished = (world / "run/results.json").exists() and re.search(r"copy \S+ again,", said)

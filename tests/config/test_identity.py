@@ -40,6 +40,7 @@ BASE = Experiment("x")
         {"strategies": (Frozen(), Joint())},
         {"calibration": Calibration(tolerances=(0.02,))},
         {"evaluation": Evaluation(rounds=4)},
+        {"precision": "bfloat16"},
     ],
 )
 def test_whatever_decides_a_number_changes_the_hash(changes):

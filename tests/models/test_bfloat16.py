@@ -76,5 +76,5 @@ def test_float32_is_the_model_itself():
 
 
 def test_a_precision_that_is_not_there():
-    with pytest.raises(UserError, match="no precision 'int8': it is one of float32, bfloat16"):
+    with pytest.raises(UserError, match="no precision 'int8': there are float32, bfloat16"):
         in_precision(golden_language("llama"), "int8")

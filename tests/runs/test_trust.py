@@ -14,7 +14,9 @@ from ee_jax.data.dataset_dir import DatasetDir
 from ee_jax.data.prepared import prepare_at
 from ee_jax.errors import UserError
 from ee_jax.manifest import faults
+from ee_jax.models.export import read_exits
 from ee_jax.results import read_results
+from ee_jax.runs.calibrate import Request, calibrate
 from ee_jax.runs.run import check, run
 from ee_jax.runs.trained import load
 from tests.runs.damage import Killed, Killing, flip, largest
@@ -218,3 +220,30 @@ def test_check_lists_what_it_looked_at_and_touches_nothing(experiment, tmp_path)
     wrong = replace(experiment, data=Data("nothing"))
     with pytest.raises(UserError, match="no data set `nothing`"):
         check(wrong, tmp_path / "output")
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        (
+            "joint/traces/test.npz",
+            lambda run: calibrate(run / "joint/traces/test.npz", Request()),
+        ),
+        ("joint/model/exits.json", lambda run: load(run / "joint")),
+        ("joint/model/exits.json", lambda run: read_exits(run / "joint/model")),
+    ],
+)
+@pytest.mark.parametrize("place", [0.05, 0.5, 0.95])
+def test_a_file_is_checked_before_anything_reads_it(copy, name, read, place):
+    """Wherever in it the bit lies: a header that cannot be parsed has a mend too."""
+    path = copy / name
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 0x80
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"is not as it was written .*: copy .* again,"):
+        read(path)
+
+
+def test_a_trace_outside_of_runs_is_read_as_it_is(copy, tmp_path):
+    trace = shutil.copy(copy / "joint/traces/test.npz", tmp_path / "mine.npz")
+    assert calibrate(trace, Request())["trials"]

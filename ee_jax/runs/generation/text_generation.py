@@ -31,7 +31,7 @@ from ee_jax.inference.methods import (
 from ee_jax.inference.rules import Exiting
 from ee_jax.inference.sampling import GREEDY, Sampling
 from ee_jax.models.language import LanguageDesign
-from ee_jax.models.precision import check_precision, in_precision
+from ee_jax.models.precision import PRECISIONS, in_precision
 from ee_jax.runs.generation.source import open_source
 
 DRAFTS = 4  # tokens that are drafted between two verifying passes
@@ -62,13 +62,12 @@ class Request:
     precision: str = "float32"  # one of PRECISIONS
 
     def __post_init__(self):
-        check_precision(self.precision)
         if not _is_text(self.prompt):
             raise UserError("the prompt is not UTF-8: give --prompt in that encoding")
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise UserError(f"--threshold {self.threshold}: it is from 0 to 1 (never)")
-        _ = POLICIES[self.policy]  # raises where there is none of this name
-        Exiting(self.confidence)  # raises where there is none of this name
+        # Each raises where there is none of this name.
+        _ = PRECISIONS[self.precision], POLICIES[self.policy], Exiting(self.confidence)
         if self.draft is not None and traits(self.confidence).compares_exits:
             raise UserError(
                 f"`{self.confidence}` compares exits, and --draft answers from one of them: "

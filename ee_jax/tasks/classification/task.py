@@ -105,8 +105,9 @@ class Classification(Task):
     def programs(self) -> Iterator[Planned]:
         """Training steps, full passes, and both programs of every batch's shape."""
         train, paths = self._corpus.splits["train"], [*self.values]
+        values = self.values_to_answer
         plain = Examples(train.rows, train.label_N, train.lengths)
-        shape: Any = self._forward.features_shape(self.values, train)
+        shape: Any = self._forward.features_shape(values, train)
         frozen = replace(plain, feature_END=shape)
 
         def examples(stage: Stage) -> Examples:
@@ -115,10 +116,10 @@ class Classification(Task):
         yield from self.training_steps(examples, self.rows)
         stages = [s for strategy in self.experiment.strategies for s in self.stages(strategy)]
         if any(examples(stage) is frozen for stage in stages):
-            yield from self._forward.plan(self.values, train, answers=False)
+            yield from self._forward.plan(values, train, answers=False)
         for split in self._evaluator.traced:
-            yield from self._forward.plan(self.values, split, answers=True)
-        yield from self._measurer.plan(self.values)
+            yield from self._forward.plan(values, split, answers=True)
+        yield from self._measurer.plan(values)
 
     def export(self, strategy: str, trained: Trained, folder: Path) -> None:
         """Writes the model, its tokenizer and what else a reader must know."""
@@ -131,6 +132,7 @@ class Classification(Task):
             "exits": {name: getattr(exits, name) for name in rule},
             "classes": self._corpus.classes,
             "lengths": self._corpus.splits["train"].lengths,
+            "precision": self.experiment.precision,
             "config_hash": self.folder.hash,
             "train_seconds": trained.seconds,
         }

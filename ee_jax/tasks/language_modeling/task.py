@@ -98,14 +98,18 @@ class LanguageModeling(Task):
         examples = Examples(rows, np.zeros(1, np.int32), (length,))
         yield from self.training_steps(lambda stage: examples, NOMINAL)
         yield from evaluation_programs(
-            self.experiment, self._model, self._weights, self.values, self.mesh
+            self.experiment, self._model, self._weights, self.values_to_answer, self.mesh
         )
 
     def export(self, strategy: str, trained: Trained, folder: Path) -> None:
         """Writes the model, its tokenizer if it has one, and what else a reader must know."""
         if (tokenizer := self.folder.path / TOKENIZER).is_file():
             shutil.copyfile(tokenizer, folder / TOKENIZER)
-        notes = {"config_hash": self.folder.hash, "train_seconds": trained.seconds}
+        notes = {
+            "precision": self.experiment.precision,
+            "config_hash": self.folder.hash,
+            "train_seconds": trained.seconds,
+        }
         export_model(bind(self._model, trained.values), folder, strategy=strategy, **notes)
 
     def load(self, folder: Path) -> Trained:
