@@ -1,188 +1,21 @@
-"""Decoding timed: exits at forced depths and self-speculation, against static decoders.
-
-What a decoding benchmark decodes: a model of random weights, and prompts for it.
-"""
+"""Decoding timed: exits at forced depths and self-speculation, against static decoders."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
-from ee_jax.compilation import Program
+from ee_jax.benchmarks.decode_setup import Load, Row, Setup, Timed, load_of
 from ee_jax.display import SILENT, Display
-from ee_jax.errors import UserError
 from ee_jax.evaluation.decoding import acceptance
 from ee_jax.evaluation.timing import interleave, milliseconds, speedup
-from ee_jax.exits.layouts import check_layout, default_layout
+from ee_jax.inference.flops import exits_flops
 from ee_jax.inference.generator import Decoder, draft_exit_at, exit_at
-from ee_jax.inference.memory import check_memory
-from ee_jax.inference.methods import (
-    DecodingMethod,
-    EarlyExitDecoding,
-    SelfSpeculation,
-    StaticDecoding,
-)
-from ee_jax.inference.prompts import pack_prompts
+from ee_jax.inference.methods import EarlyExitDecoding, SelfSpeculation, StaticDecoding
 from ee_jax.inference.rules import forced_at
-from ee_jax.models.architecture import Architecture
-from ee_jax.models.families.llama import llama
-from ee_jax.models.language import LanguageDesign, LanguageModel
-from ee_jax.models.precision import PRECISIONS, in_precision
-from ee_jax.models.transformer import Parameters, Transformer, bind, parameters
-
-Row = dict[str, Any]
-SEED = 0  # of weights and prompts
-# Llamas by blocks and width: three or four query heads to one of keys, 32,000 tokens, untied.
-MODELS = {
-    "12x768": llama(32_000, 768, 12, 12, 4, 2048, max_length=1024),
-    "16x2048": llama(32_000, 2048, 16, 32, 8, 8192, max_length=1024),
-    "2x48": llama(64, 48, 2, 3, 1, 64, max_length=64),  # to try a benchmark out
-}
-QUIET = 0.02  # what is left of the blocks that verify, so that drafts are right now and then
-
-
-@dataclass(frozen=True)
-class Load:
-    """What is decoded."""
-
-    prompt: int  # tokens of each prompt
-    tokens: int  # decoded after it
-
-
-@dataclass(frozen=True)
-class Setup:
-    """A model of random weights, and how it is made to decode.
-
-    Raises:
-      UserError: there is no such model, precision or layout, or the model has no such exits.
-    """
-
-    model: str  # a name in MODELS
-    every: int = 1  # blocks between two exits
-    precision: str = "float32"
-    layout: str | None = None  # of the program with exits; None: what costs this machine least
-
-    def __post_init__(self) -> None:
-        name, every = self.model, self.every
-        if name not in MODELS:
-            known = ", ".join(MODELS)
-            raise UserError(f"no model {name!r} to decode with: it is one of {known}")
-        if self.config.blocks % every:
-            blocks = self.config.blocks
-            raise UserError(f"{name} has {blocks} blocks: exits every {every} miss the last")
-        _ = PRECISIONS[self.precision]
-        check_layout(self.laid_out, len(self.design.layers))
-
-    @property
-    def config(self) -> Architecture:
-        """Of the model."""
-        return MODELS[self.model]
-
-    @property
-    def design(self) -> LanguageDesign:
-        """Its exits."""
-        return LanguageDesign(tuple(range(self.every, self.config.blocks + 1, self.every)))
-
-    @property
-    def laid_out(self) -> str:
-        """The layout of the program with exits."""
-        return self.layout or default_layout(jax.default_backend(), len(self.design.layers))
-
-    @property
-    def draft(self) -> int:
-        """Blocks that draft where nothing else is said: a quarter, or the next exit's."""
-        return next(n for n in self.design.layers if n >= max(1, self.config.blocks // 4))
-
-    def make(self, quiet_after: int | None = None) -> LanguageModel:
-        """The model in its precision.
-
-        Blocks beyond `quiet_after` add little to the hidden state: how often drafts are right
-        is a property of training, and with random weights they never would be.
-        """
-        rngs = nnx.Rngs(SEED)
-        model = LanguageModel(Transformer(self.config, rngs=rngs), self.design, rngs=rngs)
-        values = parameters(model)
-        for index in range(quiet_after or self.config.blocks, self.config.blocks):
-            for end in ("attention.out", "mlp.down"):
-                values[f"backbone.blocks.{index}.{end}.kernel"] *= QUIET
-        return in_precision(bind(model, values), self.precision)
-
-
-def check_load(
-    setup: Setup,
-    batches: Sequence[int],
-    depths: Sequence[int],
-    draft: int | None,
-    drafts: int,
-    load: Load,
-) -> None:
-    """Asks whether all of it can be decoded, on shapes alone.
-
-    Raises:
-      UserError: the model lacks an exit, or a batch does not fit.
-    """
-    for depth in depths:
-        exit_at(setup.design, depth)
-    if draft is not None:
-        draft_exit_at(setup.design, draft)
-    values = parameters(nnx.eval_shape(setup.make))
-    prompt = pack_prompts([[0] * load.prompt], setup.config, load.tokens).ids_BP.shape[1]
-    for batch in batches:
-        check_memory(setup.config, values, batch, prompt, load.tokens, drafts)
-
-
-class Timed:
-    """One decoder's ways on one load, compiled and ready to be called again and again."""
-
-    def __init__(self, decoder: Decoder, batch: int, load: Load):
-        self.decoder, self.tokens = decoder, load.tokens
-        config = decoder.model.backbone.config
-        draw = np.random.default_rng(SEED)
-        prompts = draw.integers(config.vocabulary, size=(batch, load.prompt)).tolist()
-        self.packed = pack_prompts(prompts, config, load.tokens)
-        self.request = decoder.request(self.packed, load.tokens)
-
-    def compile(
-        self, method: DecodingMethod, shared: Any = None
-    ) -> tuple[Callable[[Any], Any], float]:
-        """A function of what is shared, and the seconds it took to compile.
-
-        It decodes all tokens; the prompts have been read before, outside of the clock.
-        """
-        self.decoder.check_memory(method, self.packed, self.tokens)
-        at = self.decoder.start(method, self.request, self.tokens)
-        ends, sampling = self.request.ends, self.decoder.sampling
-
-        def run(values: Parameters, shared: Any, at: Any) -> Any:
-            model = bind(self.decoder.model, values)
-            return method.go_on(model, shared, at, ends, sampling, jnp.int32(self.tokens)).out
-
-        program = Program(run)  # gives nothing away: where it begins is used again
-        compiled = program.at(self.decoder.values, shared, at)
-        return lambda shared: compiled(self.decoder.values, shared, at), program.seconds
-
-    def whole(self, method: DecodingMethod) -> Any:
-        """What comes out of the prompts, read on the clock, and all tokens."""
-        at = self.decoder.start(method, self.request, self.tokens)
-        return self.decoder.go_on(method, None, at, self.request, self.tokens).out
-
-
-def load_of(setup: Setup, batch: int, load: Load) -> Row:
-    """What every row begins with."""
-    return {
-        "device": jax.devices()[0].device_kind,
-        "precision": setup.precision,
-        "model": setup.model,
-        "every": setup.every,
-        "batch": batch,
-        "prompt": load.prompt,
-        "tokens": load.tokens,
-    }
+from ee_jax.models.flops import embedding_flops, token_flops, unembedding_flops
 
 
 def bench_depths(
@@ -196,8 +29,8 @@ def bench_depths(
     """A row for each batch and depth: exits against the static decoder of so many blocks.
 
     Without `depths`, all of them. Times are milliseconds a token, after the prompt; `ratio` is
-    the median over rounds of exit / static. Exits on the way compute no logits,
-    as with a rule that reads none.
+    the median over rounds of exit / static, `flops_ratio` the same by counting. Exits on the
+    way compute the setup's confidence, with logits where it reads them.
     """
     decoder, layout = Decoder(setup.make()), setup.laid_out
     depths = depths or decoder.model.design.layers
@@ -205,9 +38,9 @@ def bench_depths(
     for batch in batches:
         timed = Timed(decoder, batch, load)
         forced = {d: jnp.full((batch, load.tokens), d, jnp.int32) for d in depths}
-        early, early_s = timed.compile(
-            EarlyExitDecoding(forced_at, layout=layout), forced[depths[0]]
-        )
+        rule_at = partial(forced_at, confidence=setup.confidence)
+        method = EarlyExitDecoding(rule_at, layout=layout)
+        early, early_s = timed.compile(method, forced[depths[0]])
         static = {depth: timed.compile(StaticDecoding(exit)) for depth, exit in exits.items()}
         sides: dict[str, Callable[[], Any]] = {}
         for depth in depths:
@@ -220,13 +53,28 @@ def bench_depths(
             yield {
                 **load_of(setup, batch, load),
                 "layout": layout,
+                "confidence": setup.confidence or "none",
                 "depth": depth,
                 "static_ms": milliseconds(slow) / load.tokens,
                 "exit_ms": milliseconds(fast) / load.tokens,
                 "ratio": speedup(fast, slow),
+                "flops_ratio": flops_ratio(setup, exits[depth], load),
                 "static_compile_s": static[depth][1],
                 "exit_compile_s": early_s,
             }
+
+
+def flops_ratio(setup: Setup, exit: int, load: Load) -> float:
+    """FLOPs of tokens that stop at an exit over those of the static decoder of its blocks."""
+    config, layers = setup.config, setup.design.layers
+    exit_1T = np.full((1, load.tokens), exit)
+    context_1T = load.prompt + np.arange(load.tokens)[None]  # the last of the prompt is fed
+    blocks_1T = layers[exit] * token_flops(config, context_1T) + embedding_flops(config, 1)
+    asked_1T: Any = unembedding_flops(config)
+    static = (blocks_1T + asked_1T).sum()
+    if setup.exiting is not None:
+        asked_1T = exits_flops(config, setup.exiting, exit_1T)
+    return float((blocks_1T + asked_1T).sum() / static)
 
 
 def bench_speculation(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ee_jax.benchmarks.decode import Load, Row, Setup, Timed, load_of
+from ee_jax.benchmarks.decode_setup import Load, Row, Setup, Timed, load_of
 from ee_jax.benchmarks.loop_peer import in_torch
 from ee_jax.display import SILENT, Display
 from ee_jax.errors import UserError

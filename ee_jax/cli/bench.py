@@ -86,6 +86,8 @@ def add_decode(benchmarks: Any) -> None:
     command.add_argument("--every", type=number, default=1, help="blocks between two exits")
     layouts = "of the program with exits: loops, conds or nested (default: the device's)"
     command.add_argument("--layout", help=layouts)
+    asked = "that exits compute on the way, e.g. max_prob, learned (default: none)"
+    command.add_argument("--confidence", metavar="NAME", help=asked)
     add_precision(command)
     command.add_argument("--draft", type=number, help="blocks that draft (default: a quarter)")
     command.add_argument("--drafts", type=number, default=4, help="drafts a verifying pass")
@@ -96,17 +98,13 @@ def add_decode(benchmarks: Any) -> None:
 
 def decode(arguments: Namespace) -> None:
     """Times the decoders, and prints a row as soon as it is known."""
-    from ee_jax.benchmarks.decode import (
-        Load,
-        Setup,
-        bench_depths,
-        bench_speculation,
-        check_load,
-    )
+    from ee_jax.benchmarks.decode import bench_depths, bench_speculation
     from ee_jax.benchmarks.decode_peer import bench_generate
+    from ee_jax.benchmarks.decode_setup import Load, Setup, check_load
     from ee_jax.display import Display
 
-    setup = Setup(arguments.model, arguments.every, arguments.precision, arguments.layout)
+    made = arguments.precision, arguments.layout, arguments.confidence
+    setup = Setup(arguments.model, arguments.every, *made)
     what, depths = (setup, arguments.batch), arguments.depth or ()
     load = Load(arguments.prompt, arguments.tokens)
     how = load, arguments.repeats, Display()

@@ -9,7 +9,7 @@ from jaxtyping import Array, ArrayLike, Int
 from ee_jax.calibration.decay import DECAYS
 from ee_jax.errors import UserError
 from ee_jax.exits.confidence import traits
-from ee_jax.exits.rules import Rule, depth_rule, threshold_rule
+from ee_jax.exits.rules import Rule, depth_rule, forced_rule, threshold_rule
 from ee_jax.exits.stopping import PLAIN, Stopping, make_limits
 
 # From the number of tokens each row has drawn to the rule for its next.
@@ -60,11 +60,21 @@ def _check(what: str, name: str | None, known: list) -> None:
         raise UserError(f"no {what} {name!r} for tokens: it is one of {names}")
 
 
-def forced_at(depth_BN: Int[Array, "B N"], layers: tuple[int, ...]) -> RuleAt:
-    """Every row's n-th token stops at the first exit at or beyond its depth."""
+def forced_at(
+    depth_BN: Int[Array, "B N"], layers: tuple[int, ...], confidence: str | None = None
+) -> RuleAt:
+    """Every row's n-th token stops at the first exit at or beyond its depth.
+
+    Args:
+      depth_BN: in blocks.
+      layers: blocks run at each exit.
+      confidence: that every exit on the way computes all the same; None: they ask nothing.
+    """
 
     def at(count_B: Int[Array, " B"]) -> Rule:
         depth_B1 = jnp.take_along_axis(depth_BN, count_B[:, None], axis=1, mode="clip")
-        return depth_rule(depth_B1[:, 0], layers)
+        if confidence is None:
+            return depth_rule(depth_B1[:, 0], layers)
+        return forced_rule(confidence, depth_B1[:, 0], layers)
 
     return at

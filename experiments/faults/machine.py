@@ -82,8 +82,8 @@ def rights(bench: Bench) -> Found:
 
     def lock(kind: str, path: str) -> None:
         folder = (bench.world / "run" / path).parent
+        (bench.world / "locked").write_text(str(folder))  # before, as it may be this folder
         _immutable(folder, True)
-        (bench.world / "locked").write_text(str(folder))
 
     number = bench.draw.randint(3, len(bench.whole.writes))
     before = partial(at_write, bench.world / "run", number, lock)
