@@ -66,15 +66,25 @@ def bench_train(
         }
 
 
+def fine_tuning(name: str, batch: int, seq: int) -> tuple[Bench, Any]:
+    """The model with its last exit only, and examples."""
+    bench = Bench.of(name)
+    last = Bench.of(name, layers=(bench.blocks,))
+    return last, (bench.batch(batch, seq), np.arange(batch, dtype=np.int32) % 2)
+
+
+def alone(bench: Bench) -> Stage:
+    """The stage of a model that has one exit."""
+    return Joint().stages(ExitLayout((bench.blocks,)))[0]
+
+
 def _sides(name: str, batch: int, seq: int) -> dict[str, Steps]:
     bench, dropout = Bench.of(name), DROPOUT
-    last = Bench.of(name, layers=(bench.blocks,))
-    tokens, label_B = bench.batch(batch, seq), np.arange(batch, dtype=np.int32) % 2
+    last, (tokens, label_B) = fine_tuning(name, batch, seq)
     every = ExitLayout(tuple(range(1, bench.blocks + 1)))
-    (alone,) = Joint().stages(ExitLayout((bench.blocks,)))
     (joint,), (heads,) = Joint().stages(every), Frozen().stages(every)
     return {
-        "last exit": Steps(last, alone, (tokens, label_B), dropout),
+        "last exit": Steps(last, alone(last), (tokens, label_B), dropout),
         "joint": Steps(bench, joint, (tokens, label_B), dropout),
         # The same stage, given tokens: it makes its features each time.
         "frozen": Steps(bench, heads, (tokens, label_B)),

@@ -61,16 +61,19 @@ def add_train(benchmarks: Any) -> None:
     command.add_argument("--batch", type=number, default=32, help="examples a step")
     command.add_argument("--seq", type=number, default=64, help="tokens")
     command.add_argument("--repeats", type=number, default=5, help="timed steps of each side")
+    command.add_argument("--peer", choices=["torch"], help="time Hugging Face in torch instead")
     command.add_argument("--json", action="store_true", help="print a JSON object a row")
 
 
 def train(arguments: Namespace) -> None:
     """Times the steps, and prints a row for each."""
+    from ee_jax.benchmarks.train_peer import bench_train_torch
     from ee_jax.benchmarks.train_step import bench_train
     from ee_jax.display import Display
 
     shape = arguments.model, arguments.batch, arguments.seq
-    rows = bench_train(*shape, arguments.repeats, Display())
+    bench = bench_train_torch if arguments.peer else bench_train
+    rows = bench(*shape, arguments.repeats, Display())
     print_rows(rows, arguments.json)
 
 

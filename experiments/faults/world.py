@@ -60,7 +60,8 @@ class Child:
         before: Callable[[], Any] = lambda: None,
         warm: bool = True,
     ):
-        self._log, self.start = world / f"log{time.monotonic_ns()}", time.monotonic()
+        # Beside the world, which a case may lock.
+        self._log, self.start = world.parent / f"log{time.monotonic_ns()}", time.monotonic()
         self.pid = os.fork()
         if self.pid == 0:
             self._become(world, arguments, before, warm)
