@@ -90,7 +90,7 @@ def lengths() -> list[int]:
 
 def test_files_tell_one_thing_whole():
     found = lengths()
-    assert len(found) <= 200
+    assert len(found) <= 204
     assert statistics.median(found) >= 100
     assert max(found) <= 350
     assert sum(lines < 35 for lines in found) <= 12

@@ -115,7 +115,7 @@ def test_a_tokenizer_that_does_not_know_what_ends_a_text(copied, end):
     """Another model's may have fewer ids, and then nothing else shows it."""
     change_config(copied, eos_token_id=end)
     shown = repr(end[-1] if isinstance(end, list) else end)
-    message = f"{copied / 'config.json'} ends a text with token {shown}, which tokenizer.json"
+    message = f"{copied} ends a text with token {shown}, which its tokenizer does not"
     assert error_of(copied).startswith(message)
 
 
