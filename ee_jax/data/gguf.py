@@ -54,7 +54,7 @@ class Header(NamedTuple):
             return default
         if type(found) is not kind:
             what = WORDS.get(kind, "numbers")
-            raise UserError(f"{key} in {self.path} holds no {what}: take another file")
+            raise UserError(f"{key} in {self.path} is not {what}: take another file")
         return found
 
 

@@ -50,7 +50,7 @@ def _is_text(prompt: str) -> bool:
 class Request:
     """A prompt, and how to go on from it."""
 
-    model: str  # a folder, a hub name or a llama2.c file
+    model: str  # whatever `find_language` takes
     prompt: str
     tokens: int  # at most
     threshold: float | None = None  # None: no token, and no draft, ends early
@@ -266,7 +266,8 @@ def generate(
     """The text that a language model writes after a prompt, each token from its own depth.
 
     Args:
-      model: an exported model's folder, a Hugging Face folder or name, or a llama2.c file.
+      model: an exported model's folder, a Hugging Face folder or name, a GGUF or llama2.c
+        file, or a package with weights.
       prompt: what to go on from.
       tokens: how many at most.
       threshold: a token stops at the first exit whose confidence is above it; None: never.
