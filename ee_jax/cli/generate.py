@@ -16,13 +16,13 @@ def add(commands: Any) -> None:
     text = "text from a language model, each token from its own depth, and what that gains"
     command = add_command(commands, "generate", generate, text)
     command.set_defaults(keeps_programs=True)
-    source = "a folder, owner/name on the Hugging Face Hub, or a llama2.c file"
+    source = "a folder, a .gguf or llama2.c file, a package, or owner/name on the Hub"
     command.add_argument("--model", required=True, metavar="PATH_OR_NAME", help=source)
     command.add_argument("--prompt", required=True, metavar="TEXT", help="to go on from")
     command.add_argument(
         "--tokens", type=number, default=64, metavar="N", help="at most (default: 64)"
     )
-    add_precision(command)
+    add_precision(command, default=None)
     command.add_argument("--seed", type=seed, default=0, help="of the sampling")
     command.add_argument("--page", metavar="FILE.html", help="write the text as a heat map")
     command.add_argument("--repeats", type=number, default=5, help="timed calls (default: 5)")

@@ -52,7 +52,7 @@ def add_config_command(
 
 def add_precision(command: Parser, default: str | None = "float32") -> None:
     """Adds what a model computes in; without a default, what its run computed in."""
-    text = f"compute in float32 or bfloat16 (default: {default or 'as its run'})"
+    text = f"compute in float32 or bfloat16 (default: {default or 'as its run, else float32'})"
     command.add_argument("--precision", metavar="NAME", default=default, help=text)
 
 

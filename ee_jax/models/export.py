@@ -24,7 +24,7 @@ from ee_jax.errors import UserError
 from ee_jax.manifest import MANIFEST, check_files, is_sealed, seal
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.exit_model import ExitModel
-from ee_jax.models.files import WEIGHTS, find_weights
+from ee_jax.models.files import WEIGHTS
 from ee_jax.models.heads import HEADS, POOLINGS, ExitDesign
 from ee_jax.models.huggingface import (
     from_tensors,
@@ -33,8 +33,6 @@ from ee_jax.models.huggingface import (
     write_config,
 )
 from ee_jax.models.language import LanguageDesign, LanguageModel
-from ee_jax.models.llama2c import find_llama2c, read_llama2c
-from ee_jax.models.precision import cast
 from ee_jax.models.transformer import Parameters, Transformer, bind, parameters
 
 EXITS = "exits.json"
@@ -46,10 +44,18 @@ EXPORT_AGAIN = (
 )
 
 
-def export_model(model: ExitModel | LanguageModel, folder: Path, **notes: Any) -> None:
-    """Writes `config.json`, `model.safetensors` and `exits.json` with `notes` beside it.
+def export_model(
+    model: ExitModel | LanguageModel, folder: Path, ends: Sequence[int] = (), **notes: Any
+) -> None:
+    """Writes `config.json`, `model.safetensors` and `exits.json`.
 
     The manifest comes last, of these and whatever else the folder holds, such as a tokenizer.
+
+    Args:
+      model: what is written.
+      folder: where; it is made.
+      ends: tokens that end a text, of which the config speaks.
+      **notes: what stands in `exits.json` beside the design.
     """
     folder.mkdir(parents=True, exist_ok=True)
     config = model.backbone.config
@@ -57,6 +63,8 @@ def export_model(model: ExitModel | LanguageModel, folder: Path, **notes: Any) -
     design = dataclasses.asdict(model.design)
     write_json(folder / EXITS, {"design": design, **notes})
     described = {**write_config(config), **_labels(notes.get("classes", ()))}
+    if ends:
+        described["eos_token_id"] = list(ends)
     write_json(folder / "config.json", described)
     with replacing(folder / WEIGHTS) as part:
         save_file(tensors, part, metadata={"format": "pt"})
@@ -125,7 +133,8 @@ def _with_values(
             "again"
         )
     config = model.backbone.config
-    return bind(model, from_tensors(config, wanted, tensors, folder, precision))
+    values = from_tensors(config, wanted, tensors, folder, precision=precision)
+    return bind(model, values)
 
 
 def check_causal(config: Architecture) -> None:
@@ -152,25 +161,6 @@ def shapes_of(config: Architecture, design: LanguageDesign) -> LanguageModel:
         return LanguageModel(Transformer(config, rngs=rngs), design, rngs=rngs)
 
     return nnx.eval_shape(make)
-
-
-def read_language(source: str, precision: str = "float32") -> tuple[Architecture, Parameters]:
-    """Architecture and parameters of a model without exits.
-
-    Args:
-      source: a llama2.c file, the folder of one, or whatever `find_weights` takes.
-      precision: what it is to compute in.
-
-    Raises:
-      UserError: no weights there, or not those of a language model.
-    """
-    if path := find_llama2c(source):
-        config, values = read_llama2c(path)
-        return config, cast(values, precision)
-    folder = find_weights(source)
-    config, tensors = read_checkpoint(folder)
-    wanted = parameters(shapes_of(config, LanguageDesign((config.blocks,))))
-    return config, from_tensors(config, wanted, tensors, folder, precision)
 
 
 def add_exits(config: Architecture, values: Parameters, design: LanguageDesign) -> Parameters:

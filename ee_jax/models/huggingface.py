@@ -33,7 +33,7 @@ def read_architecture(folder: Path) -> Architecture:
     """The architecture that `config.json` describes."""
     path = folder / "config.json"
     try:
-        return _describe(json.loads(path.read_text(encoding="utf-8")))
+        return describe(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise UserError(
             f"{path} is missing: copy it from where the weights came from"
@@ -46,8 +46,12 @@ def read_architecture(folder: Path) -> Architecture:
         raise UserError(f"{path} describes no model that is built here: {what}") from None
 
 
-def _describe(given: Any) -> Architecture:
-    """Raises ValueError or KeyError: no model that is built here."""
+def describe(given: Any) -> Architecture:
+    """The architecture of a config's content.
+
+    Raises:
+      ValueError or KeyError: no model that is built here.
+    """
     if not isinstance(given, dict):
         raise ValueError("it is no object of names and values")
     refuse_others(given, quantization_config=None)
@@ -74,14 +78,19 @@ def read_checkpoint(folder: Path) -> tuple[Architecture, Tensors]:
             check_finite(own, name, folder)
     family = FAMILIES[config.family]
     given = {family.bare(name): own for name, own in family.unpack(tensors).items()}
-    last = f"{family.stem.format(config.stored_blocks - 1)}."
-    there = any(name.startswith(last) for name in given)
-    if not there or config.stored_blocks > len(given):
-        raise UserError(
-            f"{folder / 'config.json'} describes {config.blocks} blocks, but of {len(given)} "
-            f"tensors beside it none is {last}...: take both from one model"
-        )
+    check_blocks(config, family, given, folder / "config.json")
     return _settle_output(config, given)
+
+
+def check_blocks(config: Architecture, family: Family, tensors: Tensors, path: Path) -> None:
+    """Raises UserError: the file at `path` describes more blocks than there are tensors of."""
+    last = f"{family.stem.format(config.stored_blocks - 1)}."
+    there = any(name.startswith(last) for name in tensors)
+    if not there or config.stored_blocks > len(tensors):
+        raise UserError(
+            f"{path} describes {config.blocks} blocks, but of {len(tensors)} tensors with it "
+            f"none is {last}...: take both from one model"
+        )
 
 
 def check_finite(tensor: np.ndarray, name: str, where: Path) -> None:
@@ -131,29 +140,32 @@ def from_tensors(
     wanted: Parameters,
     tensors: Tensors,
     where: Path,
+    family: Family | None = None,
     precision: str = "float32",
 ) -> Parameters:
     """A checkpoint's tensors, as `read_checkpoint` gives them, shaped as `wanted`.
 
     Args:
-      config: the architecture.
-      wanted: parameters of which the shapes count.
-      tensors: in whatever floats they are kept.
-      where: the folder they are from.
-      precision: that of the model; no tensor is copied to another on the way.
+      config: what they are the tensors of.
+      wanted: the parameters, or their shapes.
+      tensors: by their names; each is asked for its numbers once, and let go.
+      where: the folder or file they are from.
+      family: whose names they have; None: the architecture's.
+      precision: that of the model; no tensor has a copy in another on the way.
 
     Raises:
       UserError: some do not fit, and which.
     """
-    family = FAMILIES[config.family]
+    family = family or FAMILIES[config.family]
     names = {path: family.bare(name) for path, name in family.names(config, wanted).items()}
     there = {path: name for path, name in names.items() if name in tensors}
     values = {path: _turned(path, tensors[name]) for path, name in there.items()}
     if wrong := _misfits(wanted, values, names) + _surplus(family, tensors, names):
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        described = "header" if where.is_file() else "config.json"
         raise UserError(
-            f"the weights in {where} do not fit its config.json: {', '.join(wrong[:3])}{more}; "
-            "take both from one model"
+            f"the weights in {where} do not fit its {described}: {', '.join(wrong[:3])}"
+            f"{more}; take both from one model"
         )
     return {p: jnp.asarray(value, dtype_of(p, precision)) for p, value in values.items()}
 

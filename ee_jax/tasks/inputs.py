@@ -1,32 +1,18 @@
 """What a run is made from, as its folder remembers it and as `ee-jax run --check` says it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from ee_jax.atomic_io import expanded
 from ee_jax.calibration.conformal import CONFORMAL
 from ee_jax.calibration.methods import METHODS
 from ee_jax.config import Calibration
 from ee_jax.manifest import entry_of
-from ee_jax.models.files import find_weights
-
-# Of a model's folder: everything that a run reads.
-READ = ("*.json", "*.safetensors", "*.txt", "*.model", "*.bin")
 
 
-def fingerprints(weights: str) -> dict[str, str]:
-    """The SHA-256 of the files of weights, by their paths.
-
-    Args:
-      weights: as a config names them: a file, a folder, a package, a name on the hub.
-    """
-    path = expanded(weights)
-    if path.is_file():
-        files = [path, *path.parent.glob("tokenizer.bin")]
-    else:
-        folder = find_weights(weights)
-        files = [found for pattern in READ for found in sorted(folder.glob(pattern))]
+def fingerprints(files: Iterable[Path]) -> dict[str, str]:
+    """The SHA-256 of the files of weights, by their paths."""
     return {str(file): entry_of(file).sha256 for file in files}
 
 

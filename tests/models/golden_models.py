@@ -8,10 +8,11 @@ import numpy as np
 from flax import nnx
 
 from ee_jax.models.exit_model import ExitModel
-from ee_jax.models.export import read_language, shapes_of
+from ee_jax.models.export import shapes_of
 from ee_jax.models.heads import ExitDesign
 from ee_jax.models.huggingface import load_backbone
 from ee_jax.models.language import LanguageDesign
+from ee_jax.models.language_source import find_language
 from ee_jax.models.transformer import bind
 from ee_jax.tokens import Tokens
 
@@ -29,7 +30,7 @@ def golden_backbone(name):
 
 def golden_language(name):
     """A decoder with its output, and no exit but the last."""
-    config, values = read_language(str(FOLDER / name))
+    config, values = find_language(str(FOLDER / name)).weights()
     return bind(shapes_of(config, LanguageDesign((config.blocks,))), values)
 
 

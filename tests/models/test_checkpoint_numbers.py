@@ -11,10 +11,11 @@ import pytest
 from safetensors.numpy import load_file
 
 from ee_jax.errors import UserError
-from ee_jax.models.export import export_model, import_language, read_language, shapes_of
+from ee_jax.models.export import export_model, import_language, shapes_of
 from ee_jax.models.files import WEIGHTS
 from ee_jax.models.huggingface import load_backbone
 from ee_jax.models.language import LanguageDesign
+from ee_jax.models.language_source import find_language
 from ee_jax.models.llama2c import read_llama2c
 from ee_jax.models.transformer import bind, parameters
 from ee_jax.tokens import Tokens
@@ -28,7 +29,7 @@ HEAD = "lm_head.weight"
 
 
 def logits_of(folder):
-    config, values = read_language(str(folder))
+    config, values = find_language(str(folder)).weights()
     model = bind(shapes_of(config, LanguageDesign((config.blocks,))), values)
     ids_BT = jnp.asarray(load_golden("llama")["tokens_BT"])
     tokens = Tokens(ids_BT, jnp.ones(ids_BT.shape, bool))

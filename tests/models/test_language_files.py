@@ -11,11 +11,11 @@ from ee_jax.models.export import (
     add_exits,
     export_model,
     import_language,
-    read_language,
     shapes_of,
 )
 from ee_jax.models.families.llama import llama
 from ee_jax.models.language import LanguageDesign, LanguageModel
+from ee_jax.models.language_source import find_language
 from ee_jax.models.presets import PRESETS
 from ee_jax.models.transformer import Transformer, bind, parameters
 
@@ -47,7 +47,7 @@ def test_exits_start_from_the_final_norm_and_undecided(tmp_path):
     scale = 2 * values["backbone.final_norm.scale"]
     plain = bind(plain, values | {"backbone.final_norm.scale": scale})
     export_model(plain, tmp_path)
-    config, values = read_language(str(tmp_path))
+    config, values = find_language(str(tmp_path)).weights()
     with_exits = add_exits(config, values, DESIGN)
     assert values.items() <= with_exits.items()
     np.testing.assert_array_equal(with_exits["norms.0.scale"], scale)
@@ -68,4 +68,4 @@ def test_what_does_not_fit_is_refused(tmp_path):
     with pytest.raises(UserError, match="after block 3, but the model has 2"):
         shapes_of(CONFIG, LanguageDesign((1, 3)))
     with pytest.raises(UserError, match="no weights in"):
-        read_language(str(tmp_path / "nothing"))
+        find_language(str(tmp_path / "nothing")).weights()

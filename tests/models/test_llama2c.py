@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from ee_jax.errors import UserError
-from ee_jax.models.export import read_language, shapes_of
+from ee_jax.models.export import shapes_of
 from ee_jax.models.files import WEIGHTS
 from ee_jax.models.language import LanguageDesign
+from ee_jax.models.language_source import find_language
 from ee_jax.models.llama2c import find_llama2c, read_llama2c
 from ee_jax.models.transformer import bind, parameters
 from ee_jax.tokens import Tokens
@@ -93,7 +94,7 @@ def test_a_folder_with_one_checkpoint_is_its_own_place(tmp_path):
     path.write_bytes(write_llama2c(golden_backbone("llama")))
     (tmp_path / "tokenizer.bin").write_bytes(b"\7\0\0\0" * 100)
     assert find_llama2c(str(path)) == find_llama2c(str(tmp_path)) == path
-    config, values = read_language(str(tmp_path))
+    config, values = find_language(str(tmp_path)).weights()
     assert config == read_llama2c(path)[0]
     assert len(values) == 1 + 9 * config.blocks + 1
     (tmp_path / "other.bin").write_bytes(path.read_bytes())

@@ -53,7 +53,7 @@ class Family:
 
         def name(path: str) -> str:
             module, leaf = path.removeprefix("backbone.").rsplit(".", 1)
-            if module == "output":  # of a language model
+            if module == "output" and module not in modules:  # of a language model
                 return f"lm_head.{LEAVES[leaf]}"
             if module not in modules:
                 return path
@@ -66,7 +66,7 @@ def refuse_others(given: Config, **ours: Any) -> None:
     """Raises ValueError: a variant that is not built here would load and give wrong numbers."""
     for name, value in ours.items():
         if given.get(name, value) != value:
-            raise ValueError(f"{name} is {given[name]!r}, not {value!r}")
+            raise ValueError(f"{name} is {given[name]!r:.40}, not {value!r}")
 
 
 def check_sizes(config: Architecture) -> None:

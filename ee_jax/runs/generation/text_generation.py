@@ -31,7 +31,7 @@ from ee_jax.inference.methods import (
 from ee_jax.inference.rules import Exiting
 from ee_jax.inference.sampling import GREEDY, Sampling
 from ee_jax.models.language import LanguageDesign
-from ee_jax.models.precision import PRECISIONS, in_precision
+from ee_jax.models.precision import PRECISIONS
 from ee_jax.runs.generation.source import open_source
 
 DRAFTS = 4  # tokens that are drafted between two verifying passes
@@ -50,7 +50,7 @@ def _is_text(prompt: str) -> bool:
 class Request:
     """A prompt, and how to go on from it."""
 
-    model: str  # a folder, a hub name or a llama2.c file
+    model: str  # whatever `find_language` takes
     prompt: str
     tokens: int  # at most
     threshold: float | None = None  # None: no token, and no draft, ends early
@@ -59,7 +59,7 @@ class Request:
     draft: int | None = None  # blocks that draft, the others verify; None: no speculation
     sampling: Sampling = GREEDY
     seed: int = 0
-    precision: str = "float32"  # one of PRECISIONS
+    precision: str | None = None  # one of PRECISIONS; None: as its run, else float32
 
     def __post_init__(self):
         if not _is_text(self.prompt):
@@ -67,7 +67,8 @@ class Request:
         if self.threshold is not None and not 0 <= self.threshold <= 1:
             raise UserError(f"--threshold {self.threshold}: it is from 0 to 1 (never)")
         # Each raises where there is none of this name.
-        _ = PRECISIONS[self.precision], POLICIES[self.policy], Exiting(self.confidence)
+        _ = PRECISIONS[self.precision or "float32"], POLICIES[self.policy]
+        Exiting(self.confidence)
         if self.draft is not None and traits(self.confidence).compares_exits:
             raise UserError(
                 f"`{self.confidence}` compares exits, and --draft answers from one of them: "
@@ -126,7 +127,7 @@ class TextGeneration:
 
     def __init__(self, request: Request, display: Display = SILENT):
         self.request = request
-        self._source = open_source(request.model, lens=request.reads_exits)
+        self._source = open_source(request.model, request.reads_exits, request.precision)
         self._design = self._source.model.design
         self._method, self._shared = request.method(self._design)
         self._ids = self._source.tokenizer.encode(request.prompt).ids or [self._start()]
@@ -151,8 +152,7 @@ class TextGeneration:
 
     @cached_property
     def _decoder(self) -> Decoder:
-        model = in_precision(self._source.model, self.request.precision)
-        return Decoder(model, self.request.sampling, self._source.stops)
+        return Decoder(self._source.model, self.request.sampling, self._source.stops)
 
     def _decode(self, method: DecodingMethod, shared: Any, every: int) -> Iterator[Any]:
         request = self.request
@@ -247,6 +247,7 @@ class TextGeneration:
             list(self.tokens())
         return {
             **asdict(self.request),
+            "precision": self._source.model.backbone.dtype.name,
             "blocks": self.layers[-1],
             "exits": list(self.layers),
             "text": "".join(token.text for token in self._tokens),
@@ -265,7 +266,8 @@ def generate(
     """The text that a language model writes after a prompt, each token from its own depth.
 
     Args:
-      model: an exported model's folder, a Hugging Face folder or name, or a llama2.c file.
+      model: an exported model's folder, a Hugging Face folder or name, a GGUF or llama2.c
+        file, or a package with weights.
       prompt: what to go on from.
       tokens: how many at most.
       threshold: a token stops at the first exit whose confidence is above it; None: never.

@@ -12,7 +12,7 @@ from ee_jax.evaluation.traces import ForwardPass
 from ee_jax.inference.memory import check_forward_memory
 from ee_jax.losses.batch_losses import classifier_losses
 from ee_jax.models.export import export_model, import_model, read_exits
-from ee_jax.models.files import find_weights
+from ee_jax.models.files import files_read, find_weights
 from ee_jax.models.transformer import Parameters, bind, parameters
 from ee_jax.results import StrategyResults
 from ee_jax.tasks.classification.evaluate import Evaluator
@@ -64,8 +64,8 @@ class Classification(Task):
 
     def inputs(self) -> dict[str, str]:
         """The files of the weights, and the rows of each split."""
-        weights = model_of(self.experiment).weights
-        return fingerprints(weights) | checksums(self._corpus.record)
+        files = files_read(find_weights(model_of(self.experiment).weights))
+        return fingerprints(files) | checksums(self._corpus.record)
 
     def _check_memory(self) -> None:
         """Raises the UserError of a batch that cannot fit, in training or after it."""

@@ -18,14 +18,11 @@ from ee_jax.inference.generator import draft_exit_at
 from ee_jax.inference.kv_policies import POLICIES
 from ee_jax.inference.memory import check_memory
 from ee_jax.models.architecture import Architecture
-from ee_jax.models.export import add_exits, read_language, shapes_of
+from ee_jax.models.export import add_exits, shapes_of
 from ee_jax.models.families.llama import llama
 from ee_jax.models.language import LanguageDesign, LanguageModel
+from ee_jax.models.language_source import find_language
 from ee_jax.models.transformer import Parameters, Transformer, parameters
-from ee_jax.tasks.language_modeling.tokenizer import (
-    start_of,
-    tokenizer_of,
-)
 
 # The splits of a run, and what they are called in a data set of text.
 SPLITS = {"train": "train", "calibration": "validation", "test": "test"}
@@ -93,10 +90,10 @@ def check(experiment: Experiment) -> Weights:
     if isinstance(model, Scratch):
         weights = from_scratch(model, data.length, experiment.seed)
     else:
-        model = model_of(experiment)
-        weights = Weights(*read_language(model.weights))
-        needs = tokenizer_of if isinstance(data, Text) else start_of
-        needs(model, weights.config.vocabulary)
+        source = find_language(model_of(experiment).weights)
+        weights = Weights(*source.weights())
+        needs = source.tokenizer if isinstance(data, Text) else source.start
+        needs(weights.config.vocabulary)
     # A text's last token is only predicted, one that a model writes counts as read.
     longest = weights.config.max_length - isinstance(data, SelfGenerated)
     if data.length > longest:

@@ -20,6 +20,7 @@ from ee_jax.display import Display
 from ee_jax.errors import UserError
 from ee_jax.models.export import with_exits
 from ee_jax.models.language import LanguageDesign
+from ee_jax.models.language_source import find_language
 from ee_jax.run_folder import RunFolder
 from ee_jax.tasks.language_modeling.inputs import (
     SPLITS,
@@ -32,7 +33,6 @@ from ee_jax.tasks.language_modeling.tokenizer import (
     Writer,
     keep_pretrained,
     keep_trained,
-    start_of,
 )
 
 OWN = 2**32  # apart from the seeds of the other two splits
@@ -83,15 +83,14 @@ class Sources:
         model = self._experiment.model
         if isinstance(model, Scratch):
             return keep_trained(model, documents, self._folder)
-        return keep_pretrained(
-            model_of(self._experiment), self._weights.config.vocabulary, self._folder
-        )
+        source = find_language(model_of(self._experiment).weights)
+        return keep_pretrained(source, self._weights.config.vocabulary, self._folder)
 
     def self_generated(self, data: SelfGenerated, model: Model) -> Rows:
         """What the model writes, sampled once and kept; no tokenizer has a part in it."""
         config = self._weights.config
         try:
-            keep_pretrained(model, config.vocabulary, self._folder)
+            keep_pretrained(find_language(model.weights), config.vocabulary, self._folder)
         except UserError as missing:
             self._display.say(f"{missing}; `ee-jax generate` will need it")
         writer = writer_of(data, model, self._weights)
@@ -118,7 +117,8 @@ def writer_of(data: SelfGenerated, model: Model, weights: Weights) -> Writer:
     """What writes the rows of an experiment: its model, whole."""
     config = weights.config
     writing = with_exits(*weights, LanguageDesign((config.blocks,)))
-    return Writer(writing, start_of(model, config.vocabulary), data.length, data.batch)
+    start = find_language(model.weights).start(config.vocabulary)
+    return Writer(writing, start, data.length, data.batch)
 
 
 def _documents(directory: DatasetDir, split: str) -> list[str]:

@@ -13,6 +13,7 @@ from ee_jax.data.dataset_dir import DatasetDir
 from ee_jax.losses.batch_losses import language_losses
 from ee_jax.models.export import export_model, import_language, read_exits
 from ee_jax.models.language import LanguageDesign
+from ee_jax.models.language_source import CHAT_TEMPLATE, find_language
 from ee_jax.models.transformer import Parameters, bind, parameters
 from ee_jax.results import StrategyResults
 from ee_jax.tasks.inputs import checksums, exits_in_words, fingerprints, promises_in_words
@@ -65,7 +66,8 @@ class LanguageModeling(Task):
     def inputs(self) -> dict[str, str]:
         """The files of the weights, and the rows of a data set of text."""
         model, data = self.experiment.model, self.experiment.data
-        files = fingerprints(model.weights) if isinstance(model, Model) else {}
+        pretrained = isinstance(model, Model)
+        files = fingerprints(find_language(model.weights).files()) if pretrained else {}
         if not isinstance(data, Text):
             return files
         prepared = directory_of(data).load()
@@ -103,14 +105,17 @@ class LanguageModeling(Task):
 
     def export(self, strategy: str, trained: Trained, folder: Path) -> None:
         """Writes the model, its tokenizer if it has one, and what else a reader must know."""
-        if (tokenizer := self.folder.path / TOKENIZER).is_file():
-            shutil.copyfile(tokenizer, folder / TOKENIZER)
+        for name in (TOKENIZER, CHAT_TEMPLATE):
+            if (kept := self.folder.path / name).is_file():
+                shutil.copyfile(kept, folder / name)
+        model, own = bind(self._model, trained.values), self.experiment.model
+        ends = find_language(own.weights).ends() if isinstance(own, Model) else ()
         notes = {
             "precision": self.experiment.precision,
             "config_hash": self.folder.hash,
             "train_seconds": trained.seconds,
         }
-        export_model(bind(self._model, trained.values), folder, strategy=strategy, **notes)
+        export_model(model, folder, ends, strategy=strategy, **notes)
 
     def load(self, folder: Path) -> Trained:
         """Reads it back."""

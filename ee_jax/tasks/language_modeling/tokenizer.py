@@ -10,60 +10,35 @@ from jax.sharding import Mesh
 from tokenizers import Tokenizer
 
 from ee_jax.compilation import Planned
-from ee_jax.config import Model, Scratch
-from ee_jax.data.bpe import start_token, train_bpe
-from ee_jax.data.llama2c import START_ID, llama2c_tokenizer_beside
-from ee_jax.data.text import TokenRow, check_vocabulary, keep_tokenizer, load_tokenizer
+from ee_jax.config import Scratch
+from ee_jax.data.bpe import train_bpe
+from ee_jax.data.text import TokenRow, load_tokenizer
 from ee_jax.inference.generator import Decoder
 from ee_jax.inference.methods import StaticDecoding
 from ee_jax.inference.prompts import pack_prompts
 from ee_jax.inference.sampling import Sampling
-from ee_jax.models.files import find_weights
 from ee_jax.models.language import LanguageModel
-from ee_jax.models.llama2c import find_llama2c
+from ee_jax.models.language_source import CHAT_TEMPLATE, LanguageSource
 from ee_jax.run_folder import RunFolder
 
 TOKENIZER = "tokenizer.json"  # in a run's folder, and in that of every model it exports
 
 
-def _is_llama2c(model: Model) -> bool:
-    return find_llama2c(model.weights) is not None
+def keep_pretrained(source: LanguageSource, vocabulary: int, folder: RunFolder) -> Tokenizer:
+    """Writes the tokenizer of the weights into a run's folder, with the chat template if any.
 
-
-def tokenizer_of(model: Model, vocabulary: int) -> Tokenizer:
-    """The tokenizer that lies beside the weights.
+    Returns:
+      The tokenizer.
 
     Raises:
       UserError: there is none, or it has other ids than the weights.
     """
-    if path := find_llama2c(model.weights):
-        return llama2c_tokenizer_beside(path, vocabulary)
-    folder = find_weights(model.weights)
-    tokenizer = load_tokenizer(folder)
-    check_vocabulary(tokenizer, vocabulary, folder)
-    return tokenizer
-
-
-def start_of(model: Model, vocabulary: int) -> int:
-    """The token from which a trained model writes; llama2.c's is known without a tokenizer.
-
-    Raises:
-      UserError: the tokenizer is missing, or has no such token.
-    """
-    return START_ID if _is_llama2c(model) else start_token(tokenizer_of(model, vocabulary))
-
-
-def keep_pretrained(model: Model, vocabulary: int, folder: RunFolder) -> Tokenizer:
-    """Writes the tokenizer of the weights into a run's folder, and returns it.
-
-    Raises: as `tokenizer_of` does.
-    """
-    tokenizer = tokenizer_of(model, vocabulary)
+    tokenizer = source.tokenizer(vocabulary)
     with folder.writing(TOKENIZER) as part:
-        if _is_llama2c(model):
-            part.write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
-        else:
-            keep_tokenizer(find_weights(model.weights), part)
+        source.keep_tokenizer(tokenizer, part)
+    if source.chat_template is not None:
+        with folder.writing(CHAT_TEMPLATE) as part:
+            part.write_text(source.chat_template, encoding="utf-8")
     return tokenizer
 
 

@@ -40,7 +40,7 @@ def no_compilation(monkeypatch):
         ({"tokens": 48}, "prompt 1 of 1 has "),
         ({"threshold": 1.5}, "--threshold 1.5: it is from 0 to 1"),
         ({"policy": "nosuch"}, "no policy 'nosuch': there are propagate, copy, recompute"),
-        ({"precision": "int8"}, "no precision 'int8': it is one of float32, bfloat16"),
+        ({"precision": "int8"}, "no precision 'int8': there are float32, bfloat16"),
         ({"confidence": "nosuch"}, "no confidence 'nosuch': there are max_prob"),
         ({"confidence": "learned", "threshold": 0.5}, "{} has no learned confidence: "),
         ({"confidence": "saturation", "draft": 1}, "`saturation` compares exits, and"),
@@ -115,7 +115,7 @@ def test_a_tokenizer_that_does_not_know_what_ends_a_text(copied, end):
     """Another model's may have fewer ids, and then nothing else shows it."""
     change_config(copied, eos_token_id=end)
     shown = repr(end[-1] if isinstance(end, list) else end)
-    message = f"{copied / 'config.json'} ends a text with token {shown}, which tokenizer.json"
+    message = f"{copied} ends a text with token {shown}, which its tokenizer does not"
     assert error_of(copied).startswith(message)
 
 
