@@ -1,0 +1,69 @@
+"""What lies with a language model beside its weights, in forms that need no other library."""
+
+import json
+
+import pytest
+
+from ee_jax.errors import UserError
+from ee_jax.models.language_source import (
+    CHAT_TEMPLATE,
+    HuggingFaceFolder,
+    Llama2cFile,
+    find_language,
+)
+from tests.models.folders import copy_golden
+from tests.models.golden_models import golden_backbone
+from tests.models.test_llama2c import write_llama2c
+
+TOKENIZER_CONFIG = "tokenizer_config.json"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return copy_golden("llama", tmp_path)
+
+
+def test_a_folder_of_safetensors_goes_before_others_in_it(folder):
+    (folder / "model.gguf").write_bytes(b"GGUF")
+    assert isinstance(find_language(str(folder)), HuggingFaceFolder)
+
+
+def test_a_chat_template_stands_alone_or_in_the_tokenizers_config(folder):
+    def template():
+        return find_language(str(folder)).chat_template
+
+    assert template() is None
+    for content, wanted in [({"chat_template": "{{ x }}"}, "{{ x }}"), ({}, None)]:
+        (folder / TOKENIZER_CONFIG).write_text(json.dumps(content))
+        assert template() == wanted
+    (folder / CHAT_TEMPLATE).write_text("{{ y }}")
+    assert template() == "{{ y }}"
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{" * 100_000])
+def test_a_broken_config_of_a_tokenizer_is_one_line(folder, content):
+    (folder / TOKENIZER_CONFIG).write_text(content)
+    with pytest.raises(UserError, match=r"the chat template in .* cannot be read") as error:
+        _ = find_language(str(folder)).chat_template
+    assert "\n" not in str(error.value)
+
+
+def test_the_files_of_a_folder_are_all_that_may_be_read(folder):
+    (folder / CHAT_TEMPLATE).write_text("")
+    (folder / "notes.md").write_text("")
+    names = {path.name for path in find_language(str(folder)).files()}
+    assert names == {"config.json", "model.safetensors", CHAT_TEMPLATE}
+
+
+def test_the_files_of_llama2c(tmp_path):
+    path = tmp_path / "stories.bin"
+    path.write_bytes(write_llama2c(golden_backbone("llama")))
+    for name in ("tokenizer.bin", "tok64.bin", "token.bin"):
+        (tmp_path / name).write_bytes(b"")
+    for name in (path, tmp_path):
+        source = find_language(str(name))
+        assert isinstance(source, Llama2cFile)
+        assert source.files() == [path, tmp_path / "tok64.bin", tmp_path / "tokenizer.bin"]
+        assert source.chat_template is None
+        assert source.ends() == []
+        assert source.start(64) == 1
