@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "ee_jax"
 # From the bottom up; rooms on one line know nothing of each other, save where named below.
 FLOORS = (
-    {"errors", "tokens", "display", "atomic_io", "compile_cache"},
+    {"errors", "tokens", "display", "atomic_io", "compile_cache", "huge_pages"},
     {"manifest", "owned_folder"},
     {"registry", "compilation", "results"},
     {"devices"},

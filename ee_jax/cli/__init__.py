@@ -26,6 +26,7 @@ from ee_jax.cli import (
 from ee_jax.cli.parser import Parser
 from ee_jax.compile_cache import use_compile_cache
 from ee_jax.errors import UserError
+from ee_jax.huge_pages import ask_for_huge_pages
 
 # In the order of `--help`.
 COMMANDS = (
@@ -41,6 +42,12 @@ COMMANDS = (
     bench,
     devices,
 )
+
+
+def command() -> None:
+    """What `ee-jax` starts: `main` in a process that has asked for huge pages."""
+    ask_for_huge_pages()
+    main()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
