@@ -7,8 +7,9 @@ from tokenizers import Tokenizer
 
 from ee_jax.atomic_io import expanded
 from ee_jax.errors import UserError
-from ee_jax.models.export import EXITS, import_language, read_exits, with_exits
+from ee_jax.models.export import EXITS, check_causal, import_language, read_exits, with_exits
 from ee_jax.models.files import has_weights
+from ee_jax.models.huggingface import read_architecture
 from ee_jax.models.language import LanguageDesign, LanguageModel
 from ee_jax.models.language_source import LanguageSource, find_language
 
@@ -39,6 +40,7 @@ def open_source(name: str, lens: bool, precision: str | None = None) -> Source:
     source = find_language(name)
     trained = (source.path / EXITS).is_file()
     if trained:
+        check_causal(read_architecture(source.path))  # a classifier has exits of another kind
         noted = read_exits(source.path, LanguageDesign).get("precision")
         model = import_language(source.path, precision or noted or "float32")
     else:

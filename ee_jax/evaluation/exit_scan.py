@@ -1,0 +1,107 @@
+"""What every exit of a language model says of every token of a text, without its logits.
+
+Top token, loss, three confidences that read logits, and two similarities of what the heads
+read. V is held for a chunk of positions of one exit alone: see `losses.next_token`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from ee_jax.compilation import Program
+from ee_jax.exits.confidence import entropy, margin, max_prob, saturation
+from ee_jax.losses.exit_losses import NLL, Loss
+from ee_jax.losses.next_token import exit_token_losses
+from ee_jax.models.language import LanguageModel
+from ee_jax.models.transformer import Parameters, bind, parameters
+from ee_jax.tokens import Tokens
+
+
+def _of_logits(score: Callable[[Array], Array]) -> Loss:
+    """A confidence in the place of a loss: a number of one exit on one token."""
+    return Loss(lambda logits_V, last_V, token: score(logits_V))
+
+
+LOGIT_SCORES = {"max_prob": max_prob, "margin": margin, "entropy": entropy}
+SATURATION = "saturation"
+MEASURED = (NLL, *map(_of_logits, LOGIT_SCORES.values()))
+
+
+class ExitScan(NamedTuple):
+    """What each exit says of N tokens; the last exit is the full model."""
+
+    prediction_EN: Int[np.ndarray, "E N"]  # the top token
+    loss_EN: Float[np.ndarray, "E N"]  # nats, of the token that follows
+    cosine_EN: Float[np.ndarray, "E N"]  # of what the head reads with what the last one reads
+    score_EN: dict[str, Float[np.ndarray, "E N"]]  # confidences, by name
+
+
+def scan_rows(
+    values: Parameters, model: LanguageModel, ids_BT: Int[Array, "B T"]
+) -> dict[str, Float[Array, "E B T-1"]]:
+    """Every exit on every token of rows that are full, but each row's last.
+
+    Args:
+      values: the model's parameters.
+      model: whose exits; it may be abstract.
+      ids_BT: tokens; each is followed by the next one.
+
+    Returns:
+      Arrays by the names of `ExitScan`'s fields and of the confidences.
+    """
+    bound = bind(model, values)
+    inputs = Tokens(ids_BT[:, :-1], jnp.ones_like(ids_BT[:, :-1], bool))
+    feature_EBTD = bound.features(inputs)
+    found = exit_token_losses(bound.logits, feature_EBTD, ids_BT[:, 1:], MEASURED)
+    loss, *scores = found.losses_EBT
+    return {
+        "prediction": found.prediction_EBT,
+        "loss": loss,
+        "cosine": _cosine(feature_EBTD, feature_EBTD[-1:]),
+        SATURATION: _saturation(feature_EBTD),
+        **dict(zip(LOGIT_SCORES, scores, strict=True)),
+    }
+
+
+def _cosine(one: Float[Array, "E B T D"], other: Float[Array, "#E B T D"]) -> Array:
+    one, other = one.astype(jnp.float32), other.astype(jnp.float32)
+    lengths = jnp.linalg.norm(one, axis=-1) * jnp.linalg.norm(other, axis=-1)
+    return (one * other).sum(-1) / jnp.maximum(lengths, 1e-30)
+
+
+def _saturation(feature_EBTD: Float[Array, "E B T D"]) -> Float[Array, "E B T"]:
+    """The confidence of this name, of each exit after the one before."""
+    of_tokens = jax.vmap(jax.vmap(jax.vmap(saturation)))
+    before_EBTD = jnp.roll(feature_EBTD, 1, axis=0).at[0].set(0)
+    return of_tokens(feature_EBTD.astype(jnp.float32), before_EBTD.astype(jnp.float32))
+
+
+def scan_text(
+    model: LanguageModel,
+    batches: Sequence[Int[np.ndarray, "B T"]],
+    tick: Callable[[], None] = lambda: None,
+) -> ExitScan:
+    """One compiled program over batches of full rows.
+
+    Args:
+      model: with its parameters.
+      batches: of tokens; those of one shape share a program.
+      tick: called after each batch.
+
+    Returns:
+      What each exit says of the tokens of all rows, in order.
+    """
+    values = parameters(model)
+    program = Program(lambda values, ids_BT: scan_rows(values, model, ids_BT))
+    parts: list[dict[str, np.ndarray]] = []
+    for ids_BT in batches:
+        out = jax.device_get(program(values, jnp.asarray(ids_BT, jnp.int32)))
+        parts.append({name: part.reshape(len(part), -1) for name, part in out.items()})
+        tick()
+    whole = {name: np.concatenate([part[name] for part in parts], 1) for name in parts[0]}
+    first = whole.pop("prediction"), whole.pop("loss"), whole.pop("cosine")
+    return ExitScan(*first, whole)

@@ -1,0 +1,111 @@
+"""A diagnosis as its readers see it: a table, a figure and a page."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from rich.console import Group
+from rich.text import Text
+
+from ee_jax.report import text
+from ee_jax.report.figures import MUTED, style
+from ee_jax.report.render import Column, Row, Table, to_terminal
+from ee_jax.report.report import inline, template
+
+SCORES = ("max_prob", "margin", "entropy", "saturation")
+
+
+def exit_rows(record: Mapping[str, Any]) -> Table:
+    """A row an exit: what it says, how it can be told right from wrong, what it drafts."""
+    columns = (
+        Column("blocks", lambda row: str(row["depth"])),
+        Column("agrees %", lambda row: text.percent(row["agreement"])),
+        Column("oracle %", lambda row: text.percent(row["oracle_tokens"] / record["tokens"])),
+        Column("perplexity", lambda row: _perplexity(row["perplexity"])),
+        Column("cosine", lambda row: text.number(row["cosine"]), spare=1),
+        *(_score(name) for name in SCORES),
+        Column("draft speed-up", lambda row: text.number(row["draft_speedup"])),
+    )
+    notes = (
+        "agrees: top token is the full model's. oracle: share of tokens for which this is the "
+        "first exit from which on all agree.",
+        f"{', '.join(SCORES)}: AUROC for telling agreement from disagreement. draft speed-up: "
+        f"ideal, of {record['drafts']} drafts a pass.",
+    )
+    return Table("Exits", columns, tuple(record["exits"]), notes)
+
+
+def _score(name: str) -> Column:
+    return Column(name, lambda row: text.number(row["auroc"][name]))
+
+
+def _perplexity(value: float) -> str:
+    """Untrained exits have perplexities of millions."""
+    return text.number(value, 1) if value < 1e5 else f"{value:.1e}"
+
+
+def best_rows(record: Mapping[str, Any]) -> Table:
+    """The most that any rule can save."""
+    columns = (
+        Column("may disagree", lambda row: text.share(row["disagreement"])),
+        Column("mean depth", lambda row: text.number(row["mean_depth"])),
+        Column("ideal speed-up", lambda row: text.number(row["ideal_speedup"])),
+        Column("FLOPs speed-up", lambda row: text.number(row["flops_speedup"])),
+    )
+    note = (
+        "A bound: each token stops at its first exit that agrees, and the dearest that may "
+        "disagree stop at the first. No rule knows that much."
+    )
+    rows: tuple[Row, ...] = tuple(record["best"])
+    return Table("The best that any rule can reach", columns, rows, (note,))
+
+
+def summary(record: Mapping[str, Any], width: int | None = None) -> Group:
+    """What the terminal shows."""
+    tables = [to_terminal(table, width) for table in (exit_rows(record), best_rows(record))]
+    facts = "\n".join(f"{name}: {value}" for name, value in _facts(record))
+    return Group(*tables, Text(f"{facts}\n\n{record['verdict']}"))
+
+
+def _facts(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    blocks = record["blocks"]
+    yield "oracle's mean depth", f"{text.number(record['oracle_mean_depth'])} of {blocks}"
+    first = text.number(record["first_mean_depth"])
+    yield "mean depth of the first exit that agrees", f"{first} of {blocks}"
+    yield "an exit's answer costs", f"{text.number(record['cost']['answer_blocks'])} blocks"
+    rows = f"{record['rows']} rows of {record['length']}"
+    yield "measured on", f"{record['tokens']} tokens, {rows}, in {record['seconds']:.0f} s"
+
+
+def figure(record: Mapping[str, Any]) -> Figure:
+    """Agreement by block, and where the oracle stops."""
+    with style():
+        drawn = Figure(figsize=(8, 4.6), layout="constrained")
+        agreement, oracle = drawn.subplots(2, 1, sharex=True)
+        _draw(agreement, oracle, record)
+    return drawn
+
+
+def _draw(agreement: Axes, oracle: Axes, record: Mapping[str, Any]) -> None:
+    depths = [row["depth"] for row in record["exits"]]
+    agreement.plot(depths, [100 * row["agreement"] for row in record["exits"]], marker="o")
+    agreement.set_ylabel("% agree with\nthe full model")
+    agreement.set_ylim(0, 103)
+    tokens = record["tokens"]
+    oracle.bar(depths, [100 * row["oracle_tokens"] / tokens for row in record["exits"]])
+    oracle.axvline(record["oracle_mean_depth"], color=MUTED, linestyle="--", label="mean")
+    oracle.legend()
+    oracle.set_ylabel("% of tokens whose\noracle stops here")
+    oracle.set_xlabel("blocks run")
+
+
+def page(record: Mapping[str, Any]) -> str:
+    """The HTML text, which needs nothing else."""
+    return template("diagnosis").render(
+        record=record,
+        exits=exit_rows(record),
+        best=best_rows(record),
+        facts=list(_facts(record)),
+        figure=inline(figure(record), "diagnosis"),
+    )
