@@ -18,6 +18,14 @@ def expanded(path: str | Path) -> Path:
     return Path(os.path.expanduser(path))
 
 
+def resolved(path: Path) -> Path:
+    """Where the path leads, by its links; as far as they lead where they go round.
+
+    `Path.resolve` raises of links that go round, and no OSError.
+    """
+    return Path(os.path.realpath(path))
+
+
 def part_of(path: Path) -> Path:
     """What a file, or a folder, is called while it is being written."""
     return path.with_name(path.name + ".part")

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ee_jax.atomic_io import parse_object, write_json
+from ee_jax.atomic_io import parse_object, resolved, write_json
 from ee_jax.errors import UserError
 
 MANIFEST = "manifest.json"
@@ -122,7 +122,7 @@ def check_in_folder(path: Path) -> None:
     Raises:
       UserError: it is not as it was written.
     """
-    path = path.resolve()
+    path = resolved(path)
     folder = next(filter(is_sealed, path.parents), None)
     if folder is not None:
         mend = f"copy {folder} again, or, if the change is yours, move the file out of it"

@@ -93,7 +93,7 @@ def test_version(capsys):
         ("bench decode --model 2x48 --tokens 8 --draft 9", "no exit after 9 blocks: the "),
         ("bench decode --model 2x48 --tokens 99", "prompt 1 of 1 has 16 tokens, and 99 more"),
         ("bench decode --model 2x48 --every 3", "2x48 has 2 blocks: exits every 3 miss the"),
-        ("bench decode --model 2x48 --precision int8", "no precision 'int8': it is one of "),
+        ("bench decode --model 2x48 --precision int8", "no precision 'int8': there are "),
         ("bench decode --model 2x48 --layout nest", "no layout 'nest': did you mean `nested`"),
         ("bench decode --layout nested", "layout `nested` takes at most 8 exits, and "),
         ("bench decode --model 2x48 --every 2 --tokens 8", "the exit after all 2 blocks "),

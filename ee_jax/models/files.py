@@ -16,7 +16,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from ee_jax.atomic_io import expanded
+from ee_jax.atomic_io import expanded, resolved
 from ee_jax.errors import UserError
 
 # What is fetched of a repository: other forms of its weights can be many times as large.
@@ -161,9 +161,9 @@ def _inside(folder: Path, name: str) -> Path:
     """A file of a model lies in its folder; in the hub's cache, its links lead to `blobs`."""
     if not name.isprintable():
         raise ValueError(f"a file's name is {name!r}")
-    path, home = folder / name, folder.resolve()
+    path, home = folder / name, resolved(folder)
     homes = [home, home.parents[1] / "blobs"] if home.parent.name == "snapshots" else [home]
-    if not any(path.resolve().is_relative_to(place) for place in homes):
+    if not any(resolved(path).is_relative_to(place) for place in homes):
         raise UserError(f"{name!r} leads out of its model's folder {folder}: copy it there")
     return path
 

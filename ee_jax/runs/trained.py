@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ee_jax.atomic_io import expanded
+from ee_jax.atomic_io import expanded, resolved
 from ee_jax.compilation import Program
 from ee_jax.data.batches import Batch, evaluation_batches
 from ee_jax.data.registry import nearest
@@ -69,7 +69,7 @@ def read_calibration(
     path = folder / "calibration.json"
     if not path.is_file():
         return np.ones(exits), {}
-    path = path.resolve()  # its manifest lists it by the folder's own name
+    path = resolved(path)  # its manifest lists it by the folder's own name
     if is_sealed(run := path.parent.parent):
         mend = "delete results.json beside the strategy's folder, and run again"
         check_files(run, mend, [path.relative_to(run).as_posix()])

@@ -241,9 +241,15 @@ def test_a_file_is_checked_before_anything_reads_it(copy, name, read, place):
     content[int(place * len(content))] ^= 0x80
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"is not as it was written .*: copy .* again,"):
-        read(path)
+        read(copy)
 
 
 def test_a_trace_outside_of_runs_is_read_as_it_is(copy, tmp_path):
     trace = shutil.copy(copy / "joint/traces/test.npz", tmp_path / "mine.npz")
     assert calibrate(trace, Request())["trials"]
+
+
+def test_a_circle_of_links_is_no_trace(tmp_path):
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    with pytest.raises(UserError, match=r"cannot read .*/round"):
+        calibrate(tmp_path / "round", Request())
