@@ -5,8 +5,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from ee_jax.cli.parser import add_command, add_precision, number
-from ee_jax.errors import UserError
+from ee_jax.cli.parser import add_command, add_precision, check_page, number
 
 
 def add(commands: Any) -> None:
@@ -33,9 +32,7 @@ def add(commands: Any) -> None:
 
 def diagnose(arguments: Namespace) -> None:
     """Prints tables and a verdict, or one JSON object."""
-    page = Path(arguments.page or "page.html")
-    if page.is_dir() or not page.parent.is_dir():
-        raise UserError(f"--page {page}: give a file in a folder that is there")
+    check_page(arguments.page)
     from ee_jax.display import Display, print_result
     from ee_jax.report import diagnosis
     from ee_jax.runs.diagnose import Request
@@ -51,5 +48,5 @@ def diagnose(arguments: Namespace) -> None:
     if arguments.page:
         from ee_jax.atomic_io import write_text
 
-        write_text(page, diagnosis.page(record))
-        display.say(str(page))
+        write_text(Path(arguments.page), diagnosis.page(record))
+        display.say(arguments.page)

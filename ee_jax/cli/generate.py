@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ee_jax.cli.parser import Parser, add_command, add_precision, number, real, seed
+from ee_jax.cli.parser import Parser, add_command, add_precision, check_page, number, real, seed
 from ee_jax.errors import UserError
 
 
@@ -125,9 +125,7 @@ def _check(arguments: Namespace) -> None:
     for name in ("confidence", "policy"):
         if getattr(arguments, name) and arguments.threshold is None:
             raise UserError(f"--{name} does nothing without --threshold: give one, e.g. 0.9")
-    page = Path(arguments.page or "page.html")
-    if page.is_dir() or not page.parent.is_dir():
-        raise UserError(f"--page {page}: give a file in a folder that is there")
+    check_page(arguments.page)
 
 
 def _sampling(arguments: Namespace) -> Any:

@@ -56,6 +56,12 @@ def add_precision(command: Parser, default: str | None = "float32") -> None:
     command.add_argument("--precision", metavar="NAME", default=default, help=text)
 
 
+def check_page(page: str | None) -> None:
+    """Raises the UserError of a page that could not be written."""
+    if page and (Path(page).is_dir() or not Path(page).parent.is_dir()):
+        raise UserError(f"--page {page}: give a file in a folder that is there")
+
+
 DIGITS = 10  # those of 2^32; Python reads no number of thousands
 
 

@@ -30,7 +30,7 @@ class Experiment:
     strategies: tuple[Strategy, ...] = (Joint(), Frozen())
     calibration: Calibration = Calibration()
     evaluation: Evaluation = Evaluation()
-    precision: str = "float32"  # what the model computes in: a name in `models.PRECISIONS`
+    precision: str = "float32"  # what the model computes in: `float32` or `bfloat16`
     checkpoint_seconds: float = 30.0  # between two checkpoints of training
 
     def __post_init__(self) -> None:

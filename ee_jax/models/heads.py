@@ -10,7 +10,8 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float
 
 from ee_jax.exits.output import ExitOutput
-from ee_jax.models.layers import LayerNorm, gelu
+from ee_jax.models.layers import gelu
+from ee_jax.models.norms import LayerNorm
 from ee_jax.registry import Registry
 
 POOLINGS = ("mean", "first")

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from ee_jax.exits.output import ExitOutput
 from ee_jax.models.exit_features import PLAIN, Forward, exit_features
-from ee_jax.models.layers import make_norm
+from ee_jax.models.norms import make_norm
 from ee_jax.models.transformer import State, Transformer
 from ee_jax.tokens import Tokens
 

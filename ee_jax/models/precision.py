@@ -53,10 +53,8 @@ def cast_to_learn(values: Parameters, name: str) -> Parameters:
     Tables and the output projection stay as they are until they are used: their gradients are
     sums over many tokens and chunks of logits, of which bfloat16 would lose most terms.
     """
-    return {
-        path: value if path.endswith(".embedding") or path.startswith("output.") else own
-        for (path, value), own in zip(values.items(), cast(values, name).values(), strict=True)
-    }
+    summed = {p for p in values if p.endswith(".embedding") or p.startswith("output.")}
+    return {p: v if p in summed else v.astype(dtype_of(p, name)) for p, v in values.items()}
 
 
 def in_precision(model: M, name: str) -> M:

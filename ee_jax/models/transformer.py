@@ -12,7 +12,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.attention import attention_bias
-from ee_jax.models.layers import Block, dropout, make_linear, make_norm
+from ee_jax.models.layers import Block, dropout, make_linear
+from ee_jax.models.norms import make_norm
 from ee_jax.tokens import Tokens
 
 

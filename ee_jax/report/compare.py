@@ -219,7 +219,7 @@ def not_comparable(runs: Sequence[Results]) -> list[str]:
     found = (
         _unlike("Not comparable, the data differ", runs, _data),
         _unlike("Perplexity is not comparable, the tokens differ", judged, _tokens),
-        _unlike("Speed is not comparable, the devices differ", runs, lambda r: r.machine),
+        _unlike("Speed is not comparable, devices or precisions differ", runs, _machine),
     )
     return [note for note in found if note]
 
@@ -228,6 +228,10 @@ def _unlike(said: str, runs: Sequence[Results], what: Callable[[Results], str]) 
     """Empty where all runs are alike."""
     different = dict.fromkeys(map(what, runs))
     return f"{said}: {'; '.join(different)}." if len(different) > 1 else ""
+
+
+def _machine(results: Results) -> str:
+    return results.machine
 
 
 def _data(results: Results) -> str:

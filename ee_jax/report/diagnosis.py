@@ -13,24 +13,23 @@ from ee_jax.report.figures import MUTED, style
 from ee_jax.report.render import Column, Row, Table, to_terminal
 from ee_jax.report.report import inline, template
 
-SCORES = ("max_prob", "margin", "entropy", "saturation")
-
 
 def exit_rows(record: Mapping[str, Any]) -> Table:
     """A row an exit: what it says, how it can be told right from wrong, what it drafts."""
+    scores = [*record["exits"][0]["auroc"]]
     columns = (
         Column("blocks", lambda row: str(row["depth"])),
         Column("agrees %", lambda row: text.percent(row["agreement"])),
         Column("oracle %", lambda row: text.percent(row["oracle_tokens"] / record["tokens"])),
         Column("perplexity", lambda row: _perplexity(row["perplexity"])),
         Column("cosine", lambda row: text.number(row["cosine"]), spare=1),
-        *(_score(name) for name in SCORES),
+        *(_score(name) for name in scores),
         Column("draft speed-up", lambda row: text.number(row["draft_speedup"])),
     )
     notes = (
         "agrees: top token is the full model's. oracle: share of tokens for which this is the "
         "first exit from which on all agree.",
-        f"{', '.join(SCORES)}: AUROC for telling agreement from disagreement. draft speed-up: "
+        f"{', '.join(scores)}: AUROC for telling agreement from disagreement. draft speed-up: "
         f"ideal, of {record['drafts']} drafts a pass.",
     )
     return Table("Exits", columns, tuple(record["exits"]), notes)

@@ -3,6 +3,7 @@
 from functools import cache, partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -12,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 from ee_jax.models.attention import attend, attention_bias
 from ee_jax.models.heads import pool
-from ee_jax.models.layers import LayerNorm, RMSNorm
+from ee_jax.models.norms import LayerNorm, RMSNorm
 
 WIDTHS = (1, 2, 48, 384)
 SCALES = st.floats(-6, 6).map(lambda power: 10.0**power)
@@ -107,6 +108,43 @@ def test_squares_hold_up_to_1e18(kind):
     np.testing.assert_allclose(
         norm(kind, 384, 1e-5)(x_ND), wanted_ND, rtol=0, atol=10 * TOLERANCE
     )
+
+
+def plain_norm(kind, x_D, scale_D, bias_D, eps):
+    """The formula; of complex numbers too, so that a complex step gives its derivative."""
+    x_D = x_D - x_D.mean() if kind is LayerNorm else x_D
+    return x_D / np.sqrt((x_D * x_D).mean() + eps) * scale_D + bias_D
+
+
+@pytest.mark.parametrize("kind", [LayerNorm, RMSNorm])
+@pytest.mark.parametrize("width", [2, 7, 64])
+@pytest.mark.parametrize(("scale", "mean"), [(1.0, 0.0), (1.0, 5.0), (1e-3, 2.0), (1e4, -5.0)])
+def test_gradients_of_norms(kind, width, scale, mean):
+    """Against complex steps in float64, which lose no digits: by x, by scale and by bias."""
+    draw, eps = np.random.default_rng(width), 1e-5
+    x_D = rows(width, width, scale, mean)[0]
+    scale_D, bias_D, g_D = draw.normal(size=(3, width)).astype(np.float32)
+
+    def ours(x_D, scale_D, bias_D):
+        module = kind(width, eps, rngs=nnx.Rngs(0))
+        module.scale.set_value(scale_D)
+        if kind is LayerNorm:
+            module.bias.set_value(bias_D)
+        return jnp.vdot(g_D, module(x_D))
+
+    given = x_D, scale_D, bias_D
+    got = jax.grad(ours, (0, 1, 2))(*map(jnp.asarray, given))
+    exact, step = [part.astype(complex) for part in given], 1e-30
+    for number in range(2 + (kind is LayerNorm)):
+        wanted_D = np.empty(width)
+        for d in range(width):
+            moved = [part.copy() for part in exact]
+            moved[number][d] += 1j * step
+            wanted_D[d] = (g_D * plain_norm(kind, *moved, eps)).sum().imag / step
+        # Relative to the two sums that each number is a difference of.
+        size = np.abs(g_D * scale_D).max() / np.sqrt((exact[0].real ** 2).mean() + eps)
+        off = TOLERANCE * max(np.abs(wanted_D).max(), size if number == 0 else 0.0)
+        np.testing.assert_allclose(got[number], wanted_D, rtol=0, atol=off)
 
 
 T, H = 8, 4

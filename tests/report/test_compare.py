@@ -59,7 +59,7 @@ def test_another_device_is_named(results):
     other = results | {"device": "1 x gpu: Other"}
     (said,) = comparison([made(results), made(other)]).notes[1:]
     assert said == (
-        "Speed is not comparable, the devices differ: "
+        "Speed is not comparable, devices or precisions differ: "
         "2 x cpu: Example, float32; 1 x gpu: Other, float32."
     )
     assert said in to_markdown(comparison([made(results), made(other)]))

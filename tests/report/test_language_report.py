@@ -185,7 +185,7 @@ def test_what_keeps_runs_from_being_compared(results):
         "Perplexity is not comparable, the tokens differ: "
         "2,048 of a vocabulary of 512 in rows of 128; "
         "2,000 of a vocabulary of 1,024 in rows of 128.",
-        "Speed is not comparable, the devices differ: "
+        "Speed is not comparable, devices or precisions differ: "
         "1 x cpu: Example, float32; 1 x gpu: Other, float32.",
     )
 
