@@ -110,7 +110,7 @@ def test_squares_hold_up_to_1e18(kind):
     )
 
 
-def plain_norm(kind, x_D, scale_D, bias_D, eps):
+def plain_norm(kind, eps, x_D, scale_D, bias_D):
     """The formula; of complex numbers too, so that a complex step gives its derivative."""
     x_D = x_D - x_D.mean() if kind is LayerNorm else x_D
     return x_D / np.sqrt((x_D * x_D).mean() + eps) * scale_D + bias_D
@@ -140,7 +140,7 @@ def test_gradients_of_norms(kind, width, scale, mean):
         for d in range(width):
             moved = [part.copy() for part in exact]
             moved[number][d] += 1j * step
-            wanted_D[d] = (g_D * plain_norm(kind, *moved, eps)).sum().imag / step
+            wanted_D[d] = (g_D * plain_norm(kind, eps, *moved)).sum().imag / step
         # Relative to the two sums that each number is a difference of.
         size = np.abs(g_D * scale_D).max() / np.sqrt((exact[0].real ** 2).mean() + eps)
         off = TOLERANCE * max(np.abs(wanted_D).max(), size if number == 0 else 0.0)
