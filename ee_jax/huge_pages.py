@@ -1,8 +1,8 @@
 """Huge pages for large arrays, where Linux gives them to whoever asks.
 
 A compiled program gets its memory anew at every call, and on a CPU the kernel then hands it
-over page by page: a training step of a small encoder meets 130,000 of them, which takes an
-eighth of its time. glibc asks for pages of 2 MiB where it is told to before a process starts.
+over page by page: a gradient of a small encoder meets 130,000 of them. glibc asks for pages of
+2 MiB where it is told to before a process starts.
 """
 
 import os
