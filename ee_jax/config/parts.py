@@ -21,6 +21,7 @@ from ee_jax.checks import (
 from ee_jax.evaluation.metrics import METRICS
 from ee_jax.exits.confidence import CONFIDENCES, check_confidence
 from ee_jax.exits.stopping import RULES, Stopping, check_rule
+from ee_jax.models.token_heads import FINAL_NORM, TOKEN_HEADS
 from ee_jax.registry import Registry
 from ee_jax.training.strategies import Learned
 
@@ -36,7 +37,9 @@ class Exits:
     learned: Learned = Learned()  # how the scores of the confidence `learned` learn
     head: str = "linear"  # of a classifier: a name in `models.heads.HEADS`
     pooling: Pooling = "mean"  # of a classifier: how a head reads a sequence
-    own_norms: bool = False  # of a language model: a norm an exit; else all read the final one
+    # Of a language model: what an exit has before the shared projection, in TOKEN_HEADS.
+    token_head: str = FINAL_NORM
+    token_head_width: int | None = None  # rank of an adapter, size of an mlp; None: its own
     tolerance: float = 0.1  # in a regression, answers that are closer count as the same
     rule: str = "threshold"  # which of the confident stop: a name in `exits.RULES`
     min_depth: int = 1  # blocks that always run
@@ -47,6 +50,8 @@ class Exits:
         check_layers(self.layers)
         check_name(self.confidence, CONFIDENCES, "exits.confidence")
         check_confidence(self.confidence)
+        check_name(self.token_head, TOKEN_HEADS, "exits.token_head")
+        check_counts(self, "exits.", "token_head_width")
         check_name(self.rule, RULES, "exits.rule")
         check_rule(self.rule)
         check_counts(self, "exits.", "min_depth")

@@ -6,6 +6,7 @@ from ee_jax.checks import (
     check,
     check_bounded,
     check_counts,
+    check_positive,
     check_rate,
     check_types,
     is_rising,
@@ -77,10 +78,15 @@ class Text(DataConfig):
 
 @dataclass(frozen=True)
 class SelfGenerated(DataConfig):
-    """Text that the model itself writes, from a start token on; kept in the run's folder.
+    """Text that the model itself writes; kept in the run's folder.
 
     So exits can be added to a model whose training text is not at hand.
     """
+
+    # What it answers, in its chat template: `chat`, questions of the package, or a text file
+    # with a prompt a line. None: it goes on from the token that a text begins with.
+    prompts: str | None = None
+    temperature: float = 1.0  # of its sampling; 1: tokens as likely as the model says
 
     train: int = 4096  # rows
     calibration: int = 256
@@ -91,6 +97,7 @@ class SelfGenerated(DataConfig):
     def __post_init__(self) -> None:
         check_types(self, "data.")
         check_counts(self, "data.", "train", "calibration", "test", "length", "batch")
+        check_positive(self.temperature, "data.temperature")
 
 
 @dataclass(frozen=True)

@@ -55,14 +55,15 @@ def scan_rows(
     """
     bound = bind(model, values)
     inputs = Tokens(ids_BT[:, :-1], jnp.ones_like(ids_BT[:, :-1], bool))
-    feature_EBTD = bound.features(inputs)
+    hidden_EBTD = bound.hidden_states(inputs)
+    feature_EBTD = bound.at_exits(bound.feature, hidden_EBTD)
     found = exit_token_losses(bound.logits, feature_EBTD, ids_BT[:, 1:], MEASURED)
     loss, *scores = found.losses_EBT
     return {
         "prediction": found.prediction_EBT,
         "loss": loss,
         "cosine": _cosine(feature_EBTD, feature_EBTD[-1:]),
-        SATURATION: _saturation(feature_EBTD),
+        SATURATION: _saturation(bound.at_exits(bound.read, hidden_EBTD)),
         **dict(zip(LOGIT_SCORES, scores, strict=True)),
     }
 

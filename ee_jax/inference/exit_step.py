@@ -5,6 +5,7 @@ a `lax.switch` inside costs as much, but its branches must all return the same a
 everything that any of them writes.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -35,7 +36,7 @@ class Running(NamedTuple):
     hidden_B1D: Float[Array, "B 1 D"]
     done_B: Bool[Array, " B"]
     rule_state: Any
-    feature_BD: Float[Array, "B D"]  # what the exit read where the row stopped
+    feature_BD: Float[Array, "B D"]  # what the projection reads where the row stopped
     out: Stopped
 
 
@@ -165,20 +166,15 @@ class ExitStep(NamedTuple):
         return Memory(cache, push(pending, running.hidden_B1D[:, 0], ran_E)), running
 
     def _start(self, hidden_B1D: Array, ended_B: Bool[Array, " B"]) -> Running:
-        answer = jax.eval_shape(lambda hidden: self._answer(0, hidden), hidden_B1D)
-        assert answer.feature is not None
-        batch = hidden_B1D.shape[0]
-        logits_BV = jnp.zeros(answer.logits.shape)
-        out = Stopped(logits_BV, jnp.zeros(batch, jnp.int32), jnp.zeros(batch))
-        feature_BD = jnp.zeros(answer.feature.shape, answer.feature.dtype)
+        hidden_BD = hidden_B1D[:, 0]
+        answer = jax.eval_shape(self._answer_at(0), hidden_BD)
+        zero_B = jnp.zeros(len(hidden_BD))
+        out = Stopped(jnp.zeros(answer.logits.shape), zero_B.astype(jnp.int32), zero_B)
+        feature_BD = jnp.zeros_like(hidden_BD)
         return Running(hidden_B1D, ended_B, self.rule.init(answer), feature_BD, out)
 
-    def _answer(self, exit: int, hidden_B1D: Array) -> ExitOutput:
-        if self.rule.reads_logits:
-            return self.model.answer(exit, hidden_B1D[:, 0])
-        feature_BD = self.model.feature(exit, hidden_B1D[:, 0])
-        none_B0 = jnp.zeros((feature_BD.shape[0], 0))
-        return ExitOutput(none_B0, feature_BD, self.model.score(exit, feature_BD))
+    def _answer_at(self, exit: int) -> Callable[[Array], ExitOutput]:
+        return lambda hidden_BD: self.model.answer(exit, hidden_BD, self.rule.reads_logits)
 
     def _advance(
         self, part: Cache, was: Running, below: Any, position_B: Int[Array, " B"], exit: int
@@ -191,13 +187,30 @@ class ExitStep(NamedTuple):
 
     def _settle(self, was: Running, hidden_B1D: Array, exit: int) -> Running:
         """Who stops at this exit, and with what."""
-        answer = self._answer(exit, hidden_B1D)
+        hidden_BD = hidden_B1D[:, 0]
+        answer = self._answer_at(exit)(hidden_BD)
         number, is_last = jnp.int32(exit), exit == self._exits[-1]
         now = exit_update(self.rule, number, is_last, answer, was.done_B, was.rule_state)
         exit_B = jnp.full(was.done_B.shape, number)
-        new = Stopped(answer.logits, exit_B, now.confidence_B), answer.feature
-        out, feature_BD = choose(now.here_B, new, (was.out, was.feature_BD))
+        new = Stopped(answer.logits, exit_B, now.confidence_B)
+        out, feature_BD = choose(now.here_B, new, was.out), was.feature_BD
+        if not self.rule.reads_logits:
+            feature_BD = self._feature(exit, hidden_BD, now.here_B, feature_BD)
         return Running(hidden_B1D, now.done_B, now.rule_state, feature_BD, out)
+
+    def _feature(self, exit: int, hidden_BD: Array, here_B: Array, was_BD: Array) -> Array:
+        """What the projection will read of the rows that stop here.
+
+        A head that multiplies runs only where one does.
+        """
+
+        def taken(was_BD: Array) -> Array:
+            return choose(here_B, self.model.feature(exit, hidden_BD), was_BD)
+
+        is_last = exit == self._exits[-1]
+        if is_last or not self.model.heads_multiply:
+            return taken(was_BD)
+        return run_if(here_B.any(), taken, was_BD)
 
 
 def _with_part(cache: Cache, here: slice, part: Cache) -> Cache:

@@ -19,6 +19,8 @@ from ee_jax.inference.missing_kv import WINDOW
 from ee_jax.inference.rules import Exiting
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.flops import embedding_flops, token_flops, unembedding_flops
+from ee_jax.models.language import LanguageDesign
+from ee_jax.models.token_heads import token_head_flops
 
 Counts = Int[np.ndarray, "B T"]
 
@@ -32,7 +34,7 @@ def static_decoding_flops(config: Architecture, exit_BT: Counts, first: int = 0)
 
 def decoding_flops(
     config: Architecture,
-    layers: tuple[int, ...],
+    design: LanguageDesign,
     exiting: Exiting,
     policy: str,
     exit_BT: Counts,
@@ -40,26 +42,36 @@ def decoding_flops(
     window: int = WINDOW,
 ) -> Counts:
     """What the tokens cost that stop at their exits, keys and values made later included."""
-    depth_BT = np.array([*layers, 0])[exit_BT]
+    depth_BT = np.array([*design.layers, 0])[exit_BT]
     context_T = _context(exit_BT, first)
     made_BT = blocks_made_later(depth_BT, config.blocks, window)
     return (
         (exit_BT >= 0) * embedding_flops(config, 1)
         + depth_BT * token_flops(config, context_T)
-        + exits_flops(config, exiting, exit_BT)
+        + exits_flops(config, design, exiting, exit_BT)
         + made_BT * POLICIES[policy].flops(config, context_T)
     )
 
 
-def exits_flops(config: Architecture, exiting: Exiting, exit_BT: Counts) -> Counts:
+def exits_flops(
+    config: Architecture, design: LanguageDesign, exiting: Exiting, exit_BT: Counts
+) -> Counts:
     """What the exits up to a token's own read: logits, and a learned confidence's scores.
 
-    Every one of them makes logits, or where the rule does not read any, only the token's own.
+    Every one of them makes logits, an early one by its head, or where the rule does not read
+    any, only the token's own.
     """
-    passed_BT = exit_BT + 1
+    passed_BT, early = exit_BT + 1, len(design.layers) - 1
     read_BT = passed_BT if exiting.reads_logits else (exit_BT >= 0)
+    own_BT = (
+        np.minimum(passed_BT, early) if exiting.reads_logits else read_BT & (exit_BT < early)
+    )
     scored_BT = passed_BT * (exiting.confidence == "learned")
-    return read_BT * unembedding_flops(config) + scored_BT * 2 * config.width
+    return (
+        read_BT * unembedding_flops(config)
+        + own_BT * token_head_flops(config, design.head, design.head_width)
+        + scored_BT * 2 * config.width
+    )
 
 
 def blocks_made_later(depth_BT: Counts, blocks: int, window: int) -> Counts:
@@ -82,14 +94,14 @@ def blocks_made_later(depth_BT: Counts, blocks: int, window: int) -> Counts:
 
 def decoding_flops_speedup(
     config: Architecture,
-    layers: tuple[int, ...],
+    design: LanguageDesign,
     exiting: Exiting,
     policy: str,
     exit_BT: Counts,
     first: int = 0,
 ) -> float:
     """FLOPs of the static decoder over those of the decoder with exits, over all tokens."""
-    early_BT = decoding_flops(config, layers, exiting, policy, exit_BT, first)
+    early_BT = decoding_flops(config, design, exiting, policy, exit_BT, first)
     return float(static_decoding_flops(config, exit_BT, first).sum() / early_BT.sum())
 
 

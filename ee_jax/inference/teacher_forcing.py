@@ -101,8 +101,8 @@ def _start(
     model: LanguageModel, rule_at: RuleAt, count_BT: Array, hidden_BTD: Array
 ) -> TeacherForcedState:
     batch, time, width = hidden_BTD.shape
-    feature_ND = hidden_BTD.reshape(batch * time, width)
-    answer = jax.eval_shape(lambda: ExitOutput(model.logits(feature_ND), feature_ND))
+    hidden_ND = hidden_BTD.reshape(batch * time, width)
+    answer = jax.eval_shape(lambda: ExitOutput(model.logits(hidden_ND), hidden_ND))
     state = rule_at(count_BT.reshape(-1)).init(answer)
     zero_BT = jnp.zeros((batch, time))
     stopped_BT, exit_BT = zero_BT.astype(bool), zero_BT.astype(jnp.int32)
@@ -131,7 +131,7 @@ def _through(
     part, hidden_BTD = run_segment(model, policy, empty, below, tokens, start)
 
     feature_BTD = model.feature(exit, hidden_BTD)
-    flat = feature_BTD.reshape(-1, width), count_BT.reshape(-1), state.stopped_BT.reshape(-1)
+    flat = hidden_BTD.reshape(-1, width), count_BT.reshape(-1), state.stopped_BT.reshape(-1)
     now: Update = in_chunks(
         lambda part: _update(model, rule_at, exit, *part), (*flat, state.rule_state), chunk
     )
@@ -151,15 +151,13 @@ def _update(
     model: LanguageModel,
     rule_at: RuleAt,
     exit: int,
-    feature_ND: Array,
+    hidden_ND: Array,
     count_N: Array,
     stopped_N: Array,
     rule_state: Any,
 ) -> Update:
     rule = _after_prompt(rule_at(count_N), count_N)
-    blind = not rule.reads_logits
-    logits_NV = jnp.zeros((*count_N.shape, 0)) if blind else model.logits(feature_ND)
-    answer = ExitOutput(logits_NV, feature_ND, model.score(exit, feature_ND))
+    answer = model.answer(exit, hidden_ND, rule.reads_logits)
     is_last = exit == len(model.design.layers) - 1
     return exit_update(rule, jnp.int32(exit), is_last, answer, stopped_N, rule_state)
 

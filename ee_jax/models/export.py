@@ -33,11 +33,12 @@ from ee_jax.models.huggingface import (
     write_config,
 )
 from ee_jax.models.language import LanguageDesign, LanguageModel
+from ee_jax.models.token_heads import TOKEN_HEADS, make_heads
 from ee_jax.models.transformer import Parameters, Transformer, bind, parameters
 
 EXITS = "exits.json"
 AnyModel = TypeVar("AnyModel", ExitModel, LanguageModel)
-OF_EXITS = ("exits.", "norms.", "scores.")  # how the names of their tensors begin
+OF_EXITS = ("exits.", "heads.", "scores.")  # how the names of their tensors begin
 EXPORT_AGAIN = (
     "copy the whole folder again, export the model again, or, if the change is yours, delete "
     f"{MANIFEST} beside it"
@@ -60,8 +61,7 @@ def export_model(
     folder.mkdir(parents=True, exist_ok=True)
     config = model.backbone.config
     tensors = to_tensors(config, parameters(model))
-    design = dataclasses.asdict(model.design)
-    write_json(folder / EXITS, {"design": design, **notes})
+    write_exits(folder, model.design, **notes)
     described = {**write_config(config), **_labels(notes.get("classes", ()))}
     if ends:
         described["eos_token_id"] = list(ends)
@@ -69,6 +69,11 @@ def export_model(
     with replacing(folder / WEIGHTS) as part:
         save_file(tensors, part, metadata={"format": "pt"})
     seal(folder)
+
+
+def write_exits(folder: Path, design: ExitDesign | LanguageDesign, **notes: Any) -> None:
+    """Writes `exits.json`: the design, and what else a reader must know."""
+    write_json(folder / EXITS, {"design": dataclasses.asdict(design), **notes})
 
 
 def check_unchanged(folder: Path, *names: str) -> None:
@@ -98,6 +103,10 @@ def read_exits(
             raise ValueError(f"its layers do not rise: {design['layers']}")
         made = kind(**design)
         check_types(made, "design.")
+        if isinstance(made, LanguageDesign):
+            _ = TOKEN_HEADS[made.head]  # raises where there is none of this name
+            if made.head_width is not None and made.head_width < 1:
+                raise ValueError(f"no head is {made.head_width} wide")
         if isinstance(made, ExitDesign) and (made.classes < 1 or made.pooling not in POOLINGS):
             raise ValueError(f"no model has {made.classes} classes, or pools {made.pooling!r}")
         return {**given, "design": made}
@@ -166,13 +175,20 @@ def shapes_of(config: Architecture, design: LanguageDesign) -> LanguageModel:
 def add_exits(config: Architecture, values: Parameters, design: LanguageDesign) -> Parameters:
     """The parameters of the model with exits before they have learned anything.
 
-    An exit's norm starts as the final one, a learned confidence as undecided.
+    A head starts as the logit lens, its last norm as the final one; a learned confidence as
+    undecided.
     """
     wanted = parameters(shapes_of(config, design))
+    exits, rngs = len(design.layers), nnx.Rngs(0)
+    heads = nnx.List(make_heads(config, design.head, design.head_width, exits, rngs))
+    made = {f"heads.{path}": value for path, value in parameters(heads).items()}
 
     def start(path: str, shape: jax.Array) -> jax.Array:
-        if path.startswith("norms."):
-            return values[f"backbone.final_norm.{path.rsplit('.', 1)[1]}"].copy()
+        owner, name = path.rsplit(".", 1)
+        if owner.startswith("heads.") and owner.endswith(".out"):
+            return values[f"backbone.final_norm.{name}"].copy()
+        if path in made:
+            return made[path]
         assert path.startswith("scores."), f"{path} is missing: it is no exit's own"
         return jnp.zeros(shape.shape)
 

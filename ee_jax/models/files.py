@@ -58,6 +58,7 @@ def fetch(name: str) -> Path:
 
 
 WEIGHTS = "model.safetensors"
+ADDON = "exits.safetensors"  # exits apart from their model: see `models.addon`
 PICKLES = "pytorch_model*.bin"
 CONVERT = (
     """python -c "import glob, torch, safetensors.torch as s; s.save_file({name: """
@@ -80,6 +81,11 @@ def files_read(folder: Path) -> list[Path]:
 def has_weights(folder: Path) -> bool:
     """True for a folder with weights, whether in one file or in shards."""
     return any((folder / name).is_file() for name in (WEIGHTS, INDEX))
+
+
+def is_addon(folder: Path) -> bool:
+    """True for a folder that holds exits apart from their model."""
+    return (folder / ADDON).is_file()
 
 
 def find_weights(source: str) -> Path:

@@ -132,7 +132,8 @@ def to_tensors(config: Architecture, values: Parameters) -> Tensors:
     family = FAMILIES[config.family]
     names = family.names(config, values)
     tensors = {names[path]: _turned(path, np.asarray(value)) for path, value in values.items()}
-    return {name: np.ascontiguousarray(own) for name, own in family.pack(tensors).items()}
+    # In C order, which `ascontiguousarray` would give a number an axis for.
+    return {name: np.asarray(own, order="C") for name, own in family.pack(tensors).items()}
 
 
 def from_tensors(

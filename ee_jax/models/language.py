@@ -1,6 +1,8 @@
 """A decoder-only language model that may answer after some of its blocks."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +11,7 @@ from jaxtyping import Array, Float
 
 from ee_jax.exits.output import ExitOutput
 from ee_jax.models.exit_features import PLAIN, Forward, exit_features
-from ee_jax.models.norms import make_norm
+from ee_jax.models.token_heads import FINAL_NORM, make_heads
 from ee_jax.models.transformer import State, Transformer
 from ee_jax.tokens import Tokens
 
@@ -19,24 +21,26 @@ class LanguageDesign:
     """Where a language model may stop, and what its exits have of their own."""
 
     layers: tuple[int, ...]  # blocks run at each exit, the last is L
-    own_norms: bool = False  # a norm for each exit; else all read the backbone's final norm
+    head: str = FINAL_NORM  # of every early exit: a name in TOKEN_HEADS
+    head_width: int | None = None  # None: the head's own
     learned: bool = False  # with a learned confidence
 
 
 class LanguageModel(nnx.Module):
     """A causal backbone whose exits share one projection to the vocabulary.
 
-    The projection is the token embedding where the architecture ties them. An exit reads the
-    final norm of its hidden state, or a norm of its own; the last exit always the final one.
+    The projection is the token embedding where the architecture ties them. What it reads of a
+    hidden state is the final norm of it, or at an early exit what a head of its own makes.
     """
 
     def __init__(self, backbone: Transformer, design: LanguageDesign, *, rngs: nnx.Rngs):
-        config, last = backbone.config, len(design.layers) - 1
+        config = backbone.config
         self.backbone = backbone
         self.design = design
-        norms, scores = last * design.own_norms, len(design.layers) * design.learned
-        self.norms = nnx.List([make_norm(config, config.width, rngs) for _ in range(norms)])
-        self.scores = nnx.List([nnx.Linear(config.width, 1, rngs=rngs) for _ in range(scores)])
+        exits = len(design.layers)
+        self.heads = nnx.List(make_heads(config, design.head, design.head_width, exits, rngs))
+        scores = range(exits * design.learned)
+        self.scores = nnx.List([nnx.Linear(config.width, 1, rngs=rngs) for _ in scores])
         init = nnx.initializers.normal(0.02)
         self.output = (
             None
@@ -46,18 +50,42 @@ class LanguageModel(nnx.Module):
             )
         )
 
+    @property
+    def heads_multiply(self) -> bool:
+        """Whether an early exit's head does more than a norm."""
+        return any(leaf.ndim > 1 for leaf in jax.tree.leaves(nnx.state(self.heads)))
+
+    def read(self, exit: int, hidden: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
+        """What exit number `exit` knows of a hidden state before its head has run."""
+        early = exit < len(self.heads)
+        return self.heads[exit].read(hidden) if early else self.backbone.norm(hidden)
+
     def feature(self, exit: int, hidden: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
-        """What the projection and the learned confidence of exit number `exit` read."""
-        own = exit < len(self.norms)
-        return self.norms[exit](hidden) if own else self.backbone.norm(hidden)
+        """What the projection reads of a hidden state at exit number `exit`."""
+        early = exit < len(self.heads)
+        return self.heads[exit](hidden) if early else self.backbone.norm(hidden)
+
+    def hidden_states(
+        self, tokens: Tokens, forward: Forward = PLAIN
+    ) -> Float[Array, "E B T D"]:
+        """The hidden states at every exit, in one full forward pass."""
+
+        def read(exit: int, state: State) -> Array:
+            return state.hidden_BTD
+
+        return exit_features(self.backbone, self.design.layers, read, tokens, forward)
+
+    def at_exits(
+        self,
+        function: Callable[[int, Float[Array, "*B D"]], Any],
+        hidden_E: Float[Array, "E *B D"],
+    ) -> Array:
+        """`read`, `feature` or `score` of the hidden states of all exits."""
+        return jnp.stack([function(exit, hidden) for exit, hidden in enumerate(hidden_E)])
 
     def features(self, tokens: Tokens, forward: Forward = PLAIN) -> Float[Array, "E B T D"]:
         """What the projection reads at every exit, in one full forward pass."""
-
-        def read(exit: int, state: State) -> Array:
-            return self.feature(exit, state.hidden_BTD)
-
-        return exit_features(self.backbone, self.design.layers, read, tokens, forward)
+        return self.at_exits(self.feature, self.hidden_states(tokens, forward))
 
     def logits(self, feature: Float[Array, "*B D"]) -> Float[Array, "*B V"]:
         """The projection to the vocabulary, in float32."""
@@ -70,14 +98,23 @@ class LanguageModel(nnx.Module):
         kernel_DV = kernel_DV.astype(feature.dtype)
         return jnp.matmul(feature, kernel_DV, preferred_element_type=jnp.float32)
 
-    def score(self, exit: int, feature: Float[Array, "*B D"]) -> Float[Array, "*B"] | None:
+    def score(self, exit: int, hidden: Float[Array, "*B D"]) -> Float[Array, "*B"] | None:
         """Logit of "stopping here is right", where the design learns it."""
         if not self.scores:
             return None
         # The confidence learns to judge the answers; it does not shape them.
-        return self.scores[exit](jax.lax.stop_gradient(feature))[..., 0]
+        return self.scores[exit](jax.lax.stop_gradient(self.read(exit, hidden)))[..., 0]
 
-    def answer(self, exit: int, hidden: Float[Array, "*B D"]) -> ExitOutput:
-        """What exit number `exit` says of hidden states after its last block."""
-        feature = self.feature(exit, hidden)
-        return ExitOutput(self.logits(feature), feature, self.score(exit, feature))
+    def answer(
+        self, exit: int, hidden: Float[Array, "*B D"], with_logits: bool = True
+    ) -> ExitOutput:
+        """What exit number `exit` says of hidden states after its last block.
+
+        Args:
+          exit: its number.
+          hidden: the states.
+          with_logits: or none, an array [*B, 0], and the head does not run.
+        """
+        none = jnp.zeros((*hidden.shape[:-1], 0))
+        logits = self.logits(self.feature(exit, hidden)) if with_logits else none
+        return ExitOutput(logits, self.read(exit, hidden), self.score(exit, hidden))

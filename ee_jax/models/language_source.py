@@ -20,7 +20,7 @@ from ee_jax.data.text import check_vocabulary, keep_tokenizer, load_tokenizer
 from ee_jax.errors import UserError
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.export import shapes_of
-from ee_jax.models.files import files_read, find_in_package, find_weights, has_weights
+from ee_jax.models.files import files_read, find_in_package, find_weights, has_weights, is_addon
 from ee_jax.models.huggingface import from_tensors, read_checkpoint
 from ee_jax.models.language import LanguageDesign
 from ee_jax.models.llama2c import find_llama2c, read_llama2c
@@ -210,6 +210,10 @@ def find_language(source: str) -> LanguageSource:
         return GGUFFile(path) if is_gguf(path) else Llama2cFile(path)
     if has_weights(path):
         return HuggingFaceFolder(path)
+    if is_addon(path):
+        from ee_jax.models.addon import Addon
+
+        return Addon(path)
     if found := sorted(path.glob("*.gguf")) if path.is_dir() else []:
         return GGUFFile(_only(found, path))
     if checkpoint := find_llama2c(source):

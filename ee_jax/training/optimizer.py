@@ -93,12 +93,12 @@ def make_optimizer(fit: OptimizerConfig, steps: int) -> optax.GradientTransforma
 
 
 def is_head(path: str) -> bool:
-    """True for what an exit has of its own: a head, a norm of a language model, a score.
+    """True for what an exit has of its own: a head or a score.
 
     Args:
       path: a parameter's dotted path.
     """
-    return path.startswith(("exits.", "norms.", "scores."))
+    return path.startswith(("exits.", "heads.", "scores."))
 
 
 def _groups(values: Parameters) -> dict[str, str]:

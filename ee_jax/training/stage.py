@@ -83,8 +83,8 @@ def lower_mean(exits: int) -> Float[np.ndarray, " E"]:
 
 
 def is_head_of(exit: int, path: str) -> bool:
-    """True for the parameters of exit number `exit`'s own head or norm."""
-    return path.startswith((f"exits.heads.{exit}.", f"norms.{exit}."))
+    """True for the parameters of exit number `exit`'s own head."""
+    return path.startswith((f"exits.heads.{exit}.", f"heads.{exit}."))
 
 
 def is_score(path: str) -> bool:

@@ -35,7 +35,7 @@ def get_config() -> Experiment:
         task="language_modeling",
         data=SelfGenerated(train=4096, test=64, calibration=128, length=255),
         model=Model("stories260K.bin", dropout=0.0),
-        exits=Exits(own_norms=True, learned=Learned(target="consistent")),
+        exits=Exits(token_head="norm", learned=Learned(target="consistent")),
         strategies=(
             DistillTrained("frozen", fit=fit),
             DistillTrained("distill", backbone=True, fit=fit),

@@ -34,7 +34,7 @@ from tests.inference.models import BLOCKS, LAYERS, tiny
 LLAMA = llama(9, width=4, blocks=3, heads=2, kv_heads=1, hidden=6, max_length=64)
 GPT2 = gpt2(9, width=4, blocks=3, heads=2, hidden=6, max_length=64)
 KV, BLOCK, SEEN, LOGITS, SCORE = 32, 64 + 32 + 144, 16, 72, 8
-TOP, EXITS = Exiting("max_prob"), (1, 3)
+TOP, EXITS = Exiting("max_prob"), LanguageDesign((1, 3))
 TIME, WINDOW = 12, 2  # of the decoder whose cache is looked at
 
 
@@ -74,13 +74,13 @@ def test_what_a_skipped_block_costs_once_a_later_token_runs_it(policy, each):
     ],
 )
 def test_what_exits_read(exiting, wanted):
-    assert exits_flops(LLAMA, exiting, np.array([[0, 1, -1]])).tolist() == [[*wanted, 0]]
+    assert exits_flops(LLAMA, EXITS, exiting, np.array([[0, 1, -1]])).tolist() == [[*wanted, 0]]
 
 
 def test_a_large_vocabulary_costs_more_than_early_exits_save():
     """Of 12 blocks, all tokens stop after 6; each of the 6 exits makes 32,000 logits."""
     config = llama(32_000, 768, 12, 12, 12, 2048, max_length=256)
-    asked = config, tuple(range(1, 13))
+    asked = config, LanguageDesign(tuple(range(1, 13)))
     exit_BT = np.full((2, 256), 5)
     assert decoding_flops_speedup(*asked, Exiting("max_prob"), "propagate", exit_BT) < 1
     assert decoding_flops_speedup(*asked, Exiting("saturation"), "propagate", exit_BT) > 1.3
@@ -88,7 +88,7 @@ def test_a_large_vocabulary_costs_more_than_early_exits_save():
 
 def test_with_one_exit_nothing_is_gained_or_lost():
     exit_BT = np.array([[0, 0, 0], [0, -1, -1]])
-    assert decoding_flops_speedup(LLAMA, (3,), TOP, "recompute", exit_BT) == 1
+    assert decoding_flops_speedup(LLAMA, LanguageDesign((3,)), TOP, "recompute", exit_BT) == 1
 
 
 def test_nothing_is_counted_beyond_a_rows_end():
@@ -102,11 +102,16 @@ def test_a_narrow_embedding_is_projected_for_each_token():
     assert flops([0, 1], config=narrow) == [count + 2 * 2 * 4 for count in flops([0, 1])]
 
 
+# What the heads of exits multiply, beside the shared projection, with a width of 5.
+HEADS = {"norm": [], "adapter": [(4, 5), (5, 4)], "mlp": [(4, 5), (4, 5), (5, 4)]}
+
+
 class Plain:
     """One row's FLOPs, product after product, in a loop over its tokens."""
 
-    def __init__(self, config, layers, kind, policy, first, window):
-        self.config, self.layers, self.kind = config, layers, kind
+    def __init__(self, config, design, kind, policy, first, window):
+        self.config, self.design, self.kind = config, design, kind
+        self.layers = design.layers
         self.first, self.window, self.total = first, window, 0
         make = {"propagate": self.keys, "recompute": self.run, "copy": lambda token: None}
         self.make = make[policy]
@@ -146,13 +151,15 @@ class Plain:
                 self.fill(block)
                 self.run(token)
                 if block + 1 in self.layers:
-                    self.read(is_last=block + 1 == self.layers[exit])
+                    self.read(self.layers.index(block + 1), block + 1 == self.layers[exit])
             self.lacks.append(set(range(self.layers[exit], self.config.blocks)))
         return self.total
 
-    def read(self, is_last):
+    def read(self, exit, is_last):
         if is_last or self.kind == "margin":
             self.product(self.config.width, self.config.vocabulary)
+            for shape in HEADS[self.design.head] * (exit < len(self.design.layers) - 1):
+                self.product(*shape)
         if self.kind == "learned":
             self.product(self.config.width, 1)
 
@@ -164,11 +171,12 @@ class Plain:
     kind=st.sampled_from(["margin", "saturation", "learned"]),
     window=st.integers(1, 5),
     first=st.integers(0, 9),
+    head=st.sampled_from([*HEADS]),
 )
-def test_plain_loops_count_the_same(config, policy, exit_T, kind, window, first):
-    layers, exit_BT = (1, 2, 3), np.array([[*exit_T, -1]])
-    found = decoding_flops(config, layers, Exiting(kind), policy, exit_BT, first, window)
-    plain = Plain(config, layers, kind, policy, first, window)
+def test_plain_loops_count_the_same(config, policy, exit_T, kind, window, first, head):
+    design, exit_BT = LanguageDesign((1, 2, 3), head, 5), np.array([[*exit_T, -1]])
+    found = decoding_flops(config, design, Exiting(kind), policy, exit_BT, first, window)
+    plain = Plain(config, design, kind, policy, first, window)
     assert found.sum() == plain.decode(exit_T)
 
 

@@ -185,7 +185,7 @@ def test_checkpoints_of_llama2c(tmp_path, examples):
 
 
 DESIGNS = {
-    "llama": LanguageDesign((1, 4), own_norms=True),
+    "llama": LanguageDesign((1, 4), "adapter", 2),
     "bert": ExitDesign((1, 4), 3, "mlp", "first", learned=True),
 }
 
@@ -217,8 +217,8 @@ def test_exits(exported, examples):
     )
 
     @settings(max_examples=examples)
-    @example(("llama", {"own_norms": "yes"}))
-    @example(("llama", {"own_norms": 10**9}))
+    @example(("llama", {"head": "yes"}))
+    @example(("llama", {"head_width": 10**9}))
     @example(("bert", {"classes": 0}))
     @example(("bert", {"classes": "3"}))
     @example(("bert", {"pooling": "last"}))

@@ -18,7 +18,7 @@ TOKENS = Tokens(jnp.arange(12).reshape(3, 4), jnp.ones((3, 4), bool))
 def model() -> LanguageModel:
     rngs = nnx.Rngs(0)
     backbone = Transformer(llama(13, 8, 4, 2, 1, 16, 8), rngs=rngs)
-    return LanguageModel(backbone, LanguageDesign((1, 3, 4), own_norms=True), rngs=rngs)
+    return LanguageModel(backbone, LanguageDesign((1, 3, 4), "norm"), rngs=rngs)
 
 
 def test_a_row_reads_only_the_blocks_it_keeps(model):

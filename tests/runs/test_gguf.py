@@ -37,7 +37,7 @@ def finished(tmp_path_factory):
         task="language_modeling",
         data=SelfGenerated(train=8, calibration=4, test=4, length=8, batch=4),
         model=Model(str(path), dropout=0.0),
-        exits=Exits((1, 3), own_norms=True),
+        exits=Exits((1, 3), token_head="norm"),
         strategies=(Frozen(fit=FIT),),
         evaluation=Evaluation(decoding=None, batches=(1,), rounds=1, batch=4, rows=4),
     )
@@ -62,7 +62,6 @@ def test_what_belongs_to_the_model_is_kept_beside_it(finished):
     assert exported.chat_template == file.chat_template == TEMPLATE
     assert (model / CHAT_TEMPLATE).read_text() == TEMPLATE
     assert exported.tokenizer.encode(PROMPT).ids == file.tokenizer.encode(PROMPT).ids
-    assert json.loads((model / "config.json").read_text())["eos_token_id"] == [2]
 
 
 def test_a_run_knows_the_file_again(finished):

@@ -34,6 +34,7 @@ from ee_jax.data.text import load_tokenizer, pack
 from ee_jax.display import Display
 from ee_jax.errors import UserError
 from ee_jax.evaluation.perplexity import EarlyExitPass
+from ee_jax.models.addon import read_language
 from ee_jax.models.export import import_language
 from ee_jax.models.transformer import parameters
 from ee_jax.results import read_results, to_json
@@ -213,7 +214,7 @@ def test_exits_are_added_to_a_trained_model_on_its_own_text(experiment, finished
         experiment,
         data=SelfGenerated(train=8, calibration=4, test=4, length=8, batch=4),
         model=Model(str(trained), dropout=0.0),
-        exits=Exits(own_norms=True),
+        exits=Exits(token_head="norm"),
         strategies=(DistillTrained("distill", fit=FIT),),
         evaluation=Evaluation(thresholds=(1.0,), batch=4, decoding=None),
     )
@@ -223,12 +224,13 @@ def test_exits_are_added_to_a_trained_model_on_its_own_text(experiment, finished
     assert len({*results.data["checksum"].values()}) == 3  # no split has another's rows
     kept = tmp_path / "run" / "distill" / "model" / "tokenizer.json"
     assert kept.read_bytes() == (trained / "tokenizer.json").read_bytes()
+    assert not (kept.parent / "model.safetensors").exists()
     before = parameters(import_language(trained))
-    after = parameters(import_language(tmp_path / "run" / "distill" / "model"))
-    assert {*after} - {*before} == {"norms.0.scale"}
+    after = parameters(read_language(kept.parent))
+    assert {*after} - {*before} == {"heads.0.out.scale"}
     for path, value in before.items():
         assert np.asarray(value).tobytes() == np.asarray(after[path]).tobytes()
-    assert not np.array_equal(after["norms.0.scale"], before["backbone.final_norm.scale"])
+    assert not np.array_equal(after["heads.0.out.scale"], before["backbone.final_norm.scale"])
 
 
 def test_a_config_file_may_give_a_language_experiment(experiment, tmp_path):
@@ -249,7 +251,7 @@ def speculating(depths, prompt=4) -> Evaluation:
     ("changes", "message"),
     [
         ({"exits": Exits(layers=(1, 3))}, "must end at the backbone's last block, 2"),
-        ({"strategies": (DistillTrained(),)}, "set exits.own_norms"),
+        ({"strategies": (DistillTrained(),)}, "set exits.token_head"),
         ({"model": Model("nothing")}, "no weights in 'nothing'"),
         ({"evaluation": speculating((2,))}, "the exit after all 2 blocks cannot draft"),
         ({"evaluation": speculating((1,), prompt=64)}, "needs 68 tokens for a prompt"),

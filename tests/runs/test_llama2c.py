@@ -66,7 +66,7 @@ def test_text_needs_a_tokenizer(alone, tmp_path):
 def test_what_a_run_exports_writes_as_the_file_does(tmp_path):
     """Of a prompt with bytes and spaces, and of a model that has learned nothing yet."""
     weights = Path(str(REAL)) / "stories260k" / "stories260K.bin"
-    exits = Exits((3, 5), own_norms=True)
+    exits = Exits((3, 5), token_head="norm")
     planned = replace(experiment(weights), exits=exits)
     task = LanguageModeling(planned, RunFolder(tmp_path, planned), data_mesh(), SILENT)
     task.check()

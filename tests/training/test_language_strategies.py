@@ -28,7 +28,7 @@ from ee_jax.training.strategies import stages
 from ee_jax.training.strategies.layerskip import warmed_up
 from ee_jax.training.train_step import make_objective, partition
 
-DESIGN = LanguageDesign((1, 2, 3), own_norms=True, learned=True)
+DESIGN = LanguageDesign((1, 2, 3), "norm", learned=True)
 ROWS = Tokens(
     jnp.asarray(np.arange(20, dtype=np.int32).reshape(4, 5) % 13),
     jnp.asarray(np.arange(5) < np.array([[5], [5], [3], [2]])),
@@ -80,8 +80,8 @@ def gradient_of(model, stage):
 def logits_of(model, values):
     """All logits at once, the next tokens, and which of them count."""
     bound = bind(model, values)
-    feature = bound.features(Tokens(ROWS.ids_BT[:, :-1], ROWS.mask_BT[:, :-1]))
-    return bound.logits(feature), feature
+    hidden = bound.hidden_states(Tokens(ROWS.ids_BT[:, :-1], ROWS.mask_BT[:, :-1]))
+    return bound.logits(bound.at_exits(bound.feature, hidden)), hidden
 
 
 def means(token_EBT):
@@ -92,14 +92,14 @@ def means(token_EBT):
 def test_joint_is_the_weighted_sum_of_next_token_losses_and_the_scores(model):
     stage = stage_of(Joint(weights=(1.0, 2.0, 5.0), fit=FIT))
     value, loss_E = loss_of(model, stage)()
-    logits, feature = logits_of(model, parameters(model))
+    logits, hidden = logits_of(model, parameters(model))
     log_p = jax.nn.log_softmax(logits)
     picked = np.take_along_axis(
         np.asarray(log_p), np.broadcast_to(ROWS.ids_BT[None, :, 1:, None], (3, 4, 4, 1)), -1
     )
     np.testing.assert_allclose(loss_E, means(-picked[..., 0]), rtol=1e-5)  # fp32 sums
     right = np.asarray(logits.argmax(-1) == logits.argmax(-1)[-1:], float)
-    p = np.stack([jax.nn.sigmoid(model.score(exit, feature[exit])) for exit in range(3)])
+    p = np.stack([jax.nn.sigmoid(model.score(exit, hidden[exit])) for exit in range(3)])
     scores = means(-right * np.log(p) - (1 - right) * np.log(1 - p))[:2].mean()
     np.testing.assert_allclose(value, loss_E @ [1, 2, 5] / 8 + scores, rtol=1e-5)
 
@@ -145,7 +145,7 @@ def test_what_learns():
     for strategy in everything:
         stage = stage_of(strategy)
         assert stage.trains("backbone.blocks.0.mlp.up.kernel")
-        assert stage.trains("norms.0.scale")
+        assert stage.trains("heads.0.out.scale")
     for strategy in (Frozen(), DistillTrained()):
         stage = stage_of(strategy)
         assert not stage.trains("backbone.final_norm.scale")

@@ -7,8 +7,9 @@ from tokenizers import Tokenizer
 
 from ee_jax.atomic_io import expanded
 from ee_jax.errors import UserError
-from ee_jax.models.export import EXITS, check_causal, import_language, read_exits, with_exits
-from ee_jax.models.files import has_weights
+from ee_jax.models.addon import read_language
+from ee_jax.models.export import EXITS, check_causal, read_exits, with_exits
+from ee_jax.models.files import has_weights, is_addon
 from ee_jax.models.huggingface import read_architecture
 from ee_jax.models.language import LanguageDesign, LanguageModel
 from ee_jax.models.language_source import LanguageSource, find_language
@@ -40,9 +41,10 @@ def open_source(name: str, lens: bool, precision: str | None = None) -> Source:
     source = find_language(name)
     trained = (source.path / EXITS).is_file()
     if trained:
-        check_causal(read_architecture(source.path))  # a classifier has exits of another kind
+        if not is_addon(source.path):  # a classifier has exits of another kind
+            check_causal(read_architecture(source.path))
         noted = read_exits(source.path, LanguageDesign).get("precision")
-        model = import_language(source.path, precision or noted or "float32")
+        model = read_language(source.path, precision or noted or "float32")
     else:
         model = _without_exits(source, lens, precision or "float32")
     tokenizer = source.tokenizer(model.backbone.config.vocabulary)
@@ -51,11 +53,16 @@ def open_source(name: str, lens: bool, precision: str | None = None) -> Source:
 
 def _check_not_a_run(path: Path) -> None:
     """Raises UserError for the folder of a run or of a strategy: the models lie below."""
-    if has_weights(path):
+    if is_model(path):
         return
     below = [*path.glob("model"), *sorted(path.glob("*/model"))]
-    if models := [folder for folder in below if has_weights(folder)]:
+    if models := [folder for folder in below if is_model(folder)]:
         raise UserError(f"{path} holds no weights: give {' or '.join(map(str, models))}")
+
+
+def is_model(path: Path) -> bool:
+    """True for a folder with weights, be they the exits' alone."""
+    return has_weights(path) or is_addon(path)
 
 
 def _without_exits(source: LanguageSource, lens: bool, precision: str) -> LanguageModel:

@@ -225,7 +225,7 @@ class TextGeneration:
         config, exiting = self._source.model.backbone.config, Exiting(self.request.confidence)
         exit_BT = self._out.exit_BN[:, : len(self._tokens)]
         first = len(self._ids) - 1  # the prompt's last token is fed to get the first new one
-        asked = (config, self.layers, exiting, self.request.policy)
+        asked = (config, self._design, exiting, self.request.policy)
         return decoding_flops_speedup(*asked, exit_BT, first)
 
     def _speculation(self) -> dict[str, float | None]:

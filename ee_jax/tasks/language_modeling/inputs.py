@@ -38,7 +38,8 @@ class Weights(NamedTuple):
 def design_of(experiment: Experiment, blocks: int) -> LanguageDesign:
     """The exits of a model of so many blocks."""
     exits, learned = experiment.exits, experiment.learned is not None
-    return LanguageDesign(exits.resolve(blocks), exits.own_norms, learned)
+    head = exits.token_head, exits.token_head_width
+    return LanguageDesign(exits.resolve(blocks), *head, learned)
 
 
 def data_of(experiment: Experiment) -> Text | SelfGenerated:
@@ -92,8 +93,8 @@ def check(experiment: Experiment) -> Weights:
     else:
         source = find_language(model_of(experiment).weights)
         weights = Weights(*source.weights())
-        needs = source.tokenizer if isinstance(data, Text) else source.start
-        needs(weights.config.vocabulary)
+        if isinstance(data, Text):
+            source.tokenizer(weights.config.vocabulary)
     # A text's last token is only predicted, one that a model writes counts as read.
     longest = weights.config.max_length - isinstance(data, SelfGenerated)
     if data.length > longest:

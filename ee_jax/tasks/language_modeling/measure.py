@@ -104,10 +104,10 @@ class LanguageMeasurer:
 
     def _flops_speedup(self, confidence: str, policy: str, found: Predicted) -> float:
         """Of decoding each row by itself, from its first token on."""
-        config, layers = self.model.backbone.config, self.model.design.layers
+        config, design = self.model.backbone.config, self.model.design
         exit_BT = by_row(found.exit_N, self._length_B)
         exiting = Exiting(confidence, self.experiment.exits.stopping)
-        return decoding_flops_speedup(config, layers, exiting, policy, exit_BT)
+        return decoding_flops_speedup(config, design, exiting, policy, exit_BT)
 
     @cached_property
     def _length_B(self) -> Int[np.ndarray, " B"]:

@@ -20,7 +20,7 @@ from ee_jax.models.transformer import Parameters, bind
 from ee_jax.tasks.language_modeling.evaluate import method_of
 from ee_jax.tasks.language_modeling.inputs import Weights, data_of, model_of
 from ee_jax.tasks.language_modeling.measure import passes_of
-from ee_jax.tasks.language_modeling.rows import writer_of
+from ee_jax.tasks.language_modeling.writer import writers
 from ee_jax.tokens import Tokens
 
 
@@ -42,7 +42,7 @@ def evaluation_programs(
     """
     one, data = first_of(mesh), data_of(experiment)
     if isinstance(data, SelfGenerated):
-        yield from writer_of(data, model_of(experiment), weights).plan(one)
+        yield from writers(data, model_of(experiment), weights)["train"].plan(one)
     ids_BT = np.zeros((experiment.evaluation.batch, data.length + 1), np.int32)
     rows = Tokens(ids_BT, np.ones(ids_BT.shape, bool))
     for each in (ExitPass(model), *passes_of(experiment, model).values()):

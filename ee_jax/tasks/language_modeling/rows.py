@@ -18,8 +18,6 @@ from ee_jax.data.self_generated import read_ids, self_generated
 from ee_jax.data.text import TokenRow, pack
 from ee_jax.display import Display
 from ee_jax.errors import UserError
-from ee_jax.models.export import with_exits
-from ee_jax.models.language import LanguageDesign
 from ee_jax.models.language_source import find_language
 from ee_jax.run_folder import RunFolder
 from ee_jax.tasks.language_modeling.inputs import (
@@ -29,11 +27,8 @@ from ee_jax.tasks.language_modeling.inputs import (
     directory_of,
     model_of,
 )
-from ee_jax.tasks.language_modeling.tokenizer import (
-    Writer,
-    keep_pretrained,
-    keep_trained,
-)
+from ee_jax.tasks.language_modeling.tokenizer import keep_pretrained, keep_trained
+from ee_jax.tasks.language_modeling.writer import writers
 
 OWN = 2**32  # apart from the seeds of the other two splits
 
@@ -93,7 +88,7 @@ class Sources:
             keep_pretrained(find_language(model.weights), config.vocabulary, self._folder)
         except UserError as missing:
             self._display.say(f"{missing}; `ee-jax generate` will need it")
-        writer = writer_of(data, model, self._weights)
+        writer = writers(data, model, self._weights)
         counts = {split: getattr(data, split) for split in SPLITS}
         seed = self._experiment.seed
         seeds = {"train": 2 * seed, "test": 2 * seed + 1, "calibration": OWN + seed}
@@ -101,7 +96,7 @@ class Sources:
         def sample(split: str) -> Iterator[TokenRow]:
             batches = math.ceil(counts[split] / data.batch)
             with self._display.bar(f"sample rows for {split}", batches) as tick:
-                yield from writer.rows(counts[split], seeds[split], tick)
+                yield from writer[split].rows(counts[split], seeds[split], tick)
 
         samples: dict[str, Callable[[], Iterator[TokenRow]]] = {
             split: partial(sample, split) for split in SPLITS
@@ -111,14 +106,6 @@ class Sources:
         rows = {split: read_ids(_documents(directory, split)) for split in SPLITS}
         checksum = {split: prepared.splits[split].sha256 for split in SPLITS}
         return _rows(directory.name, prepared.folder.name, rows, data.length, checksum)
-
-
-def writer_of(data: SelfGenerated, model: Model, weights: Weights) -> Writer:
-    """What writes the rows of an experiment: its model, whole."""
-    config = weights.config
-    writing = with_exits(*weights, LanguageDesign((config.blocks,)))
-    start = find_language(model.weights).start(config.vocabulary)
-    return Writer(writing, start, data.length, data.batch)
 
 
 def _documents(directory: DatasetDir, split: str) -> list[str]:

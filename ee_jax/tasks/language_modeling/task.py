@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from ee_jax.compilation import Planned
-from ee_jax.config import Model, Text
+from ee_jax.config import Model, SelfGenerated, Text
 from ee_jax.data.dataset_dir import DatasetDir
 from ee_jax.losses.batch_losses import language_losses
-from ee_jax.models.export import export_model, import_language, read_exits
+from ee_jax.models.addon import base_of, export_addon, read_language
+from ee_jax.models.export import export_model, read_exits
 from ee_jax.models.language import LanguageDesign
 from ee_jax.models.language_source import CHAT_TEMPLATE, find_language
 from ee_jax.models.transformer import Parameters, bind, parameters
@@ -25,6 +26,7 @@ from ee_jax.tasks.language_modeling.inputs import (
     design_of,
     directory_of,
     make_language_model,
+    model_of,
     weights_of,
 )
 from ee_jax.tasks.language_modeling.measure import METRICS
@@ -32,9 +34,10 @@ from ee_jax.tasks.language_modeling.programs import evaluation_programs
 from ee_jax.tasks.language_modeling.rows import Sources
 from ee_jax.tasks.language_modeling.thresholds import MEANING, RISK, LanguageCalibrator
 from ee_jax.tasks.language_modeling.tokenizer import TOKENIZER
+from ee_jax.tasks.language_modeling.writer import openings
 from ee_jax.tasks.task import Task, Trained
 from ee_jax.training.fit import Examples
-from ee_jax.training.stage import ExitLayout, Stage
+from ee_jax.training.stage import ExitLayout, Stage, trains_backbone
 
 # Rows of an epoch where nothing is trained: those of text are known once it is tokenized.
 NOMINAL = 10_000
@@ -48,6 +51,8 @@ class LanguageModeling(Task):
         experiment = self.experiment
         self._weights = check(experiment)
         config = self._weights.config
+        if isinstance(data := experiment.data, SelfGenerated):
+            openings(data, model_of(experiment), config.vocabulary)
         design = design_of(experiment, config.blocks)
         self.layout = ExitLayout(design.layers, own_last=False)
         self._model, self.values = make_language_model(experiment, self._weights)
@@ -104,23 +109,35 @@ class LanguageModeling(Task):
         )
 
     def export(self, strategy: str, trained: Trained, folder: Path) -> None:
-        """Writes the model, its tokenizer if it has one, and what else a reader must know."""
+        """Writes the model, its tokenizer if it has one, and what else a reader must know.
+
+        Of a backbone that nothing trained only the name and a fingerprint are kept.
+        """
         for name in (TOKENIZER, CHAT_TEMPLATE):
             if (kept := self.folder.path / name).is_file():
                 shutil.copyfile(kept, folder / name)
         model, own = bind(self._model, trained.values), self.experiment.model
-        ends = find_language(own.weights).ends() if isinstance(own, Model) else ()
         notes = {
+            "strategy": strategy,
             "precision": self.experiment.precision,
             "config_hash": self.folder.hash,
             "train_seconds": trained.seconds,
         }
-        export_model(model, folder, ends, strategy=strategy, **notes)
+        if isinstance(own, Model) and self._keeps_backbone(strategy):
+            export_addon(model, base_of(own.weights), folder, **notes)
+        else:
+            ends = find_language(own.weights).ends() if isinstance(own, Model) else ()
+            export_model(model, folder, ends, **notes)
+
+    def _keeps_backbone(self, name: str) -> bool:
+        found = [each for each in self.experiment.strategies if each.name == name]
+        stages = [stage for strategy in found for stage in self.stages(strategy)]
+        return not any(trains_backbone(stage, [*self.values]) for stage in stages)
 
     def load(self, folder: Path) -> Trained:
         """Reads it back."""
         seconds = read_exits(folder, LanguageDesign)["train_seconds"]
-        return Trained(parameters(import_language(folder)), seconds)
+        return Trained(parameters(read_language(folder)), seconds)
 
     def evaluate(self, strategy: str, values: Parameters) -> StrategyResults:
         """Exits, thresholds, perplexity, agreement and wall clock; traces are written."""

@@ -62,6 +62,6 @@ def stages(
             raise UserError(
                 f"stage `{stage.name}` of strategy `{strategy.name}` trains what early exits "
                 "have of their own, and these have nothing: name more exits.layers, or for a "
-                "language model set exits.own_norms or a `learned` confidence"
+                "language model set exits.token_head or a `learned` confidence"
             )
     return found

@@ -15,6 +15,7 @@ from ee_jax.inference.methods import StaticDecoding
 from ee_jax.inference.rules import Exiting
 from ee_jax.inference.sampling import Sampling
 from ee_jax.models.export import import_language
+from ee_jax.models.language import LanguageDesign
 from ee_jax.runs.generation.source import open_source
 from ee_jax.runs.generation.text_generation import EVERY, Request, TextGeneration
 
@@ -69,7 +70,8 @@ def test_the_record_adds_up(exported):
     for token in tokens:
         assert token["depth"] == 3 or token["confidence"] > 0.3
     ids = load_tokenizer(exported).encode(PROMPT).ids + [token["id"] for token in tokens]
-    asked = import_language(exported).backbone.config, (1, 2, 3), Exiting("max_prob")
+    design = LanguageDesign((1, 2, 3))
+    asked = import_language(exported).backbone.config, design, Exiting("max_prob")
     exit_BT, last = np.array([depths]) - 1, len(ids) - len(tokens) - 1
     flops = decoding_flops_speedup(*asked, "propagate", exit_BT, first=last)
     assert speed["flops_speedup"] == pytest.approx(flops)

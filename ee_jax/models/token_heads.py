@@ -1,0 +1,134 @@
+"""Exit heads of a language model: from a hidden state to what the shared projection reads.
+
+A head is a module with two functions of any number of tokens. `read` is what a learned
+confidence judges by, next to nothing to compute; calling the head gives the feature, which the
+rule may never ask for before a token stops. A head starts as the logit lens: where it has an
+attribute `out`, that norm starts as the backbone's final one, and what it adds starts at zero.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from flax import nnx
+from jaxtyping import Array, Float
+
+from ee_jax.models.architecture import Architecture
+from ee_jax.models.layers import make_linear
+from ee_jax.models.norms import make_norm
+from ee_jax.registry import Registry
+
+Hidden = Float[Array, "*B D"]
+
+
+class OwnNorm(nnx.Module):
+    """A norm of its own in the place of the final one."""
+
+    def __init__(self, config: Architecture, width: int | None, *, rngs: nnx.Rngs):
+        self.out = make_norm(config, config.width, rngs)
+
+    def read(self, hidden: Hidden) -> Hidden:
+        """The feature itself."""
+        return self.out(hidden)
+
+    def __call__(self, hidden: Hidden) -> Hidden:
+        """The hidden state under the norm."""
+        return self.out(hidden)
+
+
+class Residual(nnx.Module):
+    """A hidden state under a norm, what a part of the head's own adds to it, and a norm.
+
+    The norm of a normed state is that of the state itself, so that a head which adds nothing is
+    the logit lens; and what it adds is measured against a state of unit size, however large
+    those of the backbone are (in SmolLM2 they grow a hundredfold from block to block).
+    """
+
+    def __init__(self, config: Architecture, part: Callable[[Hidden], Hidden], rngs: nnx.Rngs):
+        self.norm = make_norm(config, config.width, rngs)
+        self.part = part
+        self.out = make_norm(config, config.width, rngs)
+
+    def read(self, hidden: Hidden) -> Hidden:
+        """The hidden state under the first norm."""
+        return self.norm(hidden)
+
+    def __call__(self, hidden: Hidden) -> Hidden:
+        """The state with what the part adds, under the second norm."""
+        normed = self.norm(hidden)
+        return self.out(normed + self.part(normed))
+
+
+def _from_zero(inputs: int, outputs: int, rngs: nnx.Rngs) -> nnx.Linear:
+    zeros = nnx.initializers.zeros_init()
+    return nnx.Linear(inputs, outputs, use_bias=False, kernel_init=zeros, rngs=rngs)
+
+
+class LowRank(nnx.Module):
+    """up(down(x)), a matrix of rank `width` (as LoRA's, Hu et al. 2022, sec. 4.1)."""
+
+    def __init__(self, config: Architecture, width: int, *, rngs: nnx.Rngs):
+        self.down = make_linear(config.width, width, False, rngs)
+        self.up = _from_zero(width, config.width, rngs)
+
+    def __call__(self, x: Hidden) -> Hidden:
+        """What is added."""
+        return self.up(self.down(x))
+
+
+class GatedUnit(nnx.Module):
+    """A gated MLP of hidden size `width` (SwiGLU, Shazeer 2020, eq. 6)."""
+
+    def __init__(self, config: Architecture, width: int, *, rngs: nnx.Rngs):
+        self.gate = make_linear(config.width, width, False, rngs)
+        self.up = make_linear(config.width, width, False, rngs)
+        self.down = _from_zero(width, config.width, rngs)
+
+    def __call__(self, x: Hidden) -> Hidden:
+        """What is added."""
+        return self.down(jax.nn.silu(self.gate(x)) * self.up(x))
+
+
+def adapter(config: Architecture, width: int | None, *, rngs: nnx.Rngs) -> Residual:
+    """A low-rank adapter, by default of an eighth of the backbone's width."""
+    rank = width or max(config.width // 8, 1)
+    return Residual(config, LowRank(config, rank, rngs=rngs), rngs)
+
+
+def mlp(config: Architecture, width: int | None, *, rngs: nnx.Rngs) -> Residual:
+    """A gated MLP, by default as wide as those of the backbone's blocks."""
+    return Residual(config, GatedUnit(config, width or config.hidden, rngs=rngs), rngs)
+
+
+FINAL_NORM = "final_norm"  # exits have nothing of their own: the logit lens
+
+# From an architecture, a width (None: the head's own) and `rngs` to a head.
+TOKEN_HEADS: Registry[Callable[..., Any] | None] = Registry(
+    "token head", final_norm=None, norm=OwnNorm, adapter=adapter, mlp=mlp
+)
+
+
+def make_heads(
+    config: Architecture, head: str, width: int | None, exits: int, rngs: nnx.Rngs
+) -> list[Any]:
+    """The heads of all exits but the last; none where they have nothing of their own."""
+    make = TOKEN_HEADS[head]
+    return [] if make is None else [make(config, width, rngs=rngs) for _ in range(exits - 1)]
+
+
+def token_head_flops(config: Architecture, head: str, width: int | None) -> int:
+    """What a head of this name costs one token, beside its norms; a multiply-add is 2.
+
+    Counted from its parameters of two dimensions, each of which multiplies the token once.
+
+    Args:
+      config: of the backbone.
+      head: a name in TOKEN_HEADS.
+      width: of the head; None: its own.
+
+    Returns:
+      FLOPs of a token.
+    """
+    made = nnx.eval_shape(lambda: nnx.List(make_heads(config, head, width, 2, nnx.Rngs(0))))
+    leaves = jax.tree.leaves(nnx.state(made, nnx.Param))
+    return sum(2 * leaf.size for leaf in leaves if leaf.ndim == 2)
