@@ -185,7 +185,7 @@ def add_exits(config: Architecture, values: Parameters, design: LanguageDesign) 
 
     def start(path: str, shape: jax.Array) -> jax.Array:
         owner, name = path.rsplit(".", 1)
-        if owner.startswith("heads.") and owner.endswith(".out"):
+        if owner.startswith("heads.") and owner.endswith(".out_norm"):
             return values[f"backbone.final_norm.{name}"].copy()
         if path in made:
             return made[path]

@@ -1,8 +1,7 @@
 """In what a model computes: float32, or bfloat16 with float32 where digits are lost otherwise.
 
 The parameters say it: a model computes in what its projections and embeddings are kept in, and
-so does its cache. Norms, softmax, logits, confidences and what exits have of their own stay
-float32.
+so does its cache. Norms, softmax, logits, confidences and heads of classifiers stay float32.
 """
 
 from typing import TypeVar

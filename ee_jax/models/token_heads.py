@@ -2,8 +2,8 @@
 
 A head is a module with two functions of any number of tokens. `read` is what a learned
 confidence judges by, next to nothing to compute; calling the head gives the feature, which the
-rule may never ask for before a token stops. A head starts as the logit lens: where it has an
-attribute `out`, that norm starts as the backbone's final one, and what it adds starts at zero.
+rule may never ask for before a token stops. A head starts as the logit lens: `out_norm`, where
+it has one, as the backbone's final norm, and what it adds at zero.
 """
 
 from collections.abc import Callable
@@ -25,15 +25,15 @@ class OwnNorm(nnx.Module):
     """A norm of its own in the place of the final one."""
 
     def __init__(self, config: Architecture, width: int | None, *, rngs: nnx.Rngs):
-        self.out = make_norm(config, config.width, rngs)
+        self.out_norm = make_norm(config, config.width, rngs)
 
     def read(self, hidden: Hidden) -> Hidden:
         """The feature itself."""
-        return self.out(hidden)
+        return self.out_norm(hidden)
 
     def __call__(self, hidden: Hidden) -> Hidden:
         """The hidden state under the norm."""
-        return self.out(hidden)
+        return self.out_norm(hidden)
 
 
 class Residual(nnx.Module):
@@ -47,7 +47,7 @@ class Residual(nnx.Module):
     def __init__(self, config: Architecture, part: Callable[[Hidden], Hidden], rngs: nnx.Rngs):
         self.norm = make_norm(config, config.width, rngs)
         self.part = part
-        self.out = make_norm(config, config.width, rngs)
+        self.out_norm = make_norm(config, config.width, rngs)
 
     def read(self, hidden: Hidden) -> Hidden:
         """The hidden state under the first norm."""
@@ -56,7 +56,7 @@ class Residual(nnx.Module):
     def __call__(self, hidden: Hidden) -> Hidden:
         """The state with what the part adds, under the second norm."""
         normed = self.norm(hidden)
-        return self.out(normed + self.part(normed))
+        return self.out_norm((normed + self.part(normed)).astype(hidden.dtype))
 
 
 def _from_zero(inputs: int, outputs: int, rngs: nnx.Rngs) -> nnx.Linear:

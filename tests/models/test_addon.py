@@ -19,6 +19,7 @@ from ee_jax.models.transformer import Transformer, bind, parameters
 
 CONFIG = llama(13, width=8, blocks=3, heads=2, kv_heads=1, hidden=16, max_length=8)
 DESIGN = LanguageDesign((1, 2, 3), "adapter", 2, learned=True)
+NORM = "heads.0.out_norm.scale"
 
 
 @pytest.fixture
@@ -110,8 +111,11 @@ def test_a_flipped_bit_is_found(exits):
     [
         (lambda t: {**t, "heads.9.norm.scale": t["heads.0.norm.scale"]}, "has no place for"),
         (lambda t: {name: t[name] for name in [*t][1:]}, "missing"),
-        (lambda t: {**t, "heads.0.out.scale": np.full(8, np.nan, np.float32)}, "NaN"),
-        (lambda t: {**t, "heads.0.out.scale": np.ones(7, np.float32)}, r"\(7,\), not \(8,\)"),
+        (lambda t: {**t, NORM: np.full(8, np.nan, np.float32)}, "NaN"),
+        (
+            lambda t: {**t, NORM: np.ones(7, np.float32)},
+            r"\(7,\), not \(8,\)",
+        ),
     ],
     ids=["surplus", "missing", "NaN", "shape"],
 )

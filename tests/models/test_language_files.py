@@ -50,7 +50,7 @@ def test_exits_start_from_the_final_norm_and_undecided(tmp_path):
     config, values = find_language(str(tmp_path)).weights()
     with_exits = add_exits(config, values, DESIGN)
     assert values.items() <= with_exits.items()
-    np.testing.assert_array_equal(with_exits["heads.0.out.scale"], scale)
+    np.testing.assert_array_equal(with_exits["heads.0.out_norm.scale"], scale)
     assert not with_exits["scores.0.kernel"].any()
     bind(shapes_of(config, DESIGN), with_exits)
 

@@ -17,6 +17,7 @@ from ee_jax.models.export import export_model, import_language, with_exits
 from ee_jax.models.families.gpt2 import gpt2
 from ee_jax.models.families.llama import llama
 from ee_jax.models.language import LanguageDesign, LanguageModel
+from ee_jax.models.precision import in_precision
 from ee_jax.models.token_heads import TOKEN_HEADS
 from ee_jax.models.transformer import Transformer, bind, parameters
 from ee_jax.tokens import Tokens
@@ -74,7 +75,7 @@ def test_an_mlp_against_plain_numpy():
     x = norm(hidden_BTD, of("norm.scale"))
     gate = x @ of("part.gate.kernel")
     added = (gate / (1 + np.exp(-gate)) * (x @ of("part.up.kernel"))) @ of("part.down.kernel")
-    wanted = norm(x + added, of("out.scale"))
+    wanted = norm(x + added, of("out_norm.scale"))
     np.testing.assert_allclose(model.features(TOKENS)[0], wanted, rtol=2e-5, atol=2e-5)
     np.testing.assert_allclose(model.read(0, jnp.float32(hidden_BTD)), x, rtol=2e-5, atol=2e-5)
 
@@ -149,3 +150,12 @@ def test_a_head_of_ones_own_goes_through_the_same_door(tmp_path):
         del TOKEN_HEADS["doubled"]
     with pytest.raises(UserError, match="no token head 'doubled'"):
         import_language(tmp_path)
+
+
+def test_a_head_computes_in_what_its_model_does():
+    half = in_precision(model_with("mlp", noise=0.3), "bfloat16")
+    hidden_BTD = half.hidden_states(TOKENS)[0]
+    assert half.feature(0, hidden_BTD).dtype == jnp.bfloat16
+    kinds = {path: value.dtype for path, value in parameters(half).items() if "heads" in path}
+    norms = {path for path, kind in kinds.items() if kind == jnp.float32}
+    assert norms == {path for path in kinds if "norm" in path}

@@ -227,10 +227,11 @@ def test_exits_are_added_to_a_trained_model_on_its_own_text(experiment, finished
     assert not (kept.parent / "model.safetensors").exists()
     before = parameters(import_language(trained))
     after = parameters(read_language(kept.parent))
-    assert {*after} - {*before} == {"heads.0.out.scale"}
+    assert {*after} - {*before} == {"heads.0.out_norm.scale"}
     for path, value in before.items():
         assert np.asarray(value).tobytes() == np.asarray(after[path]).tobytes()
-    assert not np.array_equal(after["heads.0.out.scale"], before["backbone.final_norm.scale"])
+    final = before["backbone.final_norm.scale"]
+    assert not np.array_equal(after["heads.0.out_norm.scale"], final)
 
 
 def test_a_config_file_may_give_a_language_experiment(experiment, tmp_path):

@@ -145,7 +145,7 @@ def test_what_learns():
     for strategy in everything:
         stage = stage_of(strategy)
         assert stage.trains("backbone.blocks.0.mlp.up.kernel")
-        assert stage.trains("heads.0.out.scale")
+        assert stage.trains("heads.0.out_norm.scale")
     for strategy in (Frozen(), DistillTrained()):
         stage = stage_of(strategy)
         assert not stage.trains("backbone.final_norm.scale")
