@@ -25,6 +25,8 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--batch", type=number, default=1, metavar="N", help="rows at a time (default: 1)"
     )
+    timing = "rounds in which tokens that stop at each exit are timed (default: 0, none)"
+    command.add_argument("--clock", type=number, default=0, metavar="N", help=timing)
     add_precision(command, default=None)
     command.add_argument("--page", metavar="FILE.html", help="write tables and a figure")
     command.add_argument("--json", action="store_true", help="print everything as JSON")
@@ -38,7 +40,7 @@ def diagnose(arguments: Namespace) -> None:
     from ee_jax.runs.diagnose import Request
     from ee_jax.runs.diagnose import diagnose as run
 
-    asked = ("model", "text", "tokens", "length", "batch", "precision")
+    asked = ("model", "text", "tokens", "length", "batch", "precision", "clock")
     display = Display()
     record = run(Request(**{name: getattr(arguments, name) for name in asked}), display)
     if arguments.json:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ee_jax.compilation import Program
-from ee_jax.exits.confidence import entropy, margin, max_prob, saturation
+from ee_jax.exits.confidence import entropy, learned, margin, max_prob, saturation
 from ee_jax.losses.exit_losses import NLL, Loss
 from ee_jax.losses.next_token import exit_token_losses
 from ee_jax.models.language import LanguageModel
@@ -27,7 +27,7 @@ def _of_logits(score: Callable[[Array], Array]) -> Loss:
 
 
 LOGIT_SCORES = {"max_prob": max_prob, "margin": margin, "entropy": entropy}
-SATURATION = "saturation"
+SATURATION, LEARNED = "saturation", "learned"
 MEASURED = (NLL, *map(_of_logits, LOGIT_SCORES.values()))
 
 
@@ -59,13 +59,20 @@ def scan_rows(
     feature_EBTD = bound.at_exits(bound.feature, hidden_EBTD)
     found = exit_token_losses(bound.logits, feature_EBTD, ids_BT[:, 1:], MEASURED)
     loss, *scores = found.losses_EBT
+    own = {LEARNED: _learned(bound, hidden_EBTD)} if bound.scores else {}
     return {
         "prediction": found.prediction_EBT,
         "loss": loss,
         "cosine": _cosine(feature_EBTD, feature_EBTD[-1:]),
         SATURATION: _saturation(bound.at_exits(bound.read, hidden_EBTD)),
         **dict(zip(LOGIT_SCORES, scores, strict=True)),
+        **own,
     }
+
+
+def _learned(model: LanguageModel, hidden_EBTD: Array) -> Float[Array, "E B T"]:
+    """The learned confidence of each exit."""
+    return jax.vmap(jax.vmap(jax.vmap(learned)))(model.at_exits(model.score, hidden_EBTD))
 
 
 def _cosine(one: Float[Array, "E B T D"], other: Float[Array, "#E B T D"]) -> Array:

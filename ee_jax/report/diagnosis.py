@@ -60,9 +60,30 @@ def best_rows(record: Mapping[str, Any]) -> Table:
     return Table("The best that any rule can reach", columns, rows, (note,))
 
 
+def reach_rows(record: Mapping[str, Any]) -> Table:
+    """What one threshold on each confidence reaches."""
+    columns = (
+        Column("confidence", lambda row: row["confidence"]),
+        Column("may disagree", lambda row: text.share(row["allowed"])),
+        Column("threshold", lambda row: text.number(row["threshold"], 3), spare=1),
+        Column("disagree %", lambda row: text.percent(row["disagreement"])),
+        Column("mean depth", lambda row: text.number(row["mean_depth"])),
+        Column("FLOPs speed-up", lambda row: text.number(row["flops_speedup"])),
+        Column("timed speed-up", lambda row: text.number(row["timed_speedup"])),
+    )
+    note = (
+        "One threshold for all exits, chosen on the first half of the tokens, measured on the "
+        "other. timed: tokens that stop at each exit on the clock (--clock), at batch 1; what "
+        "skipped blocks are made up for later is in none of the speed-ups."
+    )
+    rows: tuple[Row, ...] = tuple(record["reach"])
+    return Table("What a threshold reaches", columns, rows, (note,))
+
+
 def summary(record: Mapping[str, Any], width: int | None = None) -> Group:
     """What the terminal shows."""
-    tables = [to_terminal(table, width) for table in (exit_rows(record), best_rows(record))]
+    found = exit_rows(record), best_rows(record), reach_rows(record)
+    tables = [to_terminal(table, width) for table in found]
     facts = "\n".join(f"{name}: {value}" for name, value in _facts(record))
     return Group(*tables, Text(f"{facts}\n\n{record['verdict']}"))
 
@@ -105,6 +126,7 @@ def page(record: Mapping[str, Any]) -> str:
         record=record,
         exits=exit_rows(record),
         best=best_rows(record),
+        reach=reach_rows(record),
         facts=list(_facts(record)),
         figure=inline(figure(record), "diagnosis"),
     )

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
 from ee_jax.atomic_io import expanded
+from ee_jax.benchmarks.exit_clock import time_exits
 from ee_jax.calibration.scores import auroc
 from ee_jax.data.bpe import encode_documents
 from ee_jax.data.text_files import find, read
@@ -22,8 +23,12 @@ from ee_jax.errors import UserError
 from ee_jax.evaluation import diagnosis
 from ee_jax.evaluation.exit_scan import ExitScan, scan_text
 from ee_jax.evaluation.perplexity import perplexity
+from ee_jax.evaluation.reach import predicted_speedup, reach
+from ee_jax.inference.flops import decoding_flops, static_decoding_flops
+from ee_jax.inference.rules import Exiting
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.flops import token_flops, unembedding_flops
+from ee_jax.models.language import LanguageModel
 from ee_jax.models.precision import PRECISIONS
 from ee_jax.results import nan_to_none
 from ee_jax.runs.generation.source import Source, open_source
@@ -46,6 +51,7 @@ class Request:
     length: int | None = None  # of a row; None: LENGTH, or the model's context
     batch: int = 1  # rows at a time
     precision: str | None = None  # one of PRECISIONS; None: as its run, else float32
+    clock: int = 0  # rounds in which tokens that stop at each exit are timed; 0: none
 
     def __post_init__(self):
         _ = PRECISIONS[self.precision or "float32"]  # raises where there is none of this name
@@ -72,16 +78,19 @@ def diagnose(request: Request, display: Display = SILENT) -> dict[str, Any]:
     batches = [rows_NT[at : at + request.batch] for at in range(0, len(rows_NT), request.batch)]
     with display.bar("all exits on the text", len(batches)) as tick:
         scan = scan_text(source.model, batches, tick)
-    found = summary(scan, np.array(layers), cost(config, rows_NT.shape[1] - 1))
+    length = rows_NT.shape[1] - 1
+    found = summary(scan, np.array(layers), cost(config, length))
+    reached = reaches(scan, source.model, length, request.clock, display)
     return {
         **asdict(request),
-        "length": rows_NT.shape[1] - 1,
+        "length": length,
         "tokens": scan.loss_EN.shape[1],
         "rows": len(rows_NT),
         "precision": source.model.backbone.dtype.name,
         "trained": source.trained,
         "blocks": config.blocks,
         **found,
+        "reach": reached,
         "verdict": verdict(found, config.blocks, source.trained),
         "seconds": time.perf_counter() - start,
     }
@@ -149,6 +158,40 @@ def summary(
         "best": best,
         "drafts": DRAFTS,
     }
+
+
+def reaches(
+    scan: ExitScan, model: LanguageModel, length: int, rounds: int, display: Display
+) -> list[dict[str, Any]]:
+    """What a threshold on each confidence reaches, and how fast tokens come that stop so."""
+    agrees_NE, depth_E = diagnosis.agreements(scan.prediction_EN), np.array(model.design.layers)
+    rows, clocks = [], {}
+    for name, score_EN in scan.score_EN.items():
+        counted, asks = _counted(model, name, (length + 1) // 2), Exiting(name).reads_logits
+        if rounds and asks not in clocks:  # those of a kind take as long
+            clocks[asks] = time_exits(model, name, rounds, display)
+        for share in DISAGREEMENTS:
+            found, timed = reach(score_EN, agrees_NE, depth_E, share), clocks.get(asks)
+            count_E = found.exit_count_E
+            rows.append({
+                "confidence": name,
+                **found._asdict(),
+                "ideal_speedup": int(depth_E[-1]) / found.mean_depth,
+                "flops_speedup": predicted_speedup(count_E, *counted),
+                "timed_speedup": timed and predicted_speedup(count_E, *timed),
+            })  # fmt: skip
+    return rows
+
+
+def _counted(
+    model: LanguageModel, confidence: str, position: int
+) -> tuple[Float[np.ndarray, " E"], float]:
+    """FLOPs of a token that stops at each exit, and of the static decoder's."""
+    config, design = model.backbone.config, model.design
+    exit_E1 = np.arange(len(design.layers))[:, None]
+    asked = config, design, Exiting(confidence), "propagate", exit_E1
+    flops_E1 = decoding_flops(*asked, first=position)
+    return flops_E1[:, 0], static_decoding_flops(config, exit_E1[-1:], position).item()
 
 
 def _exit(

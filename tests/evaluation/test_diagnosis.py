@@ -79,23 +79,27 @@ def test_speculation_by_hand():
 def model():
     rngs = nnx.Rngs(0)
     backbone = Transformer(llama(40, 16, 3, 2, 1, 16, 12), rngs=rngs)
-    return LanguageModel(backbone, LanguageDesign((1, 2, 3)), rngs=rngs)
+    return LanguageModel(backbone, LanguageDesign((1, 2, 3), learned=True), rngs=rngs)
 
 
 def test_the_scan_gives_what_plain_logits_give(model):
     ids_BT = np.random.default_rng(0).integers(0, 40, (3, 9))
     scan = scan_text(model, [ids_BT[:2], ids_BT[2:]])
-    feature_EBTD = model.features(Tokens(ids_BT[:, :-1], np.ones((3, 8), bool)))
-    feature_END = feature_EBTD.reshape(3, 24, 16)
+    hidden_EBTD = model.hidden_states(Tokens(ids_BT[:, :-1], np.ones((3, 8), bool)))
+    hidden_END = hidden_EBTD.reshape(3, 24, 16)
+    feature_END = model.at_exits(model.feature, hidden_END)
+    score_EN = model.at_exits(model.score, hidden_END)
     logits_ENV = model.logits(feature_END)
     next_N = ids_BT[:, 1:].ravel()
     loss_EN = -jax.nn.log_softmax(logits_ENV)[:, np.arange(24), next_N]
     np.testing.assert_array_equal(scan.prediction_EN, logits_ENV.argmax(-1))
     # fp32 sums in another order.
     np.testing.assert_allclose(scan.loss_EN, loss_EN, rtol=1e-4)
-    for name, score_EN in scan.score_EN.items():
-        wanted_EN = confidences(name, ExitOutput(logits_ENV, feature_END), jnp.ones(3))
-        np.testing.assert_allclose(score_EN, wanted_EN, atol=2e-6)
+    answer = ExitOutput(logits_ENV, feature_END, score_EN)
+    assert {*scan.score_EN} == {"saturation", "max_prob", "margin", "entropy", "learned"}
+    for name, found_EN in scan.score_EN.items():
+        wanted_EN = confidences(name, answer, jnp.ones(3))
+        np.testing.assert_allclose(found_EN, wanted_EN, atol=2e-6)
     for exit, feature_ND in enumerate(np.asarray(feature_END)):
         for n, (one, last) in enumerate(zip(feature_ND, feature_END[-1], strict=True)):
             cosine = float(one @ last / np.linalg.norm(one) / np.linalg.norm(last))

@@ -57,8 +57,23 @@ def test_json_and_page(tiny, text, tmp_path, capsys):
     assert record["oracle_mean_depth"] == pytest.approx(depth)
     assert [row["disagreement"] for row in record["best"]] == [0.01, 0.02, 0.05]
     assert not record["trained"]
+    reached = {(row["confidence"], row["allowed"]): row for row in record["reach"]}
+    assert len(reached) == 4 * 3
+    for row in reached.values():
+        assert sum(row["exit_count_E"]) == 32, "the half that has not chosen the threshold"
+        assert row["timed_speedup"] is None
+        assert row["ideal_speedup"] == record["blocks"] / row["mean_depth"]
     assert page.read_text().startswith("<!doctype html>")
     assert record["verdict"] in page.read_text()
+
+
+def test_tokens_are_timed_where_it_is_asked_for(tiny, text, capsys):
+    main(line(tiny, text, "--clock", "1", "--json"))
+    rows = json.loads(capsys.readouterr().out)["reach"]
+    assert all(0.05 < row["timed_speedup"] < 20 for row in rows)
+    # Who never stops early asks every exit, and cannot be as fast as who asks none.
+    never = [row for row in rows if row["exit_count_E"][-1] == 32]
+    assert all(row["flops_speedup"] <= 1 for row in never)
 
 
 def test_the_batch_changes_nothing(tiny, text):
