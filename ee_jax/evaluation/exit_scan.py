@@ -1,7 +1,7 @@
 """What every exit of a language model says of every token of a text, without its logits.
 
 Top token, loss, three confidences that read logits, and two similarities of what the heads
-read. V is held for a chunk of positions of one exit alone: see `losses.next_token`.
+read. V is held for a chunk of positions alone: see `losses.next_token`.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,11 +1,11 @@
 """Next-token losses at every exit of a language model, in little memory.
 
 The logits of all exits at once would be E * B * T * V numbers: 8 exits of a batch of 32 rows of
-512 tokens over a vocabulary of 32,000 take 17 GB. Here a scan over exits, and in it one over
-chunks of positions, makes the logits of one exit and chunk at a time, and `jax.checkpoint`
-makes them again in the backward pass rather than keep them. So what is held at any time is the
-logits of one chunk, their gradient, and the features, E * B * T * D numbers; the price is one
-more product with the output projection for each chunk.
+512 tokens over a vocabulary of 32,000 take 17 GB. Here a scan over chunks of positions makes
+the logits of all exits on one chunk at a time, and `jax.checkpoint` makes them again in the
+backward pass rather than keep them. So what is held at any time is the logits of one chunk,
+their gradient, and the features, E * B * T * D numbers; the price is one more product with the
+output projection for each chunk. Losses that compare exits with the last find its logits there.
 """
 
 import math
@@ -53,37 +53,32 @@ def exit_token_losses(
       The losses of each token at each exit, and what each exit predicts.
     """
     chex.assert_equal_shape_prefix([feature_EBTD[0], next_BT], 2)
-    batch, time, _ = feature_EBTD.shape[1:]
+    exits, batch, time, _ = feature_EBTD.shape
     vocabulary = jax.eval_shape(project, feature_EBTD[0, 0, 0]).shape[-1]
-    size = max(1, min(time, chunk // (batch * vocabulary)))
+    size = max(1, min(time, chunk // (exits * batch * vocabulary)))
     piece = jax.checkpoint(partial(_chunk_losses, project, tuple(losses)))
 
-    feature_EPBSD = jax.vmap(partial(_cut, size=size))(feature_EBTD)
-    next_PBS = _cut(next_BT, size)
-    compares = any(loss.reads_last for loss in losses)
-    last_PBSD = feature_EPBSD[-1] if compares else None
-
-    def exit(_: None, feature_PBSD: Array) -> tuple[None, TokenLosses]:
-        pieces = (feature_PBSD, next_PBS, last_PBSD)
-        return jax.lax.scan(lambda _, given: (None, piece(*given)), None, pieces)
-
-    _, losses_EPBS = jax.lax.scan(exit, None, feature_EPBSD)
-    return jax.tree.map(partial(_join, time=time), losses_EPBS)
+    feature_PEBSD = jnp.moveaxis(jax.vmap(partial(_cut, size=size))(feature_EBTD), 1, 0)
+    pieces = feature_PEBSD, _cut(next_BT, size)
+    _, losses_PEBS = jax.lax.scan(lambda _, given: (None, piece(*given)), None, pieces)
+    return jax.tree.map(partial(_join, time=time), losses_PEBS)
 
 
 def _chunk_losses(
     project: Project,
     losses: tuple[Loss, ...],
-    feature_BSD: Float[Array, "B S D"],
+    feature_EBSD: Float[Array, "E B S D"],
     next_BS: Int[Array, "B S"],
-    last_BSD: Float[Array, "B S D"] | None,
 ) -> TokenLosses:
-    """One exit on one chunk, in which every token has its logits."""
-    logits_BSV = project(feature_BSD)
-    last_BSV = logits_BSV if last_BSD is None else project(jax.lax.stop_gradient(last_BSD))
-    last_BSV = jax.lax.stop_gradient(last_BSV)
-    found = [jax.vmap(jax.vmap(loss.of))(logits_BSV, last_BSV, next_BS) for loss in losses]
-    return TokenLosses(tuple(found), logits_BSV.argmax(-1))
+    """All exits on one chunk, in which every token has its logits."""
+    logits_EBSV = project(feature_EBSD)
+    last_BSV = jax.lax.stop_gradient(logits_EBSV[-1])
+
+    def found(loss: Loss) -> Float[Array, "E B S"]:
+        of_tokens = jax.vmap(jax.vmap(loss.of))
+        return jax.vmap(of_tokens, (0, None, None))(logits_EBSV, last_BSV, next_BS)
+
+    return TokenLosses(tuple(map(found, losses)), logits_EBSV.argmax(-1))
 
 
 def _cut(x_BT: Array, size: int) -> Array:
@@ -95,10 +90,10 @@ def _cut(x_BT: Array, size: int) -> Array:
     return jnp.moveaxis(padded.reshape(batch, pieces, size, *x_BT.shape[2:]), 1, 0)
 
 
-def _join(x_EPBS: Array, time: int) -> Array:
-    """Pieces [E, P, B, S] to [E, B, T]."""
-    exits, _, batch, _ = x_EPBS.shape
-    return jnp.moveaxis(x_EPBS, 1, 2).reshape(exits, batch, -1)[..., :time]
+def _join(x_PEBS: Array, time: int) -> Array:
+    """Pieces [P, E, B, S] to [E, B, T]."""
+    _, exits, batch, _ = x_PEBS.shape
+    return jnp.moveaxis(x_PEBS, 0, 2).reshape(exits, batch, -1)[..., :time]
 
 
 def mean_over_tokens(

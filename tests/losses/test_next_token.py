@@ -40,7 +40,7 @@ def in_chunks(feature_EBTD, weight_DV, chunk):
 def test_loss_and_gradient_are_those_of_all_logits_at_once(positions):
     expected, gradient = jax.value_and_grad(brute_force, (0, 1))(FEATURE_EBTD, WEIGHT_DV)
     found = jax.jit(jax.value_and_grad(in_chunks, (0, 1)), static_argnums=2)
-    loss, found_gradient = found(FEATURE_EBTD, WEIGHT_DV, positions * B * V)
+    loss, found_gradient = found(FEATURE_EBTD, WEIGHT_DV, positions * E * B * V)
     # fp32 sums of 22 terms of size 1 in another order.
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
     for ours, theirs in zip(found_gradient, gradient, strict=True):
@@ -49,7 +49,9 @@ def test_loss_and_gradient_are_those_of_all_logits_at_once(positions):
 
 
 def test_predictions_are_the_likeliest_tokens():
-    found = exit_token_losses(lambda x: x @ WEIGHT_DV, FEATURE_EBTD, NEXT_BT, chunk=2 * B * V)
+    found = exit_token_losses(
+        lambda x: x @ WEIGHT_DV, FEATURE_EBTD, NEXT_BT, chunk=2 * E * B * V
+    )
     logits_EBTV = FEATURE_EBTD @ WEIGHT_DV
     np.testing.assert_array_equal(found.prediction_EBT, logits_EBTV.argmax(-1))
     assert len(found.losses_EBT) == 1
