@@ -22,12 +22,13 @@ from ee_jax.inference.decode_loop import (
     start_memory,
     static_step,
 )
-from ee_jax.inference.drafting import Drafter
+from ee_jax.inference.drafting import ExitDrafter
 from ee_jax.inference.kv_policies import POLICIES
 from ee_jax.inference.missing_kv import WINDOW
 from ee_jax.inference.rules import RuleAt
 from ee_jax.inference.sampling import Sampling
-from ee_jax.inference.self_speculation import SpeculationState, begin_speculation, speculate
+from ee_jax.inference.self_speculation import speculate
+from ee_jax.inference.speculation_state import SpeculationState, begin_speculation
 from ee_jax.models.kv_cache import Cache
 from ee_jax.models.language import LanguageModel
 
@@ -150,5 +151,5 @@ class SelfSpeculation:
     ) -> SpeculationState:
         """See `DecodingMethod`."""
         rule_at = self.rule_at and self.rule_at(shared, model.design.layers)
-        drafter = Drafter(self.exit, self.drafts, rule_at)
+        drafter = ExitDrafter(self.exit, self.drafts, rule_at)
         return speculate(model, drafter, at, ends, draw, until)
