@@ -39,7 +39,9 @@ class PassCosts(NamedTuple):
     """What a round of each drafter costs, beside each other."""
 
     cost_A: Float[Array, " A"] | Float[np.ndarray, " A"]
-    only: Int[Array, ""] | np.int32 = np.int32(-1)  # the drafter of all passes; -1: as is chosen
+    only: Int[Array, ""] | np.int32 = np.int32(
+        -1
+    )  # the drafter of all passes; -1: as is chosen
 
 
 class AdaptiveState(NamedTuple):
@@ -105,9 +107,7 @@ def speculate_adaptively(
                 number=number,
             )  # fmt: skip
             after = run_if(chosen == number, run, after)
-        acceptance = _count(
-            fade(acceptance), found, before, after, jnp.array(runs_A)[chosen]
-        )
+        acceptance = _count(fade(acceptance), found, before, after, jnp.array(runs_A)[chosen])
         spent = Spent(spent.passes + cost_A[chosen], spent.trials + trial)
         return AdaptiveState(after, acceptance, spent)
 

@@ -89,7 +89,7 @@ class LookupDrafter:
 
 
 def count_lookup(found: Lookup, length_B: Int[Array, " B"], ends: Ends) -> Int[Array, " B"]:
-    """How many of the drafts count: up to the first stop token, and one token less than room."""
+    """How many drafts count: up to the first stop token, and one less than there is room."""
     drafts = found.ids_Bk.shape[1]
     stop_Bk, step_1k = is_stop(found.ids_Bk, ends.stop_S), jnp.arange(drafts)[None]
     to_stop_B = jnp.where(stop_Bk, step_1k + 1, drafts).min(1, initial=drafts)

@@ -188,3 +188,14 @@ def draft_exit_at(design: LanguageDesign, depth: int) -> int:
             f"{', '.join(map(str, design.layers[:-1])) or 'a model with exits'}"
         )
     return exit
+
+
+def middle_exit(design: LanguageDesign) -> int | None:
+    """The exit that may draft where none is named: the last in the first half, else the first.
+
+    None for a model that has the last exit only.
+    """
+    blocks, early = design.layers[-1], design.layers[:-1]
+    if not early:
+        return None
+    return max(sum(2 * depth <= blocks for depth in early) - 1, 0)

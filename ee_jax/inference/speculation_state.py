@@ -52,9 +52,7 @@ def begin_speculation(
     ended_B, key_B = request.ends.limit_B <= 0, row_keys(request.key, batch)
     context_BS = jnp.pad(request.ids_BP, ((0, 0), (0, tokens)))
     position_B = request.length_B - 1
-    return SpeculationState(
-        cache, request.last_B, position_B, ended_B, key_B, context_BS, out
-    )
+    return SpeculationState(cache, request.last_B, position_B, ended_B, key_B, context_BS, out)
 
 
 class Outcome(NamedTuple):
