@@ -91,6 +91,8 @@ def test_version(capsys):
         ("bench decode --model 2x48 --depth 3", "no exit after 3 blocks: the model's are "),
         ("bench decode --batch 1,1000000", "a batch of 1000000 rows of 84 tokens needs about "),
         ("bench decode --model 2x48 --tokens 8 --draft 9", "no exit after 9 blocks: the "),
+        ("bench decode --drafters lookup", "--drafters are timed on prompts: give --prompts"),
+        ("bench decode --prompts nosuch.jsonl", "nosuch.jsonl cannot be read as prompts ("),
         ("bench decode --model 2x48 --tokens 99", "prompt 1 of 1 has 16 tokens, and 99 more"),
         ("bench decode --model 2x48 --every 3", "2x48 has 2 blocks: exits every 3 miss the"),
         ("bench decode --model 2x48 --precision int8", "no precision 'int8': there are "),

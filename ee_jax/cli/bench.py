@@ -3,9 +3,11 @@
 import json
 from argparse import Namespace
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from ee_jax.cli.parser import add_command, add_precision, number, numbers
+from ee_jax.errors import UserError
 
 
 def print_rows(rows: Iterable[dict[str, Any]], as_json: bool) -> None:
@@ -92,6 +94,11 @@ def add_decode(benchmarks: Any) -> None:
     asked = "that exits compute on the way, e.g. max_prob, learned (default: none)"
     command.add_argument("--confidence", metavar="NAME", help=asked)
     add_precision(command)
+    prompts = "time drafters on these instead: JSON Lines with a `prompt` each, for --model a "
+    prompts += "language model as `ee-jax generate` takes it"
+    command.add_argument("--prompts", metavar="FILE.jsonl", help=prompts)
+    drafters = "with --prompts: lookup, auto, or blocks, e.g. lookup,4 (default: lookup)"
+    command.add_argument("--drafters", metavar="NAMES", help=drafters)
     command.add_argument("--draft", type=number, help="blocks that draft (default: a quarter)")
     command.add_argument("--drafts", type=number, default=4, help="drafts a verifying pass")
     command.add_argument("--repeats", type=number, default=7, help="timed calls of each side")
@@ -106,6 +113,11 @@ def decode(arguments: Namespace) -> None:
     from ee_jax.benchmarks.decode_setup import Load, Setup, check_load
     from ee_jax.display import Display
 
+    if arguments.prompts:
+        print_rows(_drafts(arguments), arguments.json)
+        return
+    if arguments.drafters:
+        raise UserError("--drafters are timed on prompts: give --prompts FILE.jsonl")
     made = arguments.precision, arguments.layout, arguments.confidence
     setup = Setup(arguments.model, arguments.every, *made)
     what, depths = (setup, arguments.batch), arguments.depth or ()
@@ -119,6 +131,24 @@ def decode(arguments: Namespace) -> None:
     check_load(*what, depths, draft, drafts, load)
     print_rows(bench_depths(*what, depths, *how), arguments.json)
     print_rows(bench_speculation(*what, draft, drafts, *how), arguments.json)
+
+
+def _drafts(arguments: Namespace) -> Iterable[dict[str, Any]]:
+    from ee_jax.benchmarks.decode_drafts import Prompts, bench_drafts, drafting, read_prompts
+    from ee_jax.display import Display
+    from ee_jax.inference.generator import Decoder
+    from ee_jax.runs.generation.source import open_source
+
+    path, drafters = Path(arguments.prompts), (arguments.drafters or "lookup").split(",")
+    texts = read_prompts(path)
+    lens = drafters != ["lookup"]
+    source = open_source(arguments.model, lens, arguments.precision)
+    for name in drafters:
+        drafting(name, source.model.design)
+    prompts = Prompts(path.stem, [source.tokenizer.encode(text).ids for text in texts])
+    decoder = Decoder(source.model, stops=source.stops)
+    how = arguments.batch, arguments.tokens, arguments.repeats
+    return bench_drafts(decoder, prompts, drafters, *how, Display())
 
 
 def add_calibrate(benchmarks: Any) -> None:

@@ -2,13 +2,15 @@
 
 import json
 import sys
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ee_jax.cli.parser import Parser, add_command, add_precision, check_page, number, real, seed
 from ee_jax.errors import UserError
+
+DRAFTERS = ("lookup", "auto")
 
 
 def add(commands: Any) -> None:
@@ -42,10 +44,21 @@ def _add_exits(command: Parser) -> None:
     exits.add_argument("--policy", metavar="NAME", help=policy)
     exits.add_argument(
         "--draft",
-        type=number,
-        metavar="DEPTH",
-        help="self-speculation: so many blocks draft, and with --threshold only surer tokens",
+        type=drafter,
+        metavar="DEPTH|lookup|auto",
+        help="speculation: so many blocks draft, and with --threshold only surer tokens; "
+        "lookup: what came before, where that pays; auto: that, blocks or nothing",
     )
+
+
+def drafter(text: str) -> int | str:
+    """Blocks, or one of DRAFTERS by its name."""
+    if text in DRAFTERS:
+        return text
+    try:
+        return number(text)
+    except ArgumentTypeError as error:
+        raise ArgumentTypeError(f"{error}, and not {' or '.join(DRAFTERS)}") from None
 
 
 def _add_sampling(command: Parser) -> None:

@@ -1,7 +1,7 @@
 """Decoding for a caller: prompts in, tokens out."""
 
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -10,13 +10,15 @@ from jax.sharding import Mesh
 
 from ee_jax.compilation import Planned, Program, replicated
 from ee_jax.errors import UserError
+from ee_jax.inference.adaptive_drafting import PassCosts
 from ee_jax.inference.decode_loop import Ends, Request
 from ee_jax.inference.memory import check_memory
-from ee_jax.inference.methods import DecodingMethod
+from ee_jax.inference.methods import AdaptiveSpeculation, DecodingMethod
+from ee_jax.inference.pass_costs import measure_costs
 from ee_jax.inference.prompts import Ids, Prompts, pack_prompts
 from ee_jax.inference.sampling import GREEDY, Sampling
 from ee_jax.inference.segment import prefill
-from ee_jax.models.kv_cache import Cache, in_decode_layout
+from ee_jax.models.kv_cache import Cache, in_decode_layout, make_cache
 from ee_jax.models.language import LanguageDesign, LanguageModel
 from ee_jax.models.transformer import Parameters, bind, parameters
 
@@ -36,6 +38,7 @@ class Decoder:
         self.model = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), model)
         self.sampling = sampling
         self.stops = tuple(stops)
+        self._costs: dict[Any, PassCosts] = {}
         self._prefill = cache(self._compile_prefill)
         self._begin, self._go_on = cache(self._compile_begin), cache(self._compile_go_on)
 
@@ -62,7 +65,10 @@ class Decoder:
         """
         packed = pack_prompts(prompts, self.model.backbone.config, tokens)
         self.check_memory(method, packed, tokens)
-        request, shared = self.request(packed, tokens, seed), jax.tree.map(jnp.asarray, shared)
+        request = self.request(packed, tokens, seed)
+        if isinstance(method, AdaptiveSpeculation) and shared is None:
+            shared = self.pass_costs(method, request, tokens)
+        shared = jax.tree.map(jnp.asarray, shared)
         at = self.start(method, request, tokens)
         for until in range(every, tokens + every, every):
             at = self.go_on(method, shared, at, request, until)
@@ -89,6 +95,23 @@ class Decoder:
     ) -> Any:
         """Decodes until there are `until` tokens a row; takes over the arrays of `at`."""
         return self._go_on(method)(self.values, shared, at, request.ends, jnp.int32(until))
+
+    def pass_costs(
+        self, method: AdaptiveSpeculation, request: Request, tokens: int
+    ) -> PassCosts:
+        """What a pass of each drafter costs, measured once for each shape of the request."""
+        batch, padded = request.ids_BP.shape
+        slots = padded + tokens + method.spare
+        if (key := (method, batch, slots)) not in self._costs:
+            config, dtype = self.model.backbone.config, self.model.backbone.dtype
+
+            def begin(request: Request) -> Any:
+                cache = make_cache(config, batch, slots, dtype)
+                return self._begin(method, tokens)(cache, request)
+
+            go_on = partial(self.go_on, method)
+            self._costs[key] = measure_costs(len(method.drafters), begin, go_on, request)
+        return self._costs[key]
 
     def plan(
         self, name: str, method: DecodingMethod, shared: Any, packed: Prompts, tokens: int,
@@ -165,3 +188,14 @@ def draft_exit_at(design: LanguageDesign, depth: int) -> int:
             f"{', '.join(map(str, design.layers[:-1])) or 'a model with exits'}"
         )
     return exit
+
+
+def middle_exit(design: LanguageDesign) -> int | None:
+    """The exit that may draft where none is named: the last in the first half, else the first.
+
+    None for a model that has the last exit only.
+    """
+    blocks, early = design.layers[-1], design.layers[:-1]
+    if not early:
+        return None
+    return max(sum(2 * depth <= blocks for depth in early) - 1, 0)

@@ -21,7 +21,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.attention import MASKED, looks_back
-from ee_jax.models.language import LanguageModel
+from ee_jax.models.language import LanguageModel, tied_logits
 from ee_jax.models.layers import Block
 
 
@@ -100,6 +100,14 @@ def project(x: Float[Array, "*B I"], weight_OI: Float[Array, "O I"]) -> Float[Ar
     return product_ON.T.reshape(*x.shape[:-1], -1)
 
 
+def tied_logits_of_few(
+    feature: Float[Array, "*B D"], weight_VD: Float[Array, "V D"]
+) -> Float[Array, "*B V"]:
+    """`tied_logits`; several vectors at once as columns, a single one is faster as it is."""
+    alone = feature.size == feature.shape[-1]
+    return (tied_logits if alone else project)(feature, weight_VD)
+
+
 class DecodeLayout(nnx.Module):
     """A linear layer whose kernel lies transposed."""
 
@@ -122,6 +130,7 @@ class DecodeLayout(nnx.Module):
 def in_decode_layout(model: LanguageModel) -> LanguageModel:
     """A copy of the model, to decode with: every projection holds its kernel transposed."""
     model = nnx.clone(model)
+    model.tied_logits = tied_logits_of_few
     modules = [node for _, node in nnx.iter_graph(model) if isinstance(node, nnx.Module)]
     for module in modules:
         for name, part in list(vars(module).items()):

@@ -26,6 +26,13 @@ class LanguageDesign:
     learned: bool = False  # with a learned confidence
 
 
+def tied_logits(
+    feature: Float[Array, "*B D"], weight_VD: Float[Array, "V D"]
+) -> Float[Array, "*B V"]:
+    """Similarities to the embeddings of all tokens, in float32."""
+    return jnp.matmul(feature, weight_VD.T, preferred_element_type=jnp.float32)
+
+
 class LanguageModel(nnx.Module):
     """A causal backbone whose exits share one projection to the vocabulary.
 
@@ -42,6 +49,7 @@ class LanguageModel(nnx.Module):
         scores = range(exits * design.learned)
         self.scores = nnx.List([nnx.Linear(config.width, 1, rngs=rngs) for _ in scores])
         init = nnx.initializers.normal(0.02)
+        self.tied_logits = tied_logits  # where the output is None
         self.output = (
             None
             if config.tied_output
@@ -90,12 +98,11 @@ class LanguageModel(nnx.Module):
     def logits(self, feature: Float[Array, "*B D"]) -> Float[Array, "*B V"]:
         """The projection to the vocabulary, in float32."""
         if self.output is None:
-            kernel_DV = self.backbone.embedding.tokens.embedding.get_value().T
-        elif isinstance(self.output, nnx.Linear):
-            kernel_DV = self.output.kernel.get_value()
-        else:
+            weight_VD = self.backbone.embedding.tokens.embedding.get_value()
+            return self.tied_logits(feature, weight_VD.astype(feature.dtype))
+        if not isinstance(self.output, nnx.Linear):
             return self.output.sums(feature)  # its kernel lies otherwise
-        kernel_DV = kernel_DV.astype(feature.dtype)
+        kernel_DV = self.output.kernel.get_value().astype(feature.dtype)
         return jnp.matmul(feature, kernel_DV, preferred_element_type=jnp.float32)
 
     def score(self, exit: int, hidden: Float[Array, "*B D"]) -> Float[Array, "*B"] | None:

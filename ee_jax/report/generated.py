@@ -135,6 +135,8 @@ def _speed(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         share = speed["acceptance"]
         yield "drafts accepted", "none made" if share is None else f"{text.percent(share)} %"
         yield "tokens a pass", text.number(speed["tokens_a_pass"])
+    for drafter, passes in speed.get("passes", {}).items():
+        yield f"passes, {drafter}", str(passes)
     yield "ideal speed-up", text.number(speed["ideal_speedup"])
     if record["draft"] is None:
         yield "FLOPs speed-up", text.number(speed["flops_speedup"])
@@ -149,7 +151,8 @@ def _settings(record: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     if record["draft"] is None:
         yield "skipped blocks", record["policy"]
     else:
-        yield "drafting blocks", record["draft"]
+        by_name = isinstance(record["draft"], str)
+        yield "drafter" if by_name else "drafting blocks", record["draft"]
     sampling = record["sampling"]
     if sampling["temperature"] == 0:
         yield "sampling", "greedy"

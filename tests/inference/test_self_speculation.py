@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from ee_jax.inference.drafting import verify
 from ee_jax.inference.generator import Decoder
 from ee_jax.inference.methods import SelfSpeculation, StaticDecoding
 from ee_jax.inference.rules import Exiting
 from ee_jax.inference.sampling import Sampling, log_probabilities
+from ee_jax.inference.speculative_sampling import verify
 from ee_jax.tokens import Tokens
 from tests.inference.models import BLOCKS, NO_STOPS, PROMPTS, tiny
 

@@ -13,9 +13,15 @@ from flax import nnx
 
 from ee_jax.data.llama2c import read_llama2c_tokenizer
 from ee_jax.exits.rules import depth_rule
+from ee_jax.inference.adaptive_drafting import PassCosts
 from ee_jax.inference.generator import Decoder
 from ee_jax.inference.kv_policies import POLICIES
-from ee_jax.inference.methods import EarlyExitDecoding, SelfSpeculation, StaticDecoding
+from ee_jax.inference.methods import (
+    AdaptiveSpeculation,
+    EarlyExitDecoding,
+    SelfSpeculation,
+    StaticDecoding,
+)
 from ee_jax.inference.rules import Exiting
 from ee_jax.inference.teacher_forcing import teacher_forced
 from ee_jax.models.language import LanguageDesign, LanguageModel
@@ -124,3 +130,16 @@ def test_speculation_gives_the_tokens_of_plain_decoding(batch):
     # The fourth block's answer is the fifth's in 0.56 of all places: of four drafts in a row,
     # (0.56 + 0.56^2 + 0.56^3 + 0.56^4) / 4 = 0.29 would be taken.
     assert 0.2 < accepted / drafted < 0.4
+
+
+@pytest.mark.parametrize("batch", [1, 8])
+def test_adaptive_speculation_gives_the_tokens_of_plain_decoding(batch):
+    method = AdaptiveSpeculation(3, drafts=(1, 3))
+    costs = PassCosts(np.array([1, 1.1, 1.2, 1.4, 1.6], np.float32), np.int32(-1))
+    groups = [prompts()[i : i + batch] for i in range(0, PROMPTS, batch)]
+    rounds_A = np.zeros(5, int)
+    for number, group in enumerate(groups):
+        out = decoder().run(method, costs, group, NEW)
+        np.testing.assert_array_equal(out.ids_BN, plainly()[number * batch :][:batch])
+        rounds_A += out.rounds_BA.sum(0)
+    assert rounds_A[1:].any()

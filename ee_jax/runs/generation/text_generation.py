@@ -20,9 +20,10 @@ from ee_jax.evaluation.decoding import acceptance
 from ee_jax.evaluation.timing import interleave, speedup
 from ee_jax.exits.confidence import traits
 from ee_jax.inference.flops import decoding_flops_speedup
-from ee_jax.inference.generator import Decoder, draft_exit_at
+from ee_jax.inference.generator import Decoder, draft_exit_at, middle_exit
 from ee_jax.inference.kv_policies import POLICIES
 from ee_jax.inference.methods import (
+    AdaptiveSpeculation,
     DecodingMethod,
     EarlyExitDecoding,
     SelfSpeculation,
@@ -34,6 +35,8 @@ from ee_jax.models.language import LanguageDesign
 from ee_jax.models.precision import PRECISIONS
 from ee_jax.runs.generation.source import open_source
 
+LOOKUP = "lookup"
+DRAFTERS = (LOOKUP, "auto")  # who draft as much as pays
 DRAFTS = 4  # tokens that are drafted between two verifying passes
 
 
@@ -56,7 +59,8 @@ class Request:
     threshold: float | None = None  # None: no token, and no draft, ends early
     confidence: str = "max_prob"
     policy: str = "propagate"
-    draft: int | None = None  # blocks that draft, the others verify; None: no speculation
+    # Blocks that draft, the others verify; a name in DRAFTERS; None: no speculation.
+    draft: int | str | None = None
     sampling: Sampling = GREEDY
     seed: int = 0
     precision: str | None = None  # one of PRECISIONS; None: as its run, else float32
@@ -69,10 +73,23 @@ class Request:
         # Each raises where there is none of this name.
         _ = PRECISIONS[self.precision or "float32"], POLICIES[self.policy]
         Exiting(self.confidence)
-        if self.draft is not None and traits(self.confidence).compares_exits:
+        if isinstance(self.draft, str):
+            self._check_drafter()
+        elif self.draft is not None and traits(self.confidence).compares_exits:
             raise UserError(
                 f"`{self.confidence}` compares exits, and --draft answers from one of them: "
                 "take max_prob, margin, entropy or learned"
+            )
+
+    def _check_drafter(self) -> None:
+        if self.draft not in DRAFTERS:
+            known = ", ".join(DRAFTERS)
+            raise UserError(
+                f"no drafter {self.draft!r}: give --draft blocks, or one of {known}"
+            )
+        if self.threshold is not None:
+            raise UserError(
+                f"--draft {self.draft} chooses how much to draft: leave out --threshold"
             )
 
     @property
@@ -83,7 +100,7 @@ class Request:
     @property
     def reads_exits(self) -> bool:
         """Whether an exit before the last one answers or drafts."""
-        return self.exits_early or self.draft is not None
+        return self.exits_early or self.draft not in (None, LOOKUP)
 
     def method(self, design: LanguageDesign) -> tuple[DecodingMethod, Any]:
         """The method of decoding, and what its programs share.
@@ -99,6 +116,9 @@ class Request:
         threshold = jnp.float32(1 if self.threshold is None else self.threshold)
         if self.draft is None:
             return EarlyExitDecoding(exiting.rule_at, self.policy), threshold
+        if isinstance(self.draft, str):
+            exit = None if self.draft == LOOKUP else middle_exit(design)
+            return AdaptiveSpeculation(exit), None
         exit = draft_exit_at(design, self.draft)
         if self.threshold is None:
             return SelfSpeculation(exit, DRAFTS), None
@@ -228,18 +248,23 @@ class TextGeneration:
         asked = (config, self._design, exiting, self.request.policy)
         return decoding_flops_speedup(*asked, exit_BT, first)
 
-    def _speculation(self) -> dict[str, float | None]:
+    def _speculation(self) -> dict[str, Any]:
         """Ideal is a pass over several tokens that takes as long as one over a single token."""
         drafted, accepted = int(self._out.drafted_B[0]), int(self._out.accepted_B[0])
-        rounds, blocks = int(self._out.rounds_B[0]), self.layers[-1]
-        assert self.request.draft is not None
-        in_turn = drafted * self.request.draft + rounds * blocks
-        return {
+        rounds_A, blocks = self._out.rounds_BA[0], self.layers[-1]
+        method, rounds = self._method, int(rounds_A.sum())
+        in_turn = rounds * blocks
+        if isinstance(method, SelfSpeculation):
+            in_turn += drafted * self.layers[method.exit]
+        found = {
             "mean_depth": None,
             "ideal_speedup": len(self._tokens) * blocks / in_turn,
             "acceptance": acceptance(drafted, accepted),
             "tokens_a_pass": len(self._tokens) / rounds,
         }
+        if isinstance(method, AdaptiveSpeculation):
+            found["passes"] = dict(zip(method.drafters, rounds_A.tolist(), strict=True))
+        return found
 
     def record(self, repeats: int) -> dict[str, Any]:
         """Everything, as plain data; decodes if that has not been done, and times."""

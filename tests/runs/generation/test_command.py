@@ -42,6 +42,8 @@ def test_a_terminal_sees_colours_and_numbers(exported, monkeypatch, capsys):
     ("more", "message"),
     [
         ("--greedy --top-k 3", "--greedy takes the likeliest token: leave out"),
+        ("--draft more", "argument --draft: 'more' is no whole number above 0, and not lookup"),
+        ("--draft lookup --threshold 0.5", "--draft lookup chooses how much to draft: leave"),
         ("--draft 1 --policy copy", "--draft skips no block in the end: leave out --policy"),
         ("--temperature -1", "temperature -1.0: it is 0 (greedy) or above"),
         ("--top-p 2", "top_p 2.0: it is above 0"),

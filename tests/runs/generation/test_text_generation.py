@@ -9,6 +9,7 @@ import pytest
 
 from ee_jax.data.text import load_tokenizer
 from ee_jax.display import Display
+from ee_jax.errors import UserError
 from ee_jax.inference.flops import decoding_flops_speedup
 from ee_jax.inference.generator import Decoder
 from ee_jax.inference.methods import StaticDecoding
@@ -55,6 +56,20 @@ def test_speculation_gives_the_same_tokens_and_tells_no_depths(exported, full):
     speed = story.record(repeats=1)["speed"]
     assert 0 <= speed["acceptance"] <= 1
     assert speed["tokens_a_pass"] >= 1
+
+
+@pytest.mark.parametrize(("draft", "drafters"), [("lookup", 4), ("auto", 7)])
+def test_drafting_as_it_pays_gives_the_same_tokens(exported, full, draft, drafters):
+    story = TextGeneration(request(exported, draft=draft))
+    assert [token.id for token in tokens_of(story)] == full
+    speed = story.record(repeats=1)["speed"]
+    assert len(speed["passes"]) == drafters
+    assert sum(speed["passes"].values()) * speed["tokens_a_pass"] == pytest.approx(TOKENS)
+
+
+def test_a_drafter_that_is_not_there(exported):
+    with pytest.raises(UserError, match="no drafter 'more': give --draft blocks, or one of "):
+        request(exported, draft="more")
 
 
 def test_the_record_adds_up(exported):
