@@ -15,8 +15,8 @@ from ee_jax.config import (
 )
 from ee_jax.manifest import entry_of
 from ee_jax.models.language_source import CHAT_TEMPLATE
+from ee_jax.runs.generation.language_model import generate
 from ee_jax.runs.generation.source import open_source
-from ee_jax.runs.generation.text_generation import generate
 from ee_jax.runs.run import run
 
 pytest.importorskip("gguf", reason="gguf is not installed: pip install 'ee_jax[gguf]'")

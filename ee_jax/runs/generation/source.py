@@ -41,8 +41,9 @@ def open_source(name: str, lens: bool, precision: str | None = None) -> Source:
     trained = (source.path / EXITS).is_file()
     if trained:
         check_causal(read_architecture(source.path))  # a classifier has exits of another kind
-        noted = read_exits(source.path, LanguageDesign).get("precision")
-        model = import_language(source.path, precision or noted or "float32")
+        notes = read_exits(source.path, LanguageDesign)
+        trained = notes.get("trained", True)  # a saved model may say no
+        model = import_language(source.path, precision or notes.get("precision") or "float32")
     else:
         model = _without_exits(source, lens, precision or "float32")
     tokenizer = source.tokenizer(model.backbone.config.vocabulary)
