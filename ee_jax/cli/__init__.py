@@ -13,6 +13,7 @@ from ee_jax import __version__
 from ee_jax.cli import (
     bench,
     calibrate,
+    chat,
     check,
     compare,
     compile,
@@ -40,6 +41,7 @@ COMMANDS = (
     calibrate,
     diagnose,
     generate,
+    chat,
     data,
     bench,
     devices,

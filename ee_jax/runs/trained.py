@@ -37,6 +37,7 @@ from ee_jax.tokens import Tokens
 CALIBRATION = "calibration.json"  # beside a run's model; in the folder of a saved one
 Threshold = float | tuple[float, ...]  # of all exits, or of each
 M = TypeVar("M", bound=nnx.Module)
+T = TypeVar("T")
 
 
 class Trained(ABC, Generic[M]):
@@ -98,7 +99,7 @@ class Trained(ABC, Generic[M]):
         return find_choice(label, self.choices)
 
 
-def find_choice(label: str, choices: Mapping[str, Threshold]) -> Threshold:
+def find_choice(label: str, choices: Mapping[str, T]) -> T:
     """The chosen threshold of this label.
 
     Raises:

@@ -27,7 +27,6 @@ from ee_jax.runs.generation.source import open_source
 from ee_jax.runs.generation.text_generation import Request
 from ee_jax.runs.generation.tokens import GeneratedText, TokenReader
 from ee_jax.runs.trained import (
-    Threshold,
     Trained,
     find_choice,
     read_calibration,
@@ -81,22 +80,22 @@ class TrainedLanguageModel(Trained[LanguageModel]):
         known = read_results(strategy.parent).strategies.get(strategy.name)
         return known.calibrated if known else ()
 
-    def choices_of(self, confidence: str, policy: str) -> dict[str, Threshold]:
+    def choices_of(self, confidence: str, policy: str) -> dict[str, float]:
         """Thresholds that were chosen for a confidence and a policy, by label."""
         return {
-            choice.label: choice.thresholds
+            choice.label: choice.threshold  # of all exits, as those of tokens are
             for choice in self.calibrated
             if (choice.confidence, choice.policy) == (confidence, policy)
         }
 
     @property
-    def choices(self) -> Mapping[str, Threshold]:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def choices(self) -> Mapping[str, float]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Those for the confidence and the policy that `generate` takes by itself."""
         return self.choices_of("max_prob", "propagate")
 
     def threshold_of(
         self, label: str, confidence: str = "max_prob", policy: str = "propagate"
-    ) -> Threshold:
+    ) -> float:
         """The threshold that was chosen for a confidence and a policy.
 
         Raises:
