@@ -26,12 +26,11 @@ from ee_jax.atomic_io import expanded, resolved, write_json
 from ee_jax.compilation import MATMUL_PRECISION
 from ee_jax.data.registry import nearest
 from ee_jax.errors import UserError
-from ee_jax.manifest import check_files, is_sealed
+from ee_jax.manifest import check_files, is_sealed, read_object
 from ee_jax.models.export import EXITS, check_unchanged
 from ee_jax.models.files import has_weights
 from ee_jax.models.precision import PRECISIONS
 from ee_jax.models.transformer import Parameters, bind, parameters
-from ee_jax.run_folder import CONFIG, read_object
 from ee_jax.tokens import Tokens
 
 CALIBRATION = "calibration.json"  # beside a run's model; in the folder of a saved one
@@ -132,12 +131,7 @@ def load(path: str | Path, precision: str | None = None) -> Any:
     if precision is not None:
         _ = PRECISIONS[precision]  # raises where there is none of this name
     folder = find_exported(where := expanded(path))
-    if (
-        folder is None
-        and where.is_dir()
-        and not has_weights(where)
-        and (where / CONFIG).is_file()
-    ):
+    if folder is None and is_sealed(where) and not has_weights(where):
         raise UserError(
             f"{path} holds no trained model: finish its run, or give another folder"
         )

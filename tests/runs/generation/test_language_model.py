@@ -113,7 +113,7 @@ def test_what_cannot_be_loaded_or_saved_is_one_line(model, exported, tmp_path):
         ee_jax.load("nosuch")
     with pytest.raises(UserError, match="no precision 'int8'"):
         ee_jax.load(exported, "int8")
-    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(UserError, match="holds no trained model: finish its run"):
         ee_jax.load(tmp_path)
     with pytest.raises(UserError, match="holds something else than a model: give a new"):
