@@ -24,6 +24,7 @@ from ee_jax.cli import (
     predict,
     reproduce,
     run,
+    serve,
 )
 from ee_jax.cli.parser import Parser
 from ee_jax.compile_cache import use_compile_cache
@@ -42,6 +43,7 @@ COMMANDS = (
     diagnose,
     generate,
     chat,
+    serve,
     data,
     bench,
     devices,

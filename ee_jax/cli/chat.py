@@ -26,7 +26,7 @@ def add(commands: Any) -> None:
     text = "talk with a language model, each token from its own depth"
     command = add_command(commands, "chat", chat, text, epilog=COMMANDS.replace("\n", "; "))
     command.set_defaults(keeps_programs=True)
-    source = "a folder, a .gguf file, a package, or owner/name on the Hub"
+    source = "a folder, also a run's, a .gguf file, a package, or owner/name on the Hub"
     command.add_argument("model", metavar="MODEL", help=source)
     command.add_argument("--system", metavar="TEXT", help="the system prompt")
     command.add_argument(
@@ -71,7 +71,7 @@ def open_chat(arguments: Namespace) -> Any:
       UserError: the model cannot be had, or cannot do what is asked.
     """
     from ee_jax.runs.generation.chat import Chat
-    from ee_jax.runs.generation.language_model import TrainedLanguageModel
+    from ee_jax.runs.generation.language_model import load_language
     from ee_jax.runs.generation.text_generation import Request
 
     sampling = sampling_of(arguments)
@@ -85,7 +85,7 @@ def open_chat(arguments: Namespace) -> Any:
     }
     name, tokens = arguments.model, arguments.tokens
     request = Request(name, "", tokens, arguments.threshold, **asked)  # raises before reading
-    model = TrainedLanguageModel(name, arguments.precision)
+    model = load_language(name, arguments.precision)
     if arguments.calibrated is not None:
         if arguments.threshold is not None:
             raise UserError("--calibrated gives a threshold: leave out --threshold")

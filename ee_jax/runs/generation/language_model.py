@@ -13,6 +13,7 @@ from typing import Any, overload
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from ee_jax.atomic_io import expanded
 from ee_jax.data.bpe import start_token
 from ee_jax.errors import UserError
 from ee_jax.inference.generator import Decoder
@@ -29,6 +30,8 @@ from ee_jax.runs.generation.tokens import GeneratedText, TokenReader
 from ee_jax.runs.trained import (
     Trained,
     find_choice,
+    find_exported,
+    is_classifier,
     read_calibration,
     write_calibration,
 )
@@ -197,6 +200,18 @@ class TrainedLanguageModel(Trained[LanguageModel]):
             yield GeneratedText(reader.row(out, number, 0, request.reads_exits))
 
 
+def load_language(path: str | Path, precision: str | None = None) -> TrainedLanguageModel:
+    """`ee_jax.load` where only a language model will do.
+
+    Raises:
+      UserError: there is no such model, more than one, or a classifier.
+    """
+    folder = find_exported(expanded(path))
+    if folder is not None and is_classifier(folder):
+        raise UserError(f"{folder} is no language model: ask it with `ee-jax predict`")
+    return TrainedLanguageModel(str(folder or path), precision)
+
+
 def generate(
     model: str | Path,
     prompt: str,
@@ -208,8 +223,8 @@ def generate(
     """The text that a language model writes after a prompt, each token from its own depth.
 
     Args:
-      model: an exported model's folder, a Hugging Face folder or name, a GGUF or llama2.c
-        file, or a package with weights.
+      model: a run's or an exported model's folder, a Hugging Face folder or name, a GGUF or
+        llama2.c file, or a package with weights.
       prompt: what to go on from.
       tokens: how many at most.
       threshold: a token stops at the first exit whose confidence is above it; None: never.
@@ -222,5 +237,5 @@ def generate(
     Raises:
       UserError: the model cannot be had, or cannot do what is asked.
     """
-    found = TrainedLanguageModel(str(model), precision)
+    found = load_language(model, precision)
     return found.generate(prompt, threshold, tokens=tokens, **asked)

@@ -112,18 +112,19 @@ class Terminal:
         return passed
 
     def type(self, text):
+        """Types after the next prompt: what comes before it may be lost."""
+        seen = self.until("> ")
         os.write(self._end, text.encode())
+        return seen
 
 
 def test_colours_an_interrupt_and_the_end(chatty):
     """Ctrl-C drops a line that is typed; Ctrl-D leaves with 0."""
     terminal = Terminal(chatty, "--tokens", "40", "--threshold", "0.3")
-    terminal.until("> ")
     terminal.type("cat\n")
     assert "\x1b[38;2;" in terminal.until("promised")
     terminal.until("> ")
     terminal.process.send_signal(signal.SIGINT)
-    terminal.until("\n.*> ")
     terminal.type("/reset\n")
     terminal.until("forgotten")
     terminal.type("a\n")
@@ -134,7 +135,6 @@ def test_colours_an_interrupt_and_the_end(chatty):
 
 def test_no_colours_where_nobody_wants_them(chatty):
     terminal = Terminal(chatty, "--tokens", "4", NO_COLOR="1")
-    terminal.until("> ")
     terminal.type("cat\n")
     assert "\x1b[38;2;" not in terminal.until("own tokens")
     terminal.type("\x04")
