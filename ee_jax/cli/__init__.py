@@ -13,6 +13,7 @@ from ee_jax import __version__
 from ee_jax.cli import (
     bench,
     calibrate,
+    chat,
     check,
     compare,
     compile,
@@ -23,6 +24,7 @@ from ee_jax.cli import (
     predict,
     reproduce,
     run,
+    serve,
 )
 from ee_jax.cli.parser import Parser
 from ee_jax.compile_cache import use_compile_cache
@@ -40,6 +42,8 @@ COMMANDS = (
     calibrate,
     diagnose,
     generate,
+    chat,
+    serve,
     data,
     bench,
     devices,

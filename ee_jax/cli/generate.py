@@ -29,11 +29,12 @@ def add(commands: Any) -> None:
     command.add_argument("--page", metavar="FILE.html", help="write the text as a heat map")
     command.add_argument("--repeats", type=number, default=5, help="timed calls (default: 5)")
     command.add_argument("--json", action="store_true", help="print tokens and speed")
-    _add_exits(command)
-    _add_sampling(command)
+    add_exits(command)
+    add_sampling(command)
 
 
-def _add_exits(command: Parser) -> None:
+def add_exits(command: Parser) -> None:
+    """Adds what says where tokens stop, and who drafts."""
     exits = command.add_argument_group("early exits")
     exits.add_argument(
         "--threshold", type=real, metavar="T", help="a token stops above it (default: never)"
@@ -61,7 +62,8 @@ def drafter(text: str) -> int | str:
         raise ArgumentTypeError(f"{error}, and not {' or '.join(DRAFTERS)}") from None
 
 
-def _add_sampling(command: Parser) -> None:
+def add_sampling(command: Parser) -> None:
+    """Adds how tokens are drawn."""
     sampling = command.add_argument_group("sampling")
     sampling.add_argument("--greedy", action="store_true", help="the likeliest token (default)")
     sampling.add_argument("--temperature", type=real, metavar="X")
@@ -116,7 +118,8 @@ def _plain(text: str, depth: int | None) -> None:
 def _request(arguments: Namespace) -> Any:
     from ee_jax.runs.generation.text_generation import Request
 
-    _check(arguments)
+    check_exits(arguments)
+    check_page(arguments.page)
     return Request(
         model=arguments.model,
         prompt=arguments.prompt,
@@ -125,23 +128,23 @@ def _request(arguments: Namespace) -> Any:
         confidence=arguments.confidence or "max_prob",
         policy=arguments.policy or "propagate",
         draft=arguments.draft,
-        sampling=_sampling(arguments),
+        sampling=sampling_of(arguments),
         seed=arguments.seed,
         precision=arguments.precision,
     )
 
 
-def _check(arguments: Namespace) -> None:
-    """What is asked in vain, and a page that could not be written."""
+def check_exits(arguments: Namespace) -> None:
+    """Raises the UserError of what is asked in vain."""
     if arguments.draft and arguments.policy:
         raise UserError("--draft skips no block in the end: leave out --policy")
     for name in ("confidence", "policy"):
         if getattr(arguments, name) and arguments.threshold is None:
             raise UserError(f"--{name} does nothing without --threshold: give one, e.g. 0.9")
-    check_page(arguments.page)
 
 
-def _sampling(arguments: Namespace) -> Any:
+def sampling_of(arguments: Namespace) -> Any:
+    """How tokens are drawn, as the arguments say."""
     from ee_jax.inference.sampling import GREEDY, Sampling
 
     given = {name: getattr(arguments, name) for name in ("temperature", "top_k", "top_p")}

@@ -46,9 +46,9 @@ def predict(arguments: Namespace) -> None:
         raise UserError(
             f"--batch {arguments.batch}: give at most {MOST}, they are all in memory"
         )
-    from ee_jax.runs.trained import load
+    from ee_jax.runs.classifier import load_classifier
 
-    model = load(arguments.model, arguments.precision)
+    model = load_classifier(arguments.model, arguments.precision)
     threshold = 1.0 if arguments.threshold is None else arguments.threshold
     if arguments.calibrated is not None:
         threshold = model.threshold_of(arguments.calibrated)
@@ -91,10 +91,10 @@ def _row(answer: Any) -> str:
 
 
 def _summarize(model: Any, seconds: float) -> None:
-    found = model.work.summary(model.layers[-1])
+    found = model.work.summary(model.exits[-1])
     cut = f"; {found['cut']:,} were cut at {model.longest} tokens" if found["cut"] else ""
     print(
-        f"{found['texts']:,} texts, {found['mean_depth']:.2f} of {model.layers[-1]} blocks in "
+        f"{found['texts']:,} texts, {found['mean_depth']:.2f} of {model.exits[-1]} blocks in "
         f"the mean, {100 * found['share_of_flops']:.0f} % of the full model's FLOPs; "
         f"{found['texts'] / seconds:.1f} texts a second with compilation{cut}",
         file=sys.stderr,

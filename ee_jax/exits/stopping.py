@@ -94,7 +94,8 @@ def make_limits(
     """Limits from one threshold and temperature an exit, or one for all.
 
     Args:
-      threshold: from 0 to 1; at 1 nobody stops before the last exit.
+      threshold: from 0 to 1; at 1 nobody stops before the last exit. Of two axes, those of
+        each example at each exit.
       exit_layers: blocks run at each exit.
       temperature: above 0.
 
@@ -102,7 +103,9 @@ def make_limits(
       ValueError: thresholds or temperatures of another number of exits.
     """
     exits = (len(exit_layers),)
-    threshold_E = jnp.broadcast_to(jnp.asarray(threshold, jnp.float32), exits)
+    threshold_E = jnp.asarray(threshold, jnp.float32)
+    if threshold_E.ndim < 2:
+        threshold_E = jnp.broadcast_to(threshold_E, exits)
     temperature_E = jnp.broadcast_to(jnp.asarray(temperature, jnp.float32), exits)
     return Limits(threshold_E, jnp.asarray(exit_layers, jnp.int32), temperature_E)
 

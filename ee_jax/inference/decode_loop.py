@@ -72,13 +72,16 @@ Step = Callable[[Any, Array, Array, Array, Array], tuple[Any, Stopped]]
 def begin(memory: Any, request: Request, tokens: int) -> Stream:
     """Before the first of at most `tokens` new tokens; the memory holds the prompts."""
     batch = request.ids_BP.shape[0]
+    ended_B, key_B = request.ends.limit_B <= 0, row_keys(request.key, batch)
+    position_B, out = request.length_B - 1, nothing_yet(batch, tokens)
+    return Stream(memory, request.last_B, position_B, jnp.int32(0), ended_B, key_B, out)
+
+
+def nothing_yet(batch: int, tokens: int) -> Generated:
+    """Room for so many tokens a row."""
     zero_BN = jnp.zeros((batch, tokens))
     ids_BN = exit_BN = zero_BN.astype(jnp.int32)
-    out = Generated(ids_BN, exit_BN, zero_BN, jnp.zeros(batch, jnp.int32))
-    ended_B, key_B = request.ends.limit_B <= 0, row_keys(request.key, batch)
-    return Stream(
-        memory, request.last_B, request.length_B - 1, jnp.int32(0), ended_B, key_B, out
-    )
+    return Generated(ids_BN, exit_BN, zero_BN, jnp.zeros(batch, jnp.int32))
 
 
 def decode(
@@ -94,7 +97,7 @@ def decode(
         memory, stopped = step(memory, token_B, position_B, count, ended_B)
         draw_B = jax.vmap(lambda key, logits: draw(key, logits, sampling))
         token_B = draw_B(keys_at(key_B, position_B), stopped.logits_BC)
-        out = _put(out, count, ended_B, token_B, stopped)
+        out = put_tokens(out, count, ended_B, token_B, stopped)
         stop_B = is_stop(token_B, ends.stop_S)
         ended_B = ended_B | stop_B | (count + 1 >= ends.limit_B)
         return Stream(memory, token_B, position_B + 1, count + 1, ended_B, key_B, out)
@@ -102,7 +105,7 @@ def decode(
     return jax.lax.while_loop(cond, body, stream)
 
 
-def _put(
+def put_tokens(
     out: Generated, at: Array, ended_B: Array, token_B: Array, stopped: Stopped
 ) -> Generated:
     """The rows' new tokens, in column `at` of those that have not ended."""

@@ -17,7 +17,7 @@ from ee_jax.inference.methods import AdaptiveSpeculation, DecodingMethod
 from ee_jax.inference.pass_costs import measure_costs
 from ee_jax.inference.prompts import Ids, Prompts, pack_prompts
 from ee_jax.inference.sampling import GREEDY, Sampling
-from ee_jax.inference.segment import prefill
+from ee_jax.inference.segment import extend, prefill
 from ee_jax.models.kv_cache import Cache, in_decode_layout, make_cache
 from ee_jax.models.language import LanguageDesign, LanguageModel
 from ee_jax.models.transformer import Parameters, bind, parameters
@@ -39,7 +39,7 @@ class Decoder:
         self.sampling = sampling
         self.stops = tuple(stops)
         self._costs: dict[Any, PassCosts] = {}
-        self._prefill = cache(self._compile_prefill)
+        self._prefill, self._extend = cache(self._compile_prefill), self._compile_extend()
         self._begin, self._go_on = cache(self._compile_begin), cache(self._compile_go_on)
 
     def run(
@@ -88,6 +88,16 @@ class Decoder:
         """Reads the prompts, and says where the method goes on from."""
         slots = request.ids_BP.shape[1] + tokens + method.spare
         cached = self._prefill(slots)(self.values, request.ids_BP)
+        return self.begin(method, cached, request, tokens)
+
+    def read(self, cached: Cache, ids_BT: Any, first_B: Any) -> Cache:
+        """The cache, which it takes over, with the next tokens of each row: see `extend`."""
+        return self._extend(self.values, cached, jnp.asarray(ids_BT), jnp.asarray(first_B))
+
+    def begin(
+        self, method: DecodingMethod, cached: Cache, request: Request, tokens: int
+    ) -> Any:
+        """Where the method goes on from, given a cache of the prompts, which it takes over."""
         return self._begin(method, tokens)(cached, request)
 
     def go_on(
@@ -151,6 +161,12 @@ class Decoder:
             return prefill(bind(self.model, values), ids_BP, slots)
 
         return Program(run)
+
+    def _compile_extend(self) -> Program:
+        def run(values: Parameters, cached: Cache, ids_BT: Any, first_B: Any) -> Cache:
+            return extend(bind(self.model, values), cached, ids_BT, first_B)
+
+        return Program(run, donate=(1,))
 
     def _compile_begin(self, method: DecodingMethod, tokens: int) -> Program:
         def run(cache: Cache, request: Request) -> Any:

@@ -21,6 +21,7 @@ from ee_jax.inference.adaptive_drafting import (
 from ee_jax.inference.decode_loop import (
     Ends,
     Request,
+    Step,
     Stream,
     begin,
     decode,
@@ -29,6 +30,7 @@ from ee_jax.inference.decode_loop import (
     static_step,
 )
 from ee_jax.inference.drafting import Drafter, ExitDrafter, LookupDrafter
+from ee_jax.inference.exit_step import Memory
 from ee_jax.inference.kv_policies import POLICIES
 from ee_jax.inference.missing_kv import WINDOW
 from ee_jax.inference.rules import RuleAt
@@ -105,18 +107,25 @@ class EarlyExitDecoding:
         self, model: LanguageModel, cache: Cache, request: Request, tokens: int
     ) -> Stream:
         """See `DecodingMethod`."""
+        return begin(self.memory(model, cache), request, tokens)
+
+    def memory(self, model: LanguageModel, cache: Cache) -> Memory:
+        """What the first step carries on, given a cache in which nothing is missing."""
         at_once = LAYOUTS[self._layout(model)].skips and not POLICIES[self.policy].runs_on
         window = 0 if at_once else self.window  # where nothing waits
-        return begin(start_memory(model, cache, window), request, tokens)
+        return start_memory(model, cache, window)
 
     def go_on(
         self, model: LanguageModel, shared: Any, at: Stream, ends: Ends, draw: Sampling,
         until: Until,
     ) -> Stream:  # fmt: skip
         """See `DecodingMethod`."""
+        return decode(self.step(model, shared), at, ends, draw, until)
+
+    def step(self, model: LanguageModel, shared: Any) -> Step:
+        """A token of each row, to where its rule stops it."""
         rule_at = self.rule_at(shared, model.design.layers)
-        step = exiting_step(model, POLICIES[self.policy], rule_at, self._layout(model))
-        return decode(step, at, ends, draw, until)
+        return exiting_step(model, POLICIES[self.policy], rule_at, self._layout(model))
 
     def _layout(self, model: LanguageModel) -> str:
         exits = len(model.design.layers)

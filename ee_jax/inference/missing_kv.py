@@ -3,8 +3,9 @@
 What a policy makes for a skipped block is only needed when a later token runs that block. Until
 then it waits in a window of the last W tokens, and is made for all of them at once: the
 weights, which a CPU reads more slowly than it multiplies, are read once for many tokens. Every
-row takes a token a step and a segment runs for all rows or for none, so one count a segment
-says how many of the last tokens it lacks; deeper segments never lack fewer.
+row takes a token a step and a segment runs for all rows or for none, so a count a segment says
+how many of the last tokens it lacks; deeper segments never lack fewer. A row has counts of its
+own, since one that begins among others lacks nothing.
 """
 
 from typing import NamedTuple
@@ -25,19 +26,19 @@ class MissingKV(NamedTuple):
     """The last W tokens, and how many of them each segment lacks."""
 
     hidden_BWD: Float[Array, "B W D"]  # after the last block that each has run
-    missing_E: Int[Array, " E"]
+    missing_BE: Int[Array, "B E"]
 
 
 def no_missing_kv(model: LanguageModel, batch: int, window: int = WINDOW) -> MissingKV:
     """Every segment has seen every token."""
     backbone = model.backbone
     hidden_BWD = jnp.zeros((batch, window, backbone.config.width), backbone.dtype)
-    return MissingKV(hidden_BWD, jnp.zeros(len(model.design.layers), jnp.int32))
+    return MissingKV(hidden_BWD, jnp.zeros((batch, len(model.design.layers)), jnp.int32))
 
 
 def is_full(pending: MissingKV) -> Bool[Array, ""]:
     """Whether the next token that stops early would push one out that some segment lacks."""
-    return pending.missing_E[-1] == pending.hidden_BWD.shape[1]
+    return (pending.missing_BE[:, -1] == pending.hidden_BWD.shape[1]).any()
 
 
 def fill(
@@ -55,16 +56,16 @@ def fill(
     """
     start, stop = model.design.layers[exit - 1], model.design.layers[exit]
     window = pending.hidden_BWD.shape[1]
-    missing_W = jnp.arange(window) >= window - pending.missing_E[exit]
+    missing_B1 = pending.missing_BE[:, exit, None]
+    missing_BW = jnp.arange(window)[None] >= window - missing_B1
 
     def body(carry: tuple[Cache, Array]) -> tuple[Cache, Array]:
         layers, hidden_BWD = carry
         position_BW = position_B[:, None] + jnp.arange(-window, 0)[None]
-        missing_BW = jnp.broadcast_to(missing_W[None], position_BW.shape)
         tokens = TokenState(hidden_BWD, position_BW, missing_BW)
         return fill_segment(model, policy, layers, cache[start - 1], tokens, start)
 
-    needed = wanted & (pending.missing_E[exit] > 0)
+    needed = wanted & (missing_B1 > 0).any()
     layers, hidden_BWD = run_if(needed, body, (cache[start:stop], pending.hidden_BWD))
     return (*cache[:start], *layers, *cache[stop:]), pending._replace(hidden_BWD=hidden_BWD)
 
@@ -77,17 +78,17 @@ def with_token(
 ) -> TokenState:
     """What the segment of an exit lacks, and behind it the token at `position_B`."""
     window = pending.hidden_BWD.shape[1]
-    missing_j = jnp.arange(window + 1) >= window - pending.missing_E[exit]
+    missing_Bj = jnp.arange(window + 1)[None] >= window - pending.missing_BE[:, exit, None]
     position_Bj = position_B[:, None] + jnp.arange(-window, 1)[None]
     hidden_BjD = jnp.concatenate([pending.hidden_BWD, hidden_B1D], axis=1)
-    return TokenState(hidden_BjD, position_Bj, jnp.broadcast_to(missing_j, position_Bj.shape))
+    return TokenState(hidden_BjD, position_Bj, missing_Bj)
 
 
 def push(
     pending: MissingKV, hidden_BD: Float[Array, "B D"], ran_E: Bool[Array, " E"]
 ) -> MissingKV:
     """The window one token later; `ran_E` says which segments have seen that token."""
-    missing_E = jnp.where(is_full(pending), 0, pending.missing_E)
+    missing_BE = jnp.where(is_full(pending), 0, pending.missing_BE)
     kept_BWD = pending.hidden_BWD[:, 1:]
     hidden_BWD = jnp.concatenate([kept_BWD, hidden_BD[:, None]], axis=1)
-    return MissingKV(hidden_BWD, jnp.where(ran_E, 0, missing_E + 1))
+    return MissingKV(hidden_BWD, jnp.where(ran_E[None], 0, missing_BE + 1))

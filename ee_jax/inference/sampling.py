@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import chex
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, Int, PRNGKeyArray
 
 from ee_jax.errors import UserError
 
@@ -50,12 +50,17 @@ def log_probabilities(logits_V: Float[Array, " V"], sampling: Sampling) -> Float
         least = jax.lax.top_k(logits_V, sampling.top_k)[0][-1]
         logits_V = jnp.where(logits_V >= least, logits_V, -jnp.inf)
     if sampling.top_p < 1:
-        p_V = jax.nn.softmax(logits_V)
-        falling_V = jnp.sort(p_V, descending=True)
-        before_V = jnp.cumsum(falling_V) - falling_V
-        least = jnp.where(before_V < sampling.top_p, falling_V, jnp.inf).min()
-        logits_V = jnp.where(p_V >= least, logits_V, -jnp.inf)
+        logits_V = _nucleus(logits_V, sampling.top_p)
     return jax.nn.log_softmax(logits_V)
+
+
+def _nucleus(logits_V: Float[Array, " V"], top_p: ArrayLike) -> Float[Array, " V"]:
+    """The logits of the likeliest tokens that together reach a probability; -inf elsewhere."""
+    p_V = jax.nn.softmax(logits_V)
+    falling_V = jnp.sort(p_V, descending=True)
+    before_V = jnp.cumsum(falling_V) - falling_V
+    least = jnp.where(before_V < top_p, falling_V, jnp.inf).min()
+    return jnp.where(p_V >= least, logits_V, -jnp.inf)
 
 
 def draw(key: PRNGKeyArray, logits_V: Float[Array, " V"], sampling: Sampling) -> Int[Array, ""]:
@@ -64,6 +69,30 @@ def draw(key: PRNGKeyArray, logits_V: Float[Array, " V"], sampling: Sampling) ->
         return logits_V.argmax().astype(jnp.int32)
     log_p_V = log_probabilities(logits_V, sampling)
     return jax.random.categorical(key, log_p_V).astype(jnp.int32)
+
+
+def draw_rows(
+    key_B: PRNGKeyArray,
+    logits_BV: Float[Array, "B V"],
+    temperature_B: Float[Array, " B"],
+    top_p_B: Float[Array, " B"],
+) -> Int[Array, " B"]:
+    """The next token of rows each of which has a temperature and a top-p of its own.
+
+    What no row asks for is not computed: random numbers, or a sorted vocabulary.
+    """
+    likeliest_B = logits_BV.argmax(-1).astype(jnp.int32)
+
+    def sampled() -> Array:
+        warm_B = jnp.where(temperature_B > 0, temperature_B, 1.0)
+        warmed_BV = logits_BV / warm_B[:, None]
+        kept_BV = jax.lax.cond(
+            (top_p_B < 1).any(), jax.vmap(_nucleus), lambda x_BV, _: x_BV, warmed_BV, top_p_B
+        )
+        drawn_B = jax.vmap(jax.random.categorical)(key_B, kept_BV).astype(jnp.int32)
+        return jnp.where(temperature_B > 0, drawn_B, likeliest_B)
+
+    return jax.lax.cond((temperature_B > 0).any(), sampled, lambda: likeliest_B)
 
 
 def row_keys(key: PRNGKeyArray, batch: int) -> PRNGKeyArray:

@@ -108,10 +108,22 @@ def prefill(model: LanguageModel, ids_BP: Int[Array, "B P"], slots: int) -> Cach
     their position looks. Decoding feeds the prompt's last token once more, so that the first
     new one may stop early like any other.
     """
-    config = model.backbone.config
-    batch, length = ids_BP.shape
-    position_BP = jnp.broadcast_to(jnp.arange(length)[None], (batch, length))
-    hidden_BPD = embed(model, ids_BP, position_BP)
-    cache = make_cache(config, batch, slots, model.backbone.dtype)
-    cache, _ = run_blocks(model, cache, hidden_BPD, position_BP, 0, config.blocks)
-    return cache
+    batch = ids_BP.shape[0]
+    cache = make_cache(model.backbone.config, batch, slots, model.backbone.dtype)
+    return extend(model, cache, ids_BP, jnp.zeros(batch, jnp.int32))
+
+
+def extend(
+    model: LanguageModel, cache: Cache, ids_BT: Int[Array, "B T"], first_B: Int[Array, " B"]
+) -> Cache:
+    """The cache with the next tokens of each row, padded on the right as in `prefill`.
+
+    Args:
+      model: all of whose blocks run.
+      cache: of the tokens before them.
+      ids_BT: the tokens.
+      first_B: the positions of each row's first.
+    """
+    position_BT = first_B[:, None] + jnp.arange(ids_BT.shape[1])[None]
+    hidden_BTD = embed(model, ids_BT, position_BT)
+    return run_blocks(model, cache, hidden_BTD, position_BT, 0, len(cache))[0]

@@ -9,6 +9,7 @@ Language models on disk: weights without exits, and our own folders with them.
 import dataclasses
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -152,8 +153,9 @@ def check_causal(config: Architecture) -> None:
         raise UserError(f"a {config.family} is no language model: give a decoder's weights")
 
 
+@lru_cache(maxsize=8)
 def shapes_of(config: Architecture, design: LanguageDesign) -> LanguageModel:
-    """A model as shapes only, to be bound to parameters.
+    """A model as shapes only, to be bound to parameters; one for all who ask for the same.
 
     Raises:
       UserError: the architecture is not a language model's, or has other blocks.

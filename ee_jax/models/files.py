@@ -85,7 +85,7 @@ def has_weights(folder: Path) -> bool:
 
 def is_addon(folder: Path) -> bool:
     """True for a folder that holds exits apart from their model."""
-    return (folder / ADDON).is_file()
+    return (folder / ADDON).is_file() and not has_weights(folder)
 
 
 def find_weights(source: str) -> Path:

@@ -47,6 +47,16 @@ def make_cache(
     return tuple(KV(empty(), empty()) for _ in range(config.blocks))
 
 
+def grown(cache: Cache, slots: int) -> Cache:
+    """The cache with so many slots a row, the new ones at the end and empty."""
+
+    def grow(part_BKSH: Array) -> Array:
+        more = slots - part_BKSH.shape[2]
+        return jnp.pad(part_BKSH, ((0, 0), (0, 0), (0, more), (0, 0)))
+
+    return jax.tree.map(grow, cache)
+
+
 def cache_bytes(config: Architecture, batch: int, slots: int, itemsize: int = 4) -> int:
     """What `make_cache` allocates, where a number takes so many bytes."""
     numbers = 2 * config.blocks * batch * config.kv_heads * slots * config.head_size

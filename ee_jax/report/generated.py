@@ -80,7 +80,7 @@ def page(record: Mapping[str, Any]) -> str:
     return template("generated").render(
         record=record,
         headline=headline(record),
-        tokens=[_shown(token, layers) for token in record["generated"]],
+        tokens=[shown(token, layers) for token in record["generated"]],
         legend=[(depth, heat(depth, layers)) for depth in layers],
         depths=depth_table(record),
         speed=list(_speed(record)),
@@ -98,12 +98,14 @@ def headline(record: Mapping[str, Any]) -> str:
     return f"{accepted[0].upper()}{accepted[1:]}, {a_pass} tokens a pass: {fast}."
 
 
-def _shown(token: dict[str, Any], layers: list[int]) -> dict[str, Any]:
+def shown(token: Mapping[str, Any], layers: Sequence[int]) -> dict[str, Any]:
+    """A token as a page has it: its text, its warmth, and what it says under the mouse."""
     depth = token["depth"]
     if depth is None:
         return {"text": token["text"], "title": token["name"], "heat": None}
-    sure = text.number(token["confidence"], 3)
-    title = f"{token['name']}, depth {depth}, confidence {sure}"
+    title = f"{token['name']}, depth {depth}"
+    if token["confidence"] is not None:  # a static decoder asks none
+        title += f", confidence {text.number(token['confidence'], 3)}"
     return {"text": token["text"], "title": title, "heat": heat(depth, layers)}
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import ee_jax
 from ee_jax.atomic_io import write_json
 from ee_jax.errors import UserError
+from ee_jax.manifest import read_object
 from ee_jax.owned_folder import HOLDER, held
 from ee_jax.report.figures import save
 from ee_jax.report.render import Table
@@ -21,7 +22,6 @@ from ee_jax.reproduce.paper import load_paper
 from ee_jax.reproduce.side_by_side import chosen_table, full_table
 from ee_jax.reproduce.study import Study
 from ee_jax.reproduce.sweep import Swept
-from ee_jax.run_folder import read_object
 
 HEADINGS = {
     "paper": "The paper's numbers, and ours",

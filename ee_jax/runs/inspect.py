@@ -5,10 +5,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ee_jax.errors import UserError
-from ee_jax.manifest import CHECKPOINTS, MANIFEST, Fault, faults, is_sealed, unlisted
+from ee_jax.manifest import (
+    CHECKPOINTS,
+    MANIFEST,
+    Fault,
+    faults,
+    is_sealed,
+    read_object,
+    unlisted,
+)
 from ee_jax.models.export import EXITS, EXPORT_AGAIN
 from ee_jax.results import RESULTS
-from ee_jax.run_folder import CONFIG, read_object, versions
+from ee_jax.run_folder import CONFIG, versions
 
 
 @dataclass

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+import ee_jax
 from ee_jax.config import (
+    Calibration,
     Evaluation,
     Exits,
     Experiment,
@@ -13,10 +15,14 @@ from ee_jax.config import (
     OptimizerConfig,
     SelfGenerated,
 )
+from ee_jax.errors import UserError
 from ee_jax.manifest import entry_of
 from ee_jax.models.language_source import CHAT_TEMPLATE
+from ee_jax.runs.classifier import load_classifier
+from ee_jax.runs.generation.chat import promise
+from ee_jax.runs.generation.language_model import generate
 from ee_jax.runs.generation.source import open_source
-from ee_jax.runs.generation.text_generation import generate
+from ee_jax.runs.generation.text_generation import Request
 from ee_jax.runs.run import run
 
 pytest.importorskip("gguf", reason="gguf is not installed: pip install 'ee_jax[gguf]'")
@@ -39,6 +45,7 @@ def finished(tmp_path_factory):
         model=Model(str(path), dropout=0.0),
         exits=Exits((1, 3), token_head="norm"),
         strategies=(Frozen(fit=FIT),),
+        calibration=Calibration(tolerances=(0.5,), methods=()),
         evaluation=Evaluation(decoding=None, batches=(1,), rounds=1, batch=4, rows=4),
     )
     run(planned, folder / "run")
@@ -51,6 +58,24 @@ def test_what_is_exported_writes_as_the_file_does(finished):
     wanted = generate(path, PROMPT, tokens=24)
     assert len(wanted) > 5
     assert generate(model, PROMPT, tokens=24) == wanted
+
+
+def test_a_run_is_loaded_with_what_it_chose(finished, tmp_path):
+    path, folder = finished
+    model = ee_jax.load(folder)
+    assert (model.exits, model.trained) == ((1, 3), True)
+    assert model.generate(PROMPT, tokens=24) == ee_jax.load(path).generate(PROMPT, tokens=24)
+    assert [choice.label for choice in model.calibrated] == ["empirical 50 %"]
+    chosen = model.threshold_of("empirical 50 %")
+    saved = ee_jax.load(ee_jax.save(model, tmp_path / "saved"))
+    assert saved.threshold_of("empirical 50 %") == chosen
+    assert saved.generate(PROMPT, chosen, tokens=9) == model.generate(PROMPT, chosen, tokens=9)
+    assert promise(saved, Request("", "", 1, chosen)) in (
+        "no agreement is promised",  # an empirical choice promises nothing
+        "the full model's own tokens",
+    )
+    with pytest.raises(UserError, match="is a language model: ask it with `ee-jax generate`"):
+        load_classifier(folder)
 
 
 def test_what_belongs_to_the_model_is_kept_beside_it(finished):

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -50,6 +51,29 @@ def test_texts_stop_early_and_the_order_is_kept(model):
     for one, other in zip(mixed[:4], mixed[4:8], strict=True):
         assert one[:3:2] == other[:3:2]
         np.testing.assert_allclose(one[1::2], other[1::2], atol=1e-5)
+
+
+def test_a_saved_model_answers_as_before(finished, model, tmp_path):
+    """Its temperatures and the thresholds that were chosen for it are saved with it."""
+    saved = ee_jax.load(ee_jax.save(model, tmp_path / "saved"))
+    assert saved.choices == model.choices
+    assert saved.exits == model.exits == (1, 2)
+    assert saved(TEXTS, threshold=0.5) == model(TEXTS, threshold=0.5)
+    with pytest.raises(UserError, match="holds something else than a model"):
+        ee_jax.save(model, finished)
+
+
+def test_logits_at_the_exits_are_a_pure_function(model):
+    rows = [model.tokenizer.encode(text).ids for text in TEXTS]
+    ids_BT = np.zeros((len(rows), max(map(len, rows))), np.int32)
+    for to, row in zip(ids_BT, rows, strict=True):
+        to[: len(row)] = row
+    mask_BT = np.arange(ids_BT.shape[1]) < np.array([[len(row)] for row in rows])
+    logits_EBC = jax.jit(model.apply)(model.parameters, ids_BT, mask_BT)
+    assert logits_EBC.shape == (2, len(TEXTS), len(model.classes))
+    for exit, threshold in enumerate((0.0, 1.0)):
+        said = [model.classes[int(row.argmax())] for row in logits_EBC[exit]]
+        assert said == [answer.label for answer in model(TEXTS, threshold)]
 
 
 def test_what_it_did_is_counted(finished):

@@ -43,8 +43,9 @@ def open_source(name: str, lens: bool, precision: str | None = None) -> Source:
     if trained:
         if not is_addon(source.path):  # a classifier has exits of another kind
             check_causal(read_architecture(source.path))
-        noted = read_exits(source.path, LanguageDesign).get("precision")
-        model = read_language(source.path, precision or noted or "float32")
+        notes = read_exits(source.path, LanguageDesign)
+        trained = notes.get("trained", True)  # a saved model may say no
+        model = read_language(source.path, precision or notes.get("precision") or "float32")
     else:
         model = _without_exits(source, lens, precision or "float32")
     tokenizer = source.tokenizer(model.backbone.config.vocabulary)

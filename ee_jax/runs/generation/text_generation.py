@@ -6,14 +6,12 @@ What is asked of a model that writes, and the method of decoding that answers it
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from ee_jax.data.bpe import start_token
-from ee_jax.data.documents import Detokenizer
 from ee_jax.display import SILENT, Display
 from ee_jax.errors import UserError
 from ee_jax.evaluation.decoding import acceptance
@@ -34,6 +32,7 @@ from ee_jax.inference.sampling import GREEDY, Sampling
 from ee_jax.models.language import LanguageDesign
 from ee_jax.models.precision import PRECISIONS
 from ee_jax.runs.generation.source import open_source
+from ee_jax.runs.generation.tokens import Token, TokenReader
 
 LOOKUP = "lookup"
 DRAFTERS = (LOOKUP, "auto")  # who draft as much as pays
@@ -128,16 +127,6 @@ class Request:
 EVERY = 8  # tokens that are decoded between two looks
 
 
-class Token(NamedTuple):
-    """A token that came out; speculation knows no depth and no confidence of one."""
-
-    id: int
-    name: str  # in the vocabulary
-    text: str
-    depth: int | None
-    confidence: float | None
-
-
 class TextGeneration:
     """One text, from a request to its record.
 
@@ -186,25 +175,11 @@ class TextGeneration:
         Raises:
           UserError: the prompt does not fit the context, or the memory.
         """
-        pieces = Detokenizer(self._source.tokenizer, self._ids)
+        reader = TokenReader(self._source.tokenizer, self.layers, self._ids)
         for out in self._decode(self._method, self._shared, EVERY):
             self._out = out
-            new = slice(len(self._tokens), int(out.length_B[0]))
-            ids = out.ids_BN[0, new].tolist()
-            made = map(Token, ids, map(self._name, ids), pieces.of(ids), *self._stopped(new))
-            self._tokens += (some := list(made))
+            self._tokens += (some := reader.row(out, 0, len(self._tokens)))
             yield some
-
-    def _name(self, token: int) -> str:
-        return self._source.tokenizer.id_to_token(token) or ""
-
-    def _stopped(self, new: slice) -> tuple[list, list]:
-        """Depth and confidence of the new tokens."""
-        if self.request.draft is not None:
-            nothing = [None] * (new.stop - new.start)
-            return nothing, nothing
-        depths = np.array(self.layers)[self._out.exit_BN[0, new]]
-        return depths.tolist(), self._out.confidence_BN[0, new].tolist()
 
     def speed(self, repeats: int) -> dict[str, Any]:
         """The clock of whole calls, prompt and all, after the tokens have come.
@@ -279,30 +254,3 @@ class TextGeneration:
             "generated": [token._asdict() for token in self._tokens],
             "speed": self.speed(repeats),
         }
-
-
-def generate(
-    model: str | Path,
-    prompt: str,
-    tokens: int = 64,
-    threshold: float | None = None,
-    **asked: Any,
-) -> str:
-    """The text that a language model writes after a prompt, each token from its own depth.
-
-    Args:
-      model: an exported model's folder, a Hugging Face folder or name, a GGUF or llama2.c
-        file, or a package with weights.
-      prompt: what to go on from.
-      tokens: how many at most.
-      threshold: a token stops at the first exit whose confidence is above it; None: never.
-      **asked: other fields of `runs.generation.request.Request`, such as `policy` or `seed`.
-
-    Returns:
-      The new text, without the prompt.
-
-    Raises:
-      UserError: the model cannot be had, or cannot do what is asked.
-    """
-    request = Request(str(model), prompt, tokens, threshold, **asked)
-    return "".join(token.text for some in TextGeneration(request).tokens() for token in some)

@@ -9,8 +9,8 @@ import pytest
 
 from ee_jax.inference.generator import Decoder
 from ee_jax.inference.methods import StaticDecoding
+from ee_jax.runs.generation.language_model import generate
 from ee_jax.runs.generation.source import open_source
-from ee_jax.runs.generation.text_generation import generate
 from ee_jax.tokens import Tokens
 from tests.models.golden_models import FOLDER
 
