@@ -19,10 +19,9 @@ from ee_jax.display import SILENT, Display
 from ee_jax.errors import UserError
 from ee_jax.evaluation.decoding import acceptance
 from ee_jax.evaluation.timing import speedup
-from ee_jax.inference.adaptive_drafting import PassCosts
+from ee_jax.inference.adaptive_drafting import AdaptiveSpeculation, PassCosts
 from ee_jax.inference.generator import Decoder, draft_exit_at, middle_exit
 from ee_jax.inference.methods import (
-    AdaptiveSpeculation,
     DecodingMethod,
     SelfSpeculation,
     StaticDecoding,

@@ -6,6 +6,7 @@ no cost; that of an exit where it drafts.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from ee_jax.exits.layouts import run_if
-from ee_jax.inference.decode_loop import Ends
+from ee_jax.inference.decode_loop import Ends, Request
 from ee_jax.inference.draft_choice import (
     EXIT,
     Acceptance,
@@ -27,11 +28,16 @@ from ee_jax.inference.draft_choice import (
     no_acceptance,
     row_weights,
 )
-from ee_jax.inference.drafting import Drafter
+from ee_jax.inference.drafting import Drafter, ExitDrafter, LookupDrafter
 from ee_jax.inference.prompt_lookup import Lookup, look_up
 from ee_jax.inference.sampling import Sampling
 from ee_jax.inference.self_speculation import goes_on, run_round
-from ee_jax.inference.speculation_state import SpeculatedText, SpeculationState
+from ee_jax.inference.speculation_state import (
+    SpeculatedText,
+    SpeculationState,
+    begin_speculation,
+)
+from ee_jax.models.kv_cache import Cache
 from ee_jax.models.language import LanguageModel
 
 
@@ -163,3 +169,56 @@ def _count(
     tested_B = jnp.minimum(taken_B + 1, drafted_B)
     class_B = jnp.where(by_exit & (found.match_B == 0), EXIT, -1)
     return count_drafts(acceptance, class_B, taken_B, tested_B)
+
+
+@dataclass(frozen=True)
+class AdaptiveSpeculation:
+    """Drafts are looked up in the text so far, or made by an exit, or there are none.
+
+    Pass by pass it chooses what is worth its cost; the `PassCosts` are what is shared, and are
+    measured where none are given. Which tokens come out by sampling may depend on the choices,
+    their distribution does not.
+    """
+
+    exit: int | None = None  # number of the exit that may draft where nothing is found
+    drafts: tuple[int, ...] = (1, 3, 7)  # in a pass, so many at most
+
+    @property
+    def spare(self) -> int:
+        """See `ee_jax.inference.methods.DecodingMethod`."""
+        return max(self.drafts)
+
+    @property
+    def measured(self) -> int:
+        """See `ee_jax.inference.methods.DecodingMethod`."""
+        return len(self.drafters)
+
+    @property
+    def drafters(self) -> dict[str, Drafter]:
+        """To choose from, by name; the first drafts nothing."""
+        plain: Drafter = LookupDrafter(0)
+        found: dict[str, Drafter] = {f"lookup {k}": LookupDrafter(k) for k in self.drafts}
+        if (exit := self.exit) is None:
+            return {"plain": plain, **found}
+        made = {f"exit {k}": ExitDrafter(exit, k, lookup=True) for k in self.drafts}
+        return {"plain": plain, **found, **made}
+
+    def begin(
+        self, model: LanguageModel, cache: Cache, request: Request, tokens: int
+    ) -> AdaptiveState:
+        """See `ee_jax.inference.methods.DecodingMethod`."""
+        drafters = len(self.drafters)
+        return begin_adaptive(begin_speculation(cache, request, tokens, drafters))
+
+    def go_on(
+        self,
+        model: LanguageModel,
+        shared: PassCosts,
+        at: AdaptiveState,
+        ends: Ends,
+        draw: Sampling,
+        until: Int[Array, ""],
+    ) -> AdaptiveState:
+        """See `ee_jax.inference.methods.DecodingMethod`."""
+        drafters = tuple(self.drafters.values())
+        return speculate_adaptively(model, drafters, shared, at, ends, draw, until)

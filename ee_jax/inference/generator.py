@@ -10,11 +10,9 @@ from jax.sharding import Mesh
 
 from ee_jax.compilation import Planned, Program, replicated
 from ee_jax.errors import UserError
-from ee_jax.inference.adaptive_drafting import PassCosts
 from ee_jax.inference.decode_loop import Ends, Request
 from ee_jax.inference.memory import check_memory
-from ee_jax.inference.methods import AdaptiveSpeculation, DecodingMethod
-from ee_jax.inference.pass_costs import measure_costs
+from ee_jax.inference.methods import DecodingMethod
 from ee_jax.inference.prompts import Ids, Prompts, pack_prompts
 from ee_jax.inference.sampling import GREEDY, Sampling
 from ee_jax.inference.segment import extend, prefill
@@ -38,7 +36,7 @@ class Decoder:
         self.model = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), model)
         self.sampling = sampling
         self.stops = tuple(stops)
-        self._costs: dict[Any, PassCosts] = {}
+        self._costs: dict[Any, Any] = {}
         self._prefill, self._extend = cache(self._compile_prefill), self._compile_extend()
         self._begin, self._go_on = cache(self._compile_begin), cache(self._compile_go_on)
 
@@ -66,7 +64,7 @@ class Decoder:
         packed = pack_prompts(prompts, self.model.backbone.config, tokens)
         self.check_memory(method, packed, tokens)
         request = self.request(packed, tokens, seed)
-        if isinstance(method, AdaptiveSpeculation) and shared is None:
+        if method.measured and shared is None:
             shared = self.pass_costs(method, request, tokens)
         shared = jax.tree.map(jnp.asarray, shared)
         at = self.start(method, request, tokens)
@@ -106,10 +104,10 @@ class Decoder:
         """Decodes until there are `until` tokens a row; takes over the arrays of `at`."""
         return self._go_on(method)(self.values, shared, at, request.ends, jnp.int32(until))
 
-    def pass_costs(
-        self, method: AdaptiveSpeculation, request: Request, tokens: int
-    ) -> PassCosts:
-        """What a pass of each drafter costs, measured once for each shape of the request."""
+    def pass_costs(self, method: DecodingMethod, request: Request, tokens: int) -> Any:
+        """`PassCosts` of the method's drafters, measured once for each shape of the request."""
+        from ee_jax.inference.pass_costs import measure_costs  # most decoders need none
+
         batch, padded = request.ids_BP.shape
         slots = padded + tokens + method.spare
         if (key := (method, batch, slots)) not in self._costs:
@@ -120,7 +118,7 @@ class Decoder:
                 return self._begin(method, tokens)(cache, request)
 
             go_on = partial(self.go_on, method)
-            self._costs[key] = measure_costs(len(method.drafters), begin, go_on, request)
+            self._costs[key] = measure_costs(method.measured, begin, go_on, request)
         return self._costs[key]
 
     def plan(

@@ -12,12 +12,6 @@ import jax
 from jaxtyping import Array, Int
 
 from ee_jax.exits.layouts import LAYOUTS, default_layout
-from ee_jax.inference.adaptive_drafting import (
-    AdaptiveState,
-    PassCosts,
-    begin_adaptive,
-    speculate_adaptively,
-)
 from ee_jax.inference.decode_loop import (
     Ends,
     Request,
@@ -29,7 +23,7 @@ from ee_jax.inference.decode_loop import (
     start_memory,
     static_step,
 )
-from ee_jax.inference.drafting import Drafter, ExitDrafter, LookupDrafter
+from ee_jax.inference.drafting import ExitDrafter
 from ee_jax.inference.exit_step import Memory
 from ee_jax.inference.kv_policies import POLICIES
 from ee_jax.inference.missing_kv import WINDOW
@@ -50,6 +44,11 @@ class DecodingMethod(Protocol):
     @property
     def spare(self) -> int:
         """Slots of the cache that it needs beyond prompts and tokens."""
+        ...
+
+    @property
+    def measured(self) -> int:
+        """Drafters whose `PassCosts` are shared, to be measured where none are given; or 0."""
         ...
 
     def begin(self, model: LanguageModel, cache: Cache, request: Request, tokens: int) -> Any:
@@ -75,6 +74,7 @@ class StaticDecoding:
 
     exit: int
     spare = 0
+    measured = 0
 
     def begin(
         self, model: LanguageModel, cache: Cache, request: Request, tokens: int
@@ -102,6 +102,7 @@ class EarlyExitDecoding:
     window: int = WINDOW
     layout: str | None = None  # a name in LAYOUTS; None: what costs this machine least
     spare = 0
+    measured = 0
 
     def begin(
         self, model: LanguageModel, cache: Cache, request: Request, tokens: int
@@ -143,6 +144,7 @@ class SelfSpeculation:
     exit: int
     drafts: int
     rule_at: Callable[[Any, Layers], RuleAt] | None = None
+    measured = 0
 
     @property
     def spare(self) -> int:
@@ -168,51 +170,3 @@ class SelfSpeculation:
         rule_at = self.rule_at and self.rule_at(shared, model.design.layers)
         drafter = ExitDrafter(self.exit, self.drafts, rule_at)
         return speculate(model, drafter, at, ends, draw, until)
-
-
-@dataclass(frozen=True)
-class AdaptiveSpeculation:
-    """Drafts are looked up in the text so far, or made by an exit, or there are none.
-
-    Pass by pass it chooses what is worth its cost; the `PassCosts` are what is shared, and are
-    measured where none are given. Which tokens come out by sampling may depend on the choices,
-    their distribution does not.
-    """
-
-    exit: int | None = None  # number of the exit that may draft where nothing is found
-    drafts: tuple[int, ...] = (1, 3, 7)  # in a pass, so many at most
-
-    @property
-    def spare(self) -> int:
-        """See `DecodingMethod`."""
-        return max(self.drafts)
-
-    @property
-    def drafters(self) -> dict[str, Drafter]:
-        """To choose from, by name; the first drafts nothing."""
-        plain: Drafter = LookupDrafter(0)
-        found: dict[str, Drafter] = {f"lookup {k}": LookupDrafter(k) for k in self.drafts}
-        if (exit := self.exit) is None:
-            return {"plain": plain, **found}
-        made = {f"exit {k}": ExitDrafter(exit, k, lookup=True) for k in self.drafts}
-        return {"plain": plain, **found, **made}
-
-    def begin(
-        self, model: LanguageModel, cache: Cache, request: Request, tokens: int
-    ) -> AdaptiveState:
-        """See `DecodingMethod`."""
-        drafters = len(self.drafters)
-        return begin_adaptive(begin_speculation(cache, request, tokens, drafters))
-
-    def go_on(
-        self,
-        model: LanguageModel,
-        shared: PassCosts,
-        at: AdaptiveState,
-        ends: Ends,
-        draw: Sampling,
-        until: Until,
-    ) -> AdaptiveState:
-        """See `DecodingMethod`."""
-        drafters = tuple(self.drafters.values())
-        return speculate_adaptively(model, drafters, shared, at, ends, draw, until)

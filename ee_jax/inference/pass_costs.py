@@ -16,7 +16,9 @@ import numpy as np
 from ee_jax.inference.adaptive_drafting import PassCosts
 from ee_jax.inference.decode_loop import Ends, Request
 
-ROUNDS = 4  # in which each drafter runs one pass; its fastest counts
+# In a round each drafter runs one pass; the fastest of its passes counts.
+LEAST, MOST = 3, 16  # rounds
+SECONDS = 3.0  # after which no further round begins
 ENDLESS = 2**30  # tokens, so that no row ends
 
 
@@ -40,14 +42,15 @@ def measure_costs(
     no_stops = jnp.full_like(request.ends.stop_S, -1)
     ends = Ends(no_stops, jnp.full_like(request.ends.limit_B, ENDLESS))
     request = request._replace(ends=ends)
-    at, seconds_RA = begin(request), np.full((ROUNDS, drafters), np.inf)
-    for turn in range(-1, ROUNDS):  # the first one warms up
+    at, rounds, spent = begin(request), list[list[float]](), 0.0
+    while len(rounds) <= LEAST or (len(rounds) <= MOST and spent < SECONDS):
+        rounds.append([])
         for number in range(drafters):
             only = PassCosts(jnp.ones(drafters), jnp.int32(number))
             at, seconds = _timed(go_on, only, at, request)
-            if turn >= 0:
-                seconds_RA[turn, number] = seconds
-    return PassCosts(jnp.asarray(seconds_RA.min(0), jnp.float32))
+            rounds[-1].append(seconds)
+        spent += sum(rounds[-1]) if len(rounds) > 1 else 0.0  # the first one warms up
+    return PassCosts(jnp.asarray(np.min(rounds[1:], axis=0), jnp.float32))
 
 
 def _timed(go_on: Callable, only: PassCosts, at: Any, request: Request) -> tuple[Any, float]:

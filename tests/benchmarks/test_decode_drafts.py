@@ -4,8 +4,9 @@ import pytest
 
 from ee_jax.benchmarks.decode_drafts import Prompts, bench_drafts, drafting, read_prompts
 from ee_jax.errors import UserError
+from ee_jax.inference.adaptive_drafting import AdaptiveSpeculation
 from ee_jax.inference.generator import Decoder, middle_exit
-from ee_jax.inference.methods import AdaptiveSpeculation, SelfSpeculation
+from ee_jax.inference.methods import SelfSpeculation
 from ee_jax.models.language import LanguageDesign
 from tests.inference.models import PROMPTS, tiny
 

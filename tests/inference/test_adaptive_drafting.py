@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from ee_jax.inference.adaptive_drafting import PassCosts
+from ee_jax.inference.adaptive_drafting import AdaptiveSpeculation, PassCosts
 from ee_jax.inference.draft_choice import KEPT, LOSS
 from ee_jax.inference.generator import Decoder
-from ee_jax.inference.methods import AdaptiveSpeculation, StaticDecoding
+from ee_jax.inference.methods import StaticDecoding
 from ee_jax.inference.prompts import pack_prompts
 from ee_jax.inference.sampling import Sampling
 from tests.inference.models import NO_STOPS, PROMPTS, VOCABULARY, tiny

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from ee_jax.inference.adaptive_drafting import PassCosts
+from ee_jax.inference.adaptive_drafting import AdaptiveSpeculation, PassCosts
 from ee_jax.inference.generator import Decoder
-from ee_jax.inference.methods import AdaptiveSpeculation, EarlyExitDecoding, SelfSpeculation
+from ee_jax.inference.methods import EarlyExitDecoding, SelfSpeculation
 from ee_jax.inference.prompts import pack_prompts
 from ee_jax.inference.rules import Exiting
 from ee_jax.models.transformer import bind

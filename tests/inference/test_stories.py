@@ -13,11 +13,10 @@ from flax import nnx
 
 from ee_jax.data.llama2c import read_llama2c_tokenizer
 from ee_jax.exits.rules import depth_rule
-from ee_jax.inference.adaptive_drafting import PassCosts
+from ee_jax.inference.adaptive_drafting import AdaptiveSpeculation, PassCosts
 from ee_jax.inference.generator import Decoder
 from ee_jax.inference.kv_policies import POLICIES
 from ee_jax.inference.methods import (
-    AdaptiveSpeculation,
     EarlyExitDecoding,
     SelfSpeculation,
     StaticDecoding,

@@ -17,11 +17,11 @@ from ee_jax.errors import UserError
 from ee_jax.evaluation.decoding import acceptance
 from ee_jax.evaluation.timing import interleave, speedup
 from ee_jax.exits.confidence import traits
+from ee_jax.inference.adaptive_drafting import AdaptiveSpeculation
 from ee_jax.inference.flops import decoding_flops_speedup
 from ee_jax.inference.generator import Decoder, draft_exit_at, middle_exit
 from ee_jax.inference.kv_policies import POLICIES
 from ee_jax.inference.methods import (
-    AdaptiveSpeculation,
     DecodingMethod,
     EarlyExitDecoding,
     SelfSpeculation,
