@@ -90,7 +90,7 @@ class Worker:
             if self._leaving or self.failed:
                 raise Stopped(self.failed or "the server is leaving: ask again later")
             if len(self._waiting) >= self._most:
-                raise Busy(f"{self._most} requests wait already: ask again later")
+                raise Busy(f"the queue of {self._most} is full: ask again later")
             self._waiting.append(job)
             self._changed.notify()
         return job

@@ -240,7 +240,7 @@ def test_more_than_may_wait_are_told_so(folder):
 
         with ThreadPoolExecutor(12) as pool:
             found = [*pool.map(status, range(12))]
-    assert {*found} == {40, "1 requests wait already: ask again later"}
+    assert {*found} == {40, "the queue of 1 is full: ask again later"}
 
 
 def test_a_missing_extra_and_a_model_that_cannot_chat_are_one_line(
