@@ -45,18 +45,25 @@ class ChatTemplate:
         except TemplateError as error:
             raise self._broken(error) from None
 
-    def ids(self, messages: Sequence[Message]) -> list[int]:
-        """The tokens of a conversation, up to where the model's answer begins.
+    def text(self, messages: Sequence[Message], answered: bool = False) -> str:
+        """A conversation as text, up to where the model's answer begins.
+
+        Args:
+          messages: what was said.
+          answered: whether the last of them is the model's, so that no answer begins.
 
         Raises:
           UserError: the template does not take such messages.
         """
         try:
-            text = self._template.render(messages=messages, add_generation_prompt=True)
+            return self._template.render(messages=messages, add_generation_prompt=not answered)
         except Exception as error:  # whatever a template does wrong
             raise self._broken(error) from None
+
+    def ids(self, messages: Sequence[Message]) -> list[int]:
+        """The tokens of `text`, up to where the model's answer begins."""
         # The template writes what a text begins with.
-        return self._tokenizer.encode(text, add_special_tokens=False).ids
+        return self._tokenizer.encode(self.text(messages), add_special_tokens=False).ids
 
     def _broken(self, error: Exception) -> UserError:
         said = " ".join(str(error).split()) or type(error).__name__

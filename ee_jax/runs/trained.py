@@ -55,6 +55,11 @@ class Trained(ABC, Generic[M]):
     choices: Mapping[str, Threshold]
     _model: M
 
+    @property
+    def module(self) -> M:
+        """The Flax module with its parameters."""
+        return self._model
+
     @cached_property
     def parameters(self) -> Parameters:
         """Every parameter by its dotted path."""
