@@ -4,17 +4,17 @@ import contextlib
 import json
 import signal
 import sys
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ee_jax.cli.generate import add_exits, add_sampling, sampling_of
+from ee_jax.cli.generate import add_exits, add_sampling, drafter, sampling_of
 from ee_jax.cli.parser import add_command, add_precision, number, seed
 from ee_jax.errors import UserError
 
 COMMANDS = """/threshold X   a token stops where an exit is surer than X
 /full          every token runs all blocks
-/draft D       D blocks draft, all verify: the full model's tokens
+/draft D       D blocks draft, or what was said (lookup), or both (auto); all blocks verify
 /reset         forget what was said
 /save FILE     the conversation as a page, FILE.html
 /help          this
@@ -123,10 +123,21 @@ def _full(talk: Any, given: str) -> str:
 
 
 def _draft(talk: Any, given: str) -> str:
-    if not given.isdecimal():
-        raise UserError(f"/draft {given}: give the number of blocks that draft")
-    talk.decode_by(threshold=None, draft=int(given))
-    return f"{given} blocks draft, all {talk.model.exits[-1]} verify"
+    try:
+        draft = drafter(given)
+    except ArgumentTypeError as error:
+        raise UserError(f"/draft {given}: {error}") from None
+    talk.decode_by(threshold=None, draft=draft)
+    return _drafting(talk)
+
+
+def _drafting(talk: Any) -> str:
+    who = f"{talk.request.draft} blocks draft"
+    if isinstance(talk.request.draft, str):
+        who = "what was said before drafts"
+        who += ", or an exit," if talk.request.draft == "auto" else ""
+        who += " where that pays"
+    return f"{who}, all {talk.model.exits[-1]} blocks verify"
 
 
 def _reset(talk: Any, given: str) -> str:
@@ -165,7 +176,7 @@ def _greeting(talk: Any) -> str:
     blocks, request = talk.model.exits[-1], talk.request
     how = f"every token runs all {blocks} blocks; /threshold 0.9 lets sure ones stop early"
     if request.draft is not None:
-        how = f"{request.draft} blocks draft, all {blocks} verify"
+        how = _drafting(talk)
     elif request.exits_early:
         how = f"a token stops where an exit is surer than {request.threshold:g}"
     return f"{talk.model.name}: {how}; /help says more, Ctrl-D leaves"

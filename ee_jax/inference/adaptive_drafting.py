@@ -45,9 +45,7 @@ class PassCosts(NamedTuple):
     """What a round of each drafter costs, beside each other."""
 
     cost_A: Float[Array, " A"] | Float[np.ndarray, " A"]
-    only: Int[Array, ""] | np.int32 = np.int32(
-        -1
-    )  # the drafter of all passes; -1: as is chosen
+    only: Int[Array, ""] | np.int32 = np.int32(-1)  # who drafts in all passes; -1: is chosen
 
 
 class AdaptiveState(NamedTuple):
@@ -56,6 +54,16 @@ class AdaptiveState(NamedTuple):
     speculation: SpeculationState
     acceptance: Acceptance
     spent: Spent
+
+    @property
+    def cache(self) -> Cache:
+        """Of all blocks."""
+        return self.speculation.cache
+
+    @property
+    def position_B(self) -> Int[Array, " B"]:
+        """Of the tokens to feed next."""
+        return self.speculation.position_B
 
     @property
     def out(self) -> SpeculatedText:

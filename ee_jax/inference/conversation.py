@@ -108,6 +108,9 @@ class Conversation:
         decoder.check_memory(method, packed, tokens)
         cached = self._read(ids, slots_for(len(ids) + tokens + method.spare))
         request = self._request(ids, cached, tokens, seed)
+        if method.measured and shared is None:
+            slots = cached[0].key_BKSH.shape[2]
+            shared = decoder.pass_costs(method, request, tokens, slots)
         shared = jax.tree.map(jnp.asarray, shared)
         at, out = decoder.begin(method, cached, request, tokens), None
         try:

@@ -74,6 +74,10 @@ class Decoder:
             if at.ended_B.all():
                 return
 
+    @staticmethod
+    def _slots(method: DecodingMethod, request: Request, tokens: int) -> int:
+        return request.ids_BP.shape[1] + tokens + method.spare
+
     def request(self, packed: Prompts, tokens: int, seed: int = 0) -> Request:
         """The prompts on the device; every row may have `tokens` tokens."""
         batch = packed.length_B.size
@@ -84,7 +88,7 @@ class Decoder:
 
     def start(self, method: DecodingMethod, request: Request, tokens: int) -> Any:
         """Reads the prompts, and says where the method goes on from."""
-        slots = request.ids_BP.shape[1] + tokens + method.spare
+        slots = self._slots(method, request, tokens)
         cached = self._prefill(slots)(self.values, request.ids_BP)
         return self.begin(method, cached, request, tokens)
 
@@ -104,12 +108,21 @@ class Decoder:
         """Decodes until there are `until` tokens a row; takes over the arrays of `at`."""
         return self._go_on(method)(self.values, shared, at, request.ends, jnp.int32(until))
 
-    def pass_costs(self, method: DecodingMethod, request: Request, tokens: int) -> Any:
-        """`PassCosts` of the method's drafters, measured once for each shape of the request."""
+    def pass_costs(
+        self, method: DecodingMethod, request: Request, tokens: int, slots: int | None = None
+    ) -> Any:
+        """`PassCosts` of the method's drafters, measured once for each shape of the request.
+
+        Args:
+          method: whose drafters.
+          request: of the batch to be decoded.
+          tokens: that a row may have.
+          slots: of the cache; None: as `start` makes it.
+        """
         from ee_jax.inference.pass_costs import measure_costs  # most decoders need none
 
-        batch, padded = request.ids_BP.shape
-        slots = padded + tokens + method.spare
+        batch = request.ids_BP.shape[0]
+        slots = slots or self._slots(method, request, tokens)
         if (key := (method, batch, slots)) not in self._costs:
             config, dtype = self.model.backbone.config, self.model.backbone.dtype
 

@@ -35,7 +35,7 @@ def say(chat, text):
     return chat.turns[-1]
 
 
-@pytest.mark.parametrize("asked", [{}, {"draft": 1}])
+@pytest.mark.parametrize("asked", [{}, {"draft": 1}, {"draft": "lookup"}, {"draft": "auto"}])
 def test_a_turn_is_what_the_model_writes_after_the_rendered_text(model, asked):
     chat = talk(model, system="be", **asked)
     first = say(chat, "cat")
@@ -86,6 +86,7 @@ def test_commands_change_how_the_next_answer_is_decoded(model, tmp_path):
     assert "1 blocks draft" in obey(chat, "/draft 1")
     assert (chat.request.threshold, chat.request.draft) == (None, 1)
     say(chat, "hat")
+    assert "what was said before drafts where that pays" in obey(chat, "/draft lookup")
     obey(chat, "/full")
     assert not chat.request.reads_exits
     file = tmp_path / "chat.html"
@@ -104,7 +105,7 @@ def test_commands_change_how_the_next_answer_is_decoded(model, tmp_path):
         ("/threshold 2", "/threshold 2: it is from 0 to 1"),
         ("/threshold nan", "/threshold nan: it is from 0 to 1"),
         ("/draft 3", "the exit after all 3 blocks cannot draft"),
-        ("/draft x", "/draft x: give the number of blocks that draft"),
+        ("/draft x", "/draft x: 'x' is no whole number above 0, and not lookup or auto"),
         ("/save /nowhere/x.html", "/save /nowhere/x.html: give a file in a folder"),
     ],
 )
