@@ -37,7 +37,7 @@ class Decoder:
         self.sampling = sampling
         self.stops = tuple(stops)
         self._costs: dict[Any, Any] = {}
-        self._prefill, self._extend = cache(self._compile_prefill), self._compile_extend()
+        self._prefill, self._extend = cache(self._compile_prefill), cache(self._compile_extend)
         self._begin, self._go_on = cache(self._compile_begin), cache(self._compile_go_on)
 
     def run(
@@ -94,7 +94,7 @@ class Decoder:
 
     def read(self, cached: Cache, ids_BT: Any, first_B: Any) -> Cache:
         """The cache, which it takes over, with the next tokens of each row: see `extend`."""
-        return self._extend(self.values, cached, jnp.asarray(ids_BT), jnp.asarray(first_B))
+        return self._extend()(self.values, cached, jnp.asarray(ids_BT), jnp.asarray(first_B))
 
     def begin(
         self, method: DecodingMethod, cached: Cache, request: Request, tokens: int
