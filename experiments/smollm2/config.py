@@ -6,8 +6,9 @@ Model:     SmolLM2-135M-Instruct, a Llama of 30 blocks and width 576, from the p
 Data:      answers that the model writes to questions of the package, in its chat template; what
            is measured is about topics that no exit has seen.
 Trained:   at four exits an MLP of its own before the shared projection, towards the last exit's
-           distribution, and a learned confidence; the backbone stays as it is, so that the
-           result is an add-on of 43 MB.
+           distribution, and a learned confidence; the backbone stays as it is, so that what is
+           kept is an add-on of 42 MB.
+Result:    none yet; nothing of this page is measured.
 Command:   ee-jax run experiments/smollm2/config.py
 """
 
