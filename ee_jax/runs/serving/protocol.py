@@ -15,6 +15,7 @@ from ee_jax.runs.generation.tokens import Token
 ROLES = ("system", "developer", "user", "assistant")
 # What changes no answer here.
 UNREAD = ("user", "metadata", "store", "service_tier", "parallel_tool_calls", "model")
+STOPS = 4  # strings that may end an answer
 TOKENS = ("max_completion_tokens", "max_tokens")  # the newer name first
 
 
@@ -27,6 +28,7 @@ class Question(NamedTuple):
     temperature: float
     top_p: float
     seed: int
+    stop: tuple[str, ...]  # strings that end the answer, which does not hold them
     stream: bool
     counted: bool  # whether a stream ends with its usage
 
@@ -53,6 +55,7 @@ def read_question(body: Mapping[str, Any]) -> Question:
         temperature=_take(left, "temperature", float, 0.0),
         top_p=_take(left, "top_p", float, 1.0),
         seed=_take(left, "seed", int, 0),
+        stop=_stops(left.pop("stop", None)),
         stream=_take(left, "stream", bool, False),
         counted=bool(options.get("include_usage")),
     )
@@ -74,6 +77,14 @@ def _take(left: dict[str, Any], name: str, kind: type, default: Any) -> Any:
 
 
 _NAMES = {int: "a whole number", float: "a number", bool: "true or false", dict: "an object"}
+
+
+def _stops(given: Any) -> tuple[str, ...]:
+    stops = [given] if isinstance(given, str) else given or []
+    ok = isinstance(stops, list) and len(stops) <= STOPS
+    if not ok or not all(isinstance(stop, str) and stop for stop in stops):
+        raise UserError(f"stop: give a string, or a list of up to {STOPS}, none of them empty")
+    return tuple(stops)
 
 
 def _messages(given: Any) -> list[Message]:

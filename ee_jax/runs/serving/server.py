@@ -26,6 +26,7 @@ from ee_jax.runs.generation.text_generation import Request
 from ee_jax.runs.generation.tokens import Token, TokenReader
 from ee_jax.runs.serving import protocol
 from ee_jax.runs.serving.protocol import Completion, Question
+from ee_jax.runs.serving.stops import StopStrings
 from ee_jax.runs.serving.worker import Busy, Job, Stopped, Worker
 
 BODY = 2**20  # bytes of a request at most
@@ -97,7 +98,8 @@ def make_app(service: Service) -> Starlette:
         question = protocol.read_question(await _body(request))
         asked = service.asked(question)
         job = service.worker.submit(asked)
-        answer = _Answer(service, job, Completion.begin(uuid.uuid4().hex, service.model.name))
+        completion = Completion.begin(uuid.uuid4().hex, service.model.name)
+        answer = _Answer(service, job, completion, StopStrings(question.stop))
         if question.stream:
             events = answer.events(question.counted)
             return StreamingResponse(events, media_type="text/event-stream")
@@ -149,19 +151,23 @@ async def _body(request: HTTPRequest) -> dict[str, Any]:
 class _Answer:
     """The answer to a request, at once or as it comes."""
 
-    def __init__(self, service: Service, job: Job, completion: Completion):
+    def __init__(self, service: Service, job: Job, completion: Completion, stop: StopStrings):
         self._service, self._job, self._completion = service, job, completion
+        self._stop = stop
         self._read = service.reader(job.asked)
         self._tokens: list[Token] = []
 
-    async def _come(self) -> AsyncGenerator[list[Token]]:
-        """The tokens as they come; whoever leaves frees the row."""
+    async def _come(self) -> AsyncGenerator[str]:
+        """The text as it comes; whoever leaves frees the row."""
         try:
             async with asyncio.timeout(self._service.limits.seconds):
                 async for came in self._job.came():
                     some = self._read(came)
                     self._tokens += some
-                    yield some
+                    yield self._stop.take("".join(token.text for token in some))
+                    if self._stop.over:
+                        return
+            yield self._stop.rest()
         except TimeoutError:
             seconds = f"{self._service.limits.seconds:g} seconds"
             raise HTTPException(504, f"no answer within {seconds}: ask for less") from None
@@ -170,7 +176,8 @@ class _Answer:
 
     @property
     def _finish(self) -> str:
-        return "stop" if self._tokens[-1].id in self._service.model.stops else "length"
+        ended = self._stop.over or self._tokens[-1].id in self._service.model.stops
+        return "stop" if ended else "length"
 
     @property
     def _usage(self) -> dict[str, Any]:
@@ -179,11 +186,12 @@ class _Answer:
 
     async def whole(self, request: HTTPRequest) -> dict[str, Any]:
         """The answer at once."""
+        text = ""
         async with contextlib.aclosing(self._come()) as coming:
-            async for _ in coming:
+            async for some in coming:
+                text += some
                 if await request.is_disconnected():
                     raise HTTPException(499, "nobody waits for the answer any more")
-        text = "".join(token.text for token in self._tokens)
         return self._completion.whole(text, self._finish, self._usage)
 
     async def events(self, counted: bool) -> AsyncIterator[str]:
@@ -192,8 +200,8 @@ class _Answer:
         yield _event(say.chunk({"role": "assistant", "content": ""}))
         try:
             async with contextlib.aclosing(self._come()) as coming:
-                async for some in coming:
-                    if text := "".join(token.text for token in some):
+                async for text in coming:
+                    if text:
                         yield _event(say.chunk({"content": text}))
         except (HTTPException, Stopped) as error:
             yield _event(protocol.error(_line(error), "server_error"))

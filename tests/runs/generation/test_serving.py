@@ -117,6 +117,20 @@ def test_an_answer_is_the_models(client, model, threshold):
     assert answer.usage.mean_depth == pytest.approx(expected.mean_depth)
 
 
+def test_an_answer_ends_before_its_stop(client):
+    whole = ask(client, "cat", tokens=13).choices[0].message.content
+    stop = whole[3:5]
+    messages = [{"role": "user", "content": "cat"}]
+    asked = {"model": "it", "messages": messages, "max_tokens": 13, "stop": ["\0", stop]}
+    cut = client.chat.completions.create(**asked)
+    assert cut.choices[0].message.content == whole[: whole.index(stop)]
+    assert cut.choices[0].finish_reason == "stop"
+    chunks = [*client.chat.completions.create(**asked, stream=True)]
+    pieces = [chunk.choices[0].delta.content or "" for chunk in chunks]
+    assert "".join(pieces) == whole[: whole.index(stop)]
+    assert chunks[-1].choices[0].finish_reason == "stop"
+
+
 def test_a_stream_is_the_same_piece_by_piece(client):
     whole = ask(client, "a hat", threshold=0.3)
     counted = {"include_usage": True}

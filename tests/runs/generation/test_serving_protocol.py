@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from ee_jax.errors import UserError
 from ee_jax.runs.generation.tokens import Token
 from ee_jax.runs.serving.protocol import read_question, usage
+from ee_jax.runs.serving.stops import StopStrings
 
 HELLO = [{"role": "user", "content": "hello"}]
 
@@ -17,6 +18,8 @@ def test_what_is_left_out_is_the_servers_to_say():
     assert (question.tokens, question.threshold) == (None, None)
     assert (question.temperature, question.top_p, question.seed) == (0.0, 1.0, 0)
     assert not question.stream
+    assert question.stop == ()
+    assert read_question({"messages": HELLO, "stop": "x"}).stop == ("x",)
 
 
 def test_what_is_said_is_read():
@@ -28,9 +31,10 @@ def test_what_is_said_is_read():
             ],
             "max_tokens": 3, "max_completion_tokens": 5, "threshold": 1, "temperature": 0.5,
             "top_p": 0.9, "seed": 7, "stream": True, "stream_options": {"include_usage": True},
-            "n": 1,
+            "n": 1, "stop": ["\n", "x"],
         }
     )  # fmt: skip
+    assert question.stop == ("\n", "x")
     assert question.messages == [{"role": "system", "content": "be"}, *HELLO]
     assert (question.tokens, question.threshold, question.seed) == (5, 1.0, 7)
     assert (question.temperature, question.top_p) == (0.5, 0.9)
@@ -44,7 +48,11 @@ def test_what_is_said_is_read():
         ({"n": 2}, "n: one answer a request"),
         ({"tools": []}, "tools: the server does not know this field"),
         ({"treshold": 0.9}, "treshold: the server does not know this field"),
-        ({"stop": ["x"]}, "stop: the server does not know this field"),
+        ({"stop": ["x", 1]}, "stop: give a string, or a list of up to 4"),
+        ({"stop": ["x", ""]}, "stop: give a string, or a list of up to 4"),
+        ({"stop": ["x"] * 5}, "stop: give a string, or a list of up to 4"),
+        ({"stop": 7}, "stop: give a string, or a list of up to 4"),
+        ({"stop": {"x": 1}}, "stop: give a string, or a list of up to 4"),
         ({"threshold": "0.9"}, "threshold: give a number, not '0.9'"),
         ({"threshold": True}, "threshold: give a number, not True"),
         ({"max_tokens": 1.5}, "max_tokens: give a whole number, not 1.5"),
@@ -98,3 +106,26 @@ def test_usage_counts_tokens_and_their_mean_depth():
         "blocks": 6,
     }  # fmt: skip
     assert usage(4, [], 6)["mean_depth"] is None
+
+
+FEW = st.text("ab", max_size=4)
+
+
+@given(st.lists(FEW, max_size=8), st.lists(FEW, max_size=3))
+def test_a_text_is_cut_at_its_first_stop_however_it_comes(pieces, stops):
+    reader, said, whole = StopStrings(stops), "", "".join(pieces)
+    for piece in pieces:
+        said += reader.take(piece)
+        assert whole.startswith(said), "nothing is said that is taken back"
+    said += reader.rest()
+    places = [whole.index(stop) for stop in stops if stop and stop in whole]
+    assert said == (whole[: min(places)] if places else whole)
+    assert reader.over == bool(places)
+
+
+def test_what_can_be_no_stop_is_said_at_once():
+    reader = StopStrings(["abc"])
+    assert [reader.take(piece) for piece in ("xa", "b", "d", "ab", "c", "e")] == [
+        "x", "", "abd", "", "", ""
+    ]  # fmt: skip
+    assert reader.over
