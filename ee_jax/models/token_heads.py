@@ -41,7 +41,7 @@ class Residual(nnx.Module):
 
     The norm of a normed state is that of the state itself, so that a head which adds nothing is
     the logit lens; and what it adds is measured against a state of unit size, however large
-    those of the backbone are (in SmolLM2 they grow a hundredfold from block to block).
+    those of the backbone are.
     """
 
     def __init__(self, config: Architecture, part: Callable[[Hidden], Hidden], rngs: nnx.Rngs):
