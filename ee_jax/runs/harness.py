@@ -34,9 +34,9 @@ from ee_jax.runs.generation.language_model import load_language
 from ee_jax.runs.generation.text_generation import Request
 
 try:
-    from lm_eval.api.model import TemplateLM  # pyright: ignore[reportMissingImports]
-    from lm_eval.api.registry import register_model  # pyright: ignore[reportMissingImports]
-    from lm_eval.utils import get_rolling_token_windows  # pyright: ignore[reportMissingImports]
+    from lm_eval.api.model import TemplateLM
+    from lm_eval.api.registry import register_model
+    from lm_eval.utils import get_rolling_token_windows
 except ImportError as missing:
     raise ImportError(
         f"lm-evaluation-harness is missing ({missing}): pip install 'ee_jax[eval]'"
@@ -278,7 +278,7 @@ def _sampling(asked: dict[str, Any]) -> Sampling:
 
 def main() -> None:
     """The harness's own command, with these models under the name `ee_jax`."""
-    from lm_eval.__main__ import cli_evaluate  # pyright: ignore[reportMissingImports]
+    from lm_eval.__main__ import cli_evaluate
 
     register_model("ee_jax")(HarnessModel)
     try:

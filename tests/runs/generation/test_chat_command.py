@@ -111,6 +111,20 @@ class Terminal:
         passed, self.seen = self.seen[: found.end()], self.seen[found.end() :]
         return passed
 
+    def interrupt(self):
+        """Ctrl-C until something comes up.
+
+        One that comes between the prompt and the wait for a key is noted at the next key only
+        (Python's `readline` looks for signals where its wait was interrupted).
+        """
+        ready = []
+        for _ in range(20):
+            if ready:
+                return
+            self.process.send_signal(signal.SIGINT)
+            ready, _, _ = select.select([self._end], [], [], 5)
+        assert ready, self.seen
+
     def type(self, text):
         """Types after the next prompt: what comes before it may be lost."""
         seen = self.until("> ")
@@ -124,7 +138,7 @@ def test_colours_an_interrupt_and_the_end(chatty):
     terminal.type("cat\n")
     assert "\x1b[38;2;" in terminal.until("promised")
     terminal.until("> ")
-    terminal.process.send_signal(signal.SIGINT)
+    terminal.interrupt()
     terminal.type("/reset\n")
     terminal.until("forgotten")
     terminal.type("a\n")

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +32,7 @@ def loaded(folder):
     return ee_jax.load(folder)
 
 
-def asked(*pairs):
+def asked(*pairs) -> list[Any]:
     return [SimpleNamespace(args=pair) for pair in pairs]
 
 
