@@ -73,7 +73,8 @@ def flops_ratio(setup: Setup, exit: int, load: Load) -> float:
     asked_1T: Any = unembedding_flops(config)
     static = (blocks_1T + asked_1T).sum()
     if setup.exiting is not None:
-        asked_1T = exits_flops(config, setup.design, setup.exiting, exit_1T)
+        asking = config, setup.design, setup.exiting
+        asked_1T = exits_flops(*asking, exit_1T, context_1T[0])
     return float((blocks_1T + asked_1T).sum() / static)
 
 

@@ -55,8 +55,8 @@ def scan_rows(
     """
     bound = bind(model, values)
     inputs = Tokens(ids_BT[:, :-1], jnp.ones_like(ids_BT[:, :-1], bool))
-    hidden_EBTD = bound.hidden_states(inputs)
-    feature_EBTD = bound.at_exits(bound.feature, hidden_EBTD)
+    hidden_EBTD, feature_EBTD = bound.exit_states(inputs)
+    read_EBTD = jnp.stack([bound.read(exit, each) for exit, each in enumerate(hidden_EBTD)])
     found = exit_token_losses(bound.logits, feature_EBTD, ids_BT[:, 1:], MEASURED)
     loss, *scores = found.losses_EBT
     own = {LEARNED: _learned(bound, hidden_EBTD)} if bound.scores else {}
@@ -64,7 +64,7 @@ def scan_rows(
         "prediction": found.prediction_EBT,
         "loss": loss,
         "cosine": _cosine(feature_EBTD, feature_EBTD[-1:]),
-        SATURATION: _saturation(bound.at_exits(bound.read, hidden_EBTD)),
+        SATURATION: _saturation(read_EBTD),
         **dict(zip(LOGIT_SCORES, scores, strict=True)),
         **own,
     }
@@ -72,7 +72,7 @@ def scan_rows(
 
 def _learned(model: LanguageModel, hidden_EBTD: Array) -> Float[Array, "E B T"]:
     """The learned confidence of each exit."""
-    return jax.vmap(jax.vmap(jax.vmap(learned)))(model.at_exits(model.score, hidden_EBTD))
+    return jax.vmap(jax.vmap(jax.vmap(learned)))(model.scores_at(hidden_EBTD))
 
 
 def _cosine(one: Float[Array, "E B T D"], other: Float[Array, "#E B T D"]) -> Array:

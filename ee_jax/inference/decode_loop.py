@@ -14,7 +14,7 @@ from ee_jax.inference.missing_kv import WINDOW, no_missing_kv
 from ee_jax.inference.rules import RuleAt
 from ee_jax.inference.sampling import Sampling, draw, keys_at, row_keys
 from ee_jax.inference.segment import embed, run_blocks
-from ee_jax.models.kv_cache import Cache
+from ee_jax.models.kv_cache import Cache, seen_by
 from ee_jax.models.language import LanguageModel
 
 
@@ -132,7 +132,8 @@ def static_step(model: LanguageModel, exit: int) -> Step:
         position_B1 = position_B[:, None]
         hidden_B1D = embed(model, token_B[:, None], position_B1)
         part, hidden_B1D = run_blocks(model, cache[:depth], hidden_B1D, position_B1, 0, depth)
-        logits_BV = model.logits(model.feature(exit, hidden_B1D[:, 0]))
+        last = seen_by(part[-1], position_B1, model.backbone.config.window)
+        logits_BV = model.logits(model.feature(exit, hidden_B1D, last)[:, 0])
         exit_B = jnp.full(token_B.shape, exit, jnp.int32)
         stopped = Stopped(logits_BV, exit_B, jnp.zeros(token_B.shape))
         return (*part, *cache[depth:]), stopped

@@ -20,7 +20,7 @@ from ee_jax.inference.rules import RuleAt
 from ee_jax.inference.sampling import Sampling, draw, keys_at, log_probabilities
 from ee_jax.inference.segment import embed, run_blocks
 from ee_jax.inference.speculation_state import SpeculationState
-from ee_jax.models.kv_cache import Cache
+from ee_jax.models.kv_cache import Cache, seen_by
 from ee_jax.models.language import LanguageModel
 
 
@@ -185,7 +185,9 @@ class _Drafting:
         going = going._replace(cache=cache, hidden_BjD=hidden_BjD)
 
         def propose(going: _Going) -> _Going:
-            answer = model.answer(drafter.exit, hidden_B1D[:, 0])
+            last = seen_by(cache[-1], at_B1, model.backbone.config.window)
+            feature_BD = model.feature(drafter.exit, hidden_B1D, last)[:, 0]
+            answer = model.answer(drafter.exit, hidden_B1D[:, 0], feature_BD)
             here_B = keys_at(self.state.key_B, at_B1[:, 0])
             return self._propose(going, answer, here_B)
 

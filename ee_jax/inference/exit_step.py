@@ -5,7 +5,7 @@ a `lax.switch` inside costs as much, but its branches must all return the same a
 everything that any of them writes.
 """
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -19,8 +19,9 @@ from ee_jax.exits.rules import Rule, choose, exit_update
 from ee_jax.inference.kv_policies import Policy
 from ee_jax.inference.missing_kv import MissingKV, fill, is_full, push, with_token
 from ee_jax.inference.segment import TokenState, embed, fill_segment, run_segment
-from ee_jax.models.kv_cache import Cache
+from ee_jax.models.kv_cache import KV, Cache, seen_by
 from ee_jax.models.language import LanguageModel
+from ee_jax.models.token_heads import LastKV
 
 
 class Memory(NamedTuple):
@@ -68,7 +69,7 @@ class ExitStep(NamedTuple):
         A segment that no row runs is left out, with the keys and values that it would make.
         """
         hidden_B1D = embed(self.model, token_B[:, None], position_B[:, None])
-        running = self._start(hidden_B1D, ended_B)
+        running = self._start(hidden_B1D, memory.cache[0], position_B, ended_B)
         if not LAYOUTS[self.layout].skips:
             memory, running = self._later(memory, running, position_B)
         elif self.policy.runs_on:
@@ -155,7 +156,7 @@ class ExitStep(NamedTuple):
                 given = (self.model, self.policy, cache[here], below, tokens, here.start)
                 part, hidden_BjD = fill_segment(*given)
                 pending = pending._replace(hidden_BWD=hidden_BjD[:, :-1])
-                running = self._settle(running, hidden_BjD[:, -1:], exit)
+                running = self._settle(running, hidden_BjD[:, -1:], part[-1], position_B, exit)
                 return _with_part(cache, here, part), pending, ran_E.at[exit].set(True), running
 
             return Turn(lambda carry: full | ~carry[-1].done_B.all(), run)
@@ -165,16 +166,22 @@ class ExitStep(NamedTuple):
         cache, pending, ran_E, running = run_turns(self.layout, turns, start)
         return Memory(cache, push(pending, running.hidden_B1D[:, 0], ran_E)), running
 
-    def _start(self, hidden_B1D: Array, ended_B: Bool[Array, " B"]) -> Running:
-        hidden_BD = hidden_B1D[:, 0]
-        answer = jax.eval_shape(self._answer_at(0), hidden_BD)
-        zero_B = jnp.zeros(len(hidden_BD))
+    def _start(self, hidden_B1D: Array, kv: KV, position_B: Array, ended_B: Array) -> Running:
+        at_first = partial(self._answer, 0)
+        answer = jax.eval_shape(at_first, hidden_B1D, self._seen(kv, position_B))
+        zero_B = jnp.zeros(len(hidden_B1D))
         out = Stopped(jnp.zeros(answer.logits.shape), zero_B.astype(jnp.int32), zero_B)
-        feature_BD = jnp.zeros_like(hidden_BD)
+        feature_BD = jnp.zeros_like(hidden_B1D[:, 0])
         return Running(hidden_B1D, ended_B, self.rule.init(answer), feature_BD, out)
 
-    def _answer_at(self, exit: int) -> Callable[[Array], ExitOutput]:
-        return lambda hidden_BD: self.model.answer(exit, hidden_BD, self.rule.reads_logits)
+    def _seen(self, kv: KV, position_B: Array) -> LastKV:
+        return seen_by(kv, position_B[:, None], self.model.backbone.config.window)
+
+    def _answer(self, exit: int, hidden_B1D: Array, last: LastKV) -> ExitOutput:
+        feature_BD = None
+        if self.rule.reads_logits:
+            feature_BD = self.model.feature(exit, hidden_B1D, last)[:, 0]
+        return self.model.answer(exit, hidden_B1D[:, 0], feature_BD)
 
     def _advance(
         self, part: Cache, was: Running, below: Any, position_B: Int[Array, " B"], exit: int
@@ -183,29 +190,34 @@ class ExitStep(NamedTuple):
         tokens = TokenState(was.hidden_B1D, position_B[:, None], was.done_B[:, None])
         start = self._blocks(exit).start
         part, hidden_B1D = run_segment(self.model, self.policy, part, below, tokens, start)
-        return part, self._settle(was, hidden_B1D, exit)
+        return part, self._settle(was, hidden_B1D, part[-1], position_B, exit)
 
-    def _settle(self, was: Running, hidden_B1D: Array, exit: int) -> Running:
-        """Who stops at this exit, and with what."""
-        hidden_BD = hidden_B1D[:, 0]
-        answer = self._answer_at(exit)(hidden_BD)
+    def _settle(
+        self, was: Running, hidden_B1D: Array, kv: KV, position_B: Array, exit: int
+    ) -> Running:
+        """Who stops at this exit, and with what; `kv` is the cache of its last block."""
+        last = self._seen(kv, position_B)
+        answer = self._answer(exit, hidden_B1D, last)
         number, is_last = jnp.int32(exit), exit == self._exits[-1]
         now = exit_update(self.rule, number, is_last, answer, was.done_B, was.rule_state)
         exit_B = jnp.full(was.done_B.shape, number)
         new = Stopped(answer.logits, exit_B, now.confidence_B)
         out, feature_BD = choose(now.here_B, new, was.out), was.feature_BD
         if not self.rule.reads_logits:
-            feature_BD = self._feature(exit, hidden_BD, now.here_B, feature_BD)
+            feature_BD = self._feature(exit, hidden_B1D, last, now.here_B, feature_BD)
         return Running(hidden_B1D, now.done_B, now.rule_state, feature_BD, out)
 
-    def _feature(self, exit: int, hidden_BD: Array, here_B: Array, was_BD: Array) -> Array:
+    def _feature(
+        self, exit: int, hidden_B1D: Array, last: LastKV, here_B: Array, was_BD: Array
+    ) -> Array:
         """What the projection will read of the rows that stop here.
 
         A head that multiplies runs only where one does.
         """
 
         def taken(was_BD: Array) -> Array:
-            return choose(here_B, self.model.feature(exit, hidden_BD), was_BD)
+            feature_BD = self.model.feature(exit, hidden_B1D, last)[:, 0]
+            return choose(here_B, feature_BD, was_BD)
 
         is_last = exit == self._exits[-1]
         if is_last or not self.model.heads_multiply:

@@ -48,13 +48,17 @@ def decoding_flops(
     return (
         (exit_BT >= 0) * embedding_flops(config, 1)
         + depth_BT * token_flops(config, context_T)
-        + exits_flops(config, design, exiting, exit_BT)
+        + exits_flops(config, design, exiting, exit_BT, context_T)
         + made_BT * POLICIES[policy].flops(config, context_T)
     )
 
 
 def exits_flops(
-    config: Architecture, design: LanguageDesign, exiting: Exiting, exit_BT: Counts
+    config: Architecture,
+    design: LanguageDesign,
+    exiting: Exiting,
+    exit_BT: Counts,
+    context_T: Int[np.ndarray, " T"],
 ) -> Counts:
     """What the exits up to a token's own read: logits, and a learned confidence's scores.
 
@@ -69,7 +73,7 @@ def exits_flops(
     scored_BT = passed_BT * (exiting.confidence == "learned")
     return (
         read_BT * unembedding_flops(config)
-        + own_BT * token_head_flops(config, design.head, design.head_width)
+        + own_BT * token_head_flops(config, design.head, design.head_width, context_T)
         + scored_BT * 2 * config.width
     )
 

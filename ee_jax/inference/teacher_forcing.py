@@ -19,7 +19,7 @@ from ee_jax.exits.rules import Rule, Update, Verdict, exit_update
 from ee_jax.inference.kv_policies import Policy
 from ee_jax.inference.rules import RuleAt
 from ee_jax.inference.segment import TokenState, embed, run_segment
-from ee_jax.models.kv_cache import make_cache
+from ee_jax.models.kv_cache import make_cache, seen_by
 from ee_jax.models.language import LanguageModel
 
 CHUNK = 256  # tokens at a time
@@ -124,14 +124,16 @@ def _through(
     """The segment of exit number `exit`, and who stops after it."""
     layers = model.design.layers
     start = (0, *layers)[exit]
-    batch, time, width = state.hidden_BTD.shape
+    batch, time, _ = state.hidden_BTD.shape
     empty = make_cache(model.backbone.config, batch, time)[start : layers[exit]]
     below = state.layers[start - 1] if start else empty[0]
     tokens = TokenState(state.hidden_BTD, position_BT, state.stopped_BT)
     part, hidden_BTD = run_segment(model, policy, empty, below, tokens, start)
 
-    feature_BTD = model.feature(exit, hidden_BTD)
-    flat = hidden_BTD.reshape(-1, width), count_BT.reshape(-1), state.stopped_BT.reshape(-1)
+    last = seen_by(part[-1], position_BT, model.backbone.config.window)
+    feature_BTD = model.feature(exit, hidden_BTD, last)
+    parts = hidden_BTD, feature_BTD, count_BT, state.stopped_BT
+    flat = (part.reshape(batch * time, *part.shape[2:]) for part in parts)
     now: Update = in_chunks(
         lambda part: _update(model, rule_at, exit, *part), (*flat, state.rule_state), chunk
     )
@@ -152,12 +154,13 @@ def _update(
     rule_at: RuleAt,
     exit: int,
     hidden_ND: Array,
+    feature_ND: Array,
     count_N: Array,
     stopped_N: Array,
     rule_state: Any,
 ) -> Update:
     rule = _after_prompt(rule_at(count_N), count_N)
-    answer = model.answer(exit, hidden_ND, rule.reads_logits)
+    answer = model.answer(exit, hidden_ND, feature_ND if rule.reads_logits else None)
     is_last = exit == len(model.design.layers) - 1
     return exit_update(rule, jnp.int32(exit), is_last, answer, stopped_N, rule_state)
 

@@ -75,14 +75,13 @@ def language_losses(model: LanguageModel) -> OfBatch:
         def mean(value_EBT: Array) -> Array:
             return mean_over_tokens(value_EBT, counts_BT)
 
-        hidden_EBTD = bound.hidden_states(tokens, forward)
-        feature_EBTD = bound.at_exits(bound.feature, hidden_EBTD)
-        token = exit_token_losses(bound.logits, feature_EBTD, next_BT, losses)
+        states = bound.exit_states(tokens, forward)
+        token = exit_token_losses(bound.logits, states.feature_EBTD, next_BT, losses)
         pairs = zip(losses, token.losses_EBT, strict=True)
         found = [_over_tokens(loss, loss_EBT, counts_BT) for loss, loss_EBT in pairs]
         if scores is None:
             return BatchLosses(found, jnp.zeros(()))
-        score_EBT = bound.at_exits(bound.score, hidden_EBTD)
+        score_EBT = bound.scores_at(states.hidden_EBTD)
         return BatchLosses(found, scores(score_EBT, token.prediction_EBT, next_BT, mean))
 
     return of_batch

@@ -6,7 +6,7 @@ Functions that change gradients and nothing else.
 import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -43,15 +43,16 @@ class Forward(NamedTuple):
 
 
 PLAIN = Forward()
+Keys = Callable[[], tuple[Float[Array, "B T K H"], Float[Array, "B T K H"]]]
 
 
 def exit_features(
     backbone: Transformer,
     layers: Sequence[int],
-    read: Callable[[int, State], Float[Array, "B ... D"]],
+    read: Callable[[int, State, Keys], Any],
     tokens: Tokens,
     forward: Forward = PLAIN,
-) -> Float[Array, "E B ... D"]:
+) -> Any:
     """What the exits read, in one full forward pass.
 
     With `equilibrium` a segment's gradient is the mean of those of the exits after it, not
@@ -61,23 +62,44 @@ def exit_features(
     Args:
       backbone: the blocks.
       layers: blocks run at each exit; the last is L.
-      read: from an exit's number and the state there to what it reads.
+      read: from an exit's number, the state there and a function that makes the keys and
+        values of the last block before it, to what the exit reads.
       tokens: what goes in.
       forward: how the blocks run.
+
+    Returns:
+      What `read` gives, E leading every array.
     """
     key, exits = forward.key, len(layers)
     keys = (None, None) if key is None else jax.random.split(key)
     state = backbone.embed(tokens, forward.dropout, keys[0])
     features = []
-    for exit, bounds in enumerate(itertools.pairwise((0, *layers))):
-        state = backbone.segment(state, *bounds, forward.dropout, keys[1], forward.kept_LB)
-        if forward.equilibrium:
-            state = _scaled(state, 1 / (exits - exit))
-        features.append(read(exit, state))
-        if forward.equilibrium:
-            state = _scaled(state, exits - exit - 1)
-    return jnp.stack(features)
+
+    def run(state: State, start: int, stop: int) -> State:
+        return backbone.segment(state, start, stop, forward.dropout, keys[1], forward.kept_LB)
+
+    for exit, (start, stop) in enumerate(itertools.pairwise((0, *layers))):
+        entered = run(state, start, stop - 1)
+        state = run(entered, stop - 1, stop)
+        share = 1 / (exits - exit) if forward.equilibrium else 1.0
+        state = _scaled(state, share)
+        features.append(read(exit, state, partial(_keys, backbone, entered, stop - 1, share)))
+        state = _scaled(state, exits - exit - 1 if forward.equilibrium else 1.0)
+    return jax.tree.map(lambda *parts: jnp.stack(parts), *features)
+
+
+def _keys(
+    backbone: Transformer, entered: State, index: int, scale: float
+) -> tuple[Array, Array]:
+    """The keys and values that a block has made of what entered it."""
+    position_1T = jnp.arange(entered.hidden_BTD.shape[1])[None]
+    key_BTKH, value_BTKH = backbone.block(index).keys(entered.hidden_BTD, position_1T)
+    if scale == 1.0:
+        return key_BTKH, value_BTKH
+    return scale_gradient(scale, key_BTKH), scale_gradient(scale, value_BTKH)
 
 
 def _scaled(state: State, scale: float) -> State:
+    if scale == 1.0:
+        return state
     return state._replace(hidden_BTD=scale_gradient(scale, state.hidden_BTD))

@@ -8,7 +8,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from ee_jax.exits.output import ExitOutput
-from ee_jax.models.exit_features import PLAIN, Forward, exit_features
+from ee_jax.models.exit_features import PLAIN, Forward, Keys, exit_features
 from ee_jax.models.heads import ExitDesign, ExitHeads, pool
 from ee_jax.models.transformer import State, Transformer
 from ee_jax.tokens import Tokens
@@ -32,7 +32,7 @@ class ExitModel(nnx.Module):
     def features(self, tokens: Tokens, forward: Forward = PLAIN) -> Float[Array, "E B D"]:
         """What the heads read at every exit, in one full forward pass."""
 
-        def read(exit: int, state: State) -> Array:
+        def read(exit: int, state: State, keys: Keys) -> Array:
             return self.feature(state)
 
         return exit_features(self.backbone, self.design.layers, read, tokens, forward)

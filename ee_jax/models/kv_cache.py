@@ -23,6 +23,7 @@ from ee_jax.models.architecture import Architecture
 from ee_jax.models.attention import MASKED, looks_back
 from ee_jax.models.language import LanguageModel, tied_logits
 from ee_jax.models.layers import Block
+from ee_jax.models.token_heads import LastKV
 
 
 class KV(NamedTuple):
@@ -91,9 +92,14 @@ def attend_cache(
     block: Block, hidden_BTD: Array, position_BT: Int[Array, "B T"], kv: KV
 ) -> Float[Array, "B T D"]:
     """Runs the block on tokens that the cache holds; each sees those before it and itself."""
-    window = block.attention.config.window
+    key_BKSH, value_BKSH, _, bias_BTS = seen_by(kv, position_BT, block.attention.config.window)
+    return block.attend(hidden_BTD, position_BT, key_BKSH, value_BKSH, bias_BTS)
+
+
+def seen_by(kv: KV, position_BT: Int[Array, "B T"], window: int | None) -> LastKV:
+    """What a head that looks back sees of a block's cache, at these positions."""
     seen_BTS = looks_back(position_BT, kv.key_BKSH.shape[2], window)
-    return block.attend(hidden_BTD, position_BT, *kv, jnp.where(seen_BTS, 0.0, MASKED))
+    return LastKV(*kv, position_BT, jnp.where(seen_BTS, 0.0, MASKED))
 
 
 def read(kv: KV, position_BT: Int[Array, "B T"]) -> KV:

@@ -1,8 +1,7 @@
 """A decoder-only language model that may answer after some of its blocks."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +9,9 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from ee_jax.exits.output import ExitOutput
-from ee_jax.models.exit_features import PLAIN, Forward, exit_features
-from ee_jax.models.token_heads import FINAL_NORM, make_heads
+from ee_jax.models.attention import attention_bias
+from ee_jax.models.exit_features import PLAIN, Forward, Keys, exit_features
+from ee_jax.models.token_heads import FINAL_NORM, LastKV, make_heads
 from ee_jax.models.transformer import State, Transformer
 from ee_jax.tokens import Tokens
 
@@ -31,6 +31,13 @@ def tied_logits(
 ) -> Float[Array, "*B V"]:
     """Similarities to the embeddings of all tokens, in float32."""
     return jnp.matmul(feature, weight_VD.T, preferred_element_type=jnp.float32)
+
+
+class ExitStates(NamedTuple):
+    """What every exit has of every token."""
+
+    hidden_EBTD: Float[Array, "E B T D"]  # after its last block
+    feature_EBTD: Float[Array, "E B T D"]  # what the projection reads of it
 
 
 class LanguageModel(nnx.Module):
@@ -63,37 +70,48 @@ class LanguageModel(nnx.Module):
         """Whether an early exit's head does more than a norm."""
         return any(leaf.ndim > 1 for leaf in jax.tree.leaves(nnx.state(self.heads)))
 
+    @property
+    def looks_back(self) -> bool:
+        """Whether an early exit's head looks at the tokens before."""
+        return any(head.looks_back for head in self.heads)
+
     def read(self, exit: int, hidden: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
         """What exit number `exit` knows of a hidden state before its head has run."""
         early = exit < len(self.heads)
         return self.heads[exit].read(hidden) if early else self.backbone.norm(hidden)
 
-    def feature(self, exit: int, hidden: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
-        """What the projection reads of a hidden state at exit number `exit`."""
+    def feature(
+        self, exit: int, hidden: Float[Array, "*B D"], last: LastKV | None = None
+    ) -> Float[Array, "*B D"]:
+        """What the projection reads of a hidden state at exit number `exit`.
+
+        Args:
+          exit: its number.
+          hidden: the states; [B, T, D] where the head looks back.
+          last: what a head that looks back sees; None: it does not.
+        """
         early = exit < len(self.heads)
-        return self.heads[exit](hidden) if early else self.backbone.norm(hidden)
+        return self.heads[exit](hidden, last) if early else self.backbone.norm(hidden)
 
-    def hidden_states(
-        self, tokens: Tokens, forward: Forward = PLAIN
-    ) -> Float[Array, "E B T D"]:
-        """The hidden states at every exit, in one full forward pass."""
+    def exit_states(self, tokens: Tokens, forward: Forward = PLAIN) -> ExitStates:
+        """What every exit has, in one full forward pass."""
 
-        def read(exit: int, state: State) -> Array:
-            return state.hidden_BTD
+        def read(exit: int, state: State, keys: Keys) -> ExitStates:
+            last = self._last(state, keys) if self.looks_back else None
+            return ExitStates(state.hidden_BTD, self.feature(exit, state.hidden_BTD, last))
 
         return exit_features(self.backbone, self.design.layers, read, tokens, forward)
 
-    def at_exits(
-        self,
-        function: Callable[[int, Float[Array, "*B D"]], Any],
-        hidden_E: Float[Array, "E *B D"],
-    ) -> Array:
-        """`read`, `feature` or `score` of the hidden states of all exits."""
-        return jnp.stack([function(exit, hidden) for exit, hidden in enumerate(hidden_E)])
+    def _last(self, state: State, keys: Keys) -> LastKV:
+        config, (hidden_BTD, mask_BT) = self.backbone.config, state
+        key_BKTH, value_BKTH = (part_BTKH.transpose(0, 2, 1, 3) for part_BTKH in keys())
+        position_1T = jnp.arange(hidden_BTD.shape[1])[None]
+        bias_BTS = attention_bias(mask_BT, config.causal, config.window)
+        return LastKV(key_BKTH, value_BKTH, position_1T, bias_BTS)
 
     def features(self, tokens: Tokens, forward: Forward = PLAIN) -> Float[Array, "E B T D"]:
         """What the projection reads at every exit, in one full forward pass."""
-        return self.at_exits(self.feature, self.hidden_states(tokens, forward))
+        return self.exit_states(tokens, forward).feature_EBTD
 
     def logits(self, feature: Float[Array, "*B D"]) -> Float[Array, "*B V"]:
         """The projection to the vocabulary, in float32."""
@@ -112,16 +130,21 @@ class LanguageModel(nnx.Module):
         # The confidence learns to judge the answers; it does not shape them.
         return self.scores[exit](jax.lax.stop_gradient(self.read(exit, hidden)))[..., 0]
 
+    def scores_at(self, hidden_EBTD: Float[Array, "E B T D"]) -> Float[Array, "E B T"]:
+        """`score` of all exits, where the design learns it."""
+        scores = [self.score(exit, hidden) for exit, hidden in enumerate(hidden_EBTD)]
+        return jnp.stack(scores)  # pyright: ignore[reportArgumentType]
+
     def answer(
-        self, exit: int, hidden: Float[Array, "*B D"], with_logits: bool = True
+        self, exit: int, hidden: Float[Array, "*B D"], feature: Float[Array, "*B D"] | None
     ) -> ExitOutput:
         """What exit number `exit` says of hidden states after its last block.
 
         Args:
           exit: its number.
           hidden: the states.
-          with_logits: or none, an array [*B, 0], and the head does not run.
+          feature: what the projection reads of them; None: no logits, an array [*B, 0].
         """
         none = jnp.zeros((*hidden.shape[:-1], 0))
-        logits = self.logits(self.feature(exit, hidden)) if with_logits else none
+        logits = none if feature is None else self.logits(feature)
         return ExitOutput(logits, self.read(exit, hidden), self.score(exit, hidden))

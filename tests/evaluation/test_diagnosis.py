@@ -85,10 +85,9 @@ def model():
 def test_the_scan_gives_what_plain_logits_give(model):
     ids_BT = np.random.default_rng(0).integers(0, 40, (3, 9))
     scan = scan_text(model, [ids_BT[:2], ids_BT[2:]])
-    hidden_EBTD = model.hidden_states(Tokens(ids_BT[:, :-1], np.ones((3, 8), bool)))
-    hidden_END = hidden_EBTD.reshape(3, 24, 16)
-    feature_END = model.at_exits(model.feature, hidden_END)
-    score_EN = model.at_exits(model.score, hidden_END)
+    states = model.exit_states(Tokens(ids_BT[:, :-1], np.ones((3, 8), bool)))
+    hidden_END, feature_END = (part.reshape(3, 24, 16) for part in states)
+    score_EN = jnp.stack([model.score(exit, hidden_END[exit]) for exit in range(3)])
     logits_ENV = model.logits(feature_END)
     next_N = ids_BT[:, 1:].ravel()
     loss_EN = -jax.nn.log_softmax(logits_ENV)[:, np.arange(24), next_N]

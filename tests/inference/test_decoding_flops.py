@@ -74,7 +74,9 @@ def test_what_a_skipped_block_costs_once_a_later_token_runs_it(policy, each):
     ],
 )
 def test_what_exits_read(exiting, wanted):
-    assert exits_flops(LLAMA, EXITS, exiting, np.array([[0, 1, -1]])).tolist() == [[*wanted, 0]]
+    exit_BT, context_T = np.array([[0, 1, -1]]), np.arange(1, 4)
+    found_BT = exits_flops(LLAMA, EXITS, exiting, exit_BT, context_T)
+    assert found_BT.tolist() == [[*wanted, 0]]
 
 
 def test_a_large_vocabulary_costs_more_than_early_exits_save():
@@ -103,7 +105,13 @@ def test_a_narrow_embedding_is_projected_for_each_token():
 
 
 # What the heads of exits multiply, beside the shared projection, with a width of 5.
-HEADS = {"norm": [], "adapter": [(4, 5), (5, 4)], "mlp": [(4, 5), (4, 5), (5, 4)]}
+MLP = [(4, 5), (4, 5), (5, 4)]
+HEADS = {
+    "norm": [],
+    "adapter": [(4, 5), (5, 4)],
+    "mlp": MLP,
+    "block": [(4, 4), (4, 4), *MLP],  # queries and output
+}
 
 
 class Plain:
@@ -128,13 +136,16 @@ class Plain:
         config, inner = self.config, self.config.heads * self.config.head_size
         self.keys(token)
         self.product(config.width, inner)
-        for _ in range(config.heads):
-            for _ in range(self.first + token + 1):
-                self.product(config.head_size, 1)  # a score
-                self.product(1, config.head_size)  # a value, weighted
+        self.look(token)
         self.product(inner, config.width)
         for _ in ("gate", "up", "down") if config.mlp == "gated" else ("up", "down"):
             self.product(config.width, config.hidden)
+
+    def look(self, token):
+        for _ in range(self.config.heads):
+            for _ in range(self.first + token + 1):
+                self.product(self.config.head_size, 1)  # a score
+                self.product(1, self.config.head_size)  # a value, weighted
 
     def fill(self, block):
         for token, lacking in enumerate(self.lacks):
@@ -151,15 +162,19 @@ class Plain:
                 self.fill(block)
                 self.run(token)
                 if block + 1 in self.layers:
-                    self.read(self.layers.index(block + 1), block + 1 == self.layers[exit])
+                    here = self.layers.index(block + 1)
+                    self.read(token, here, block + 1 == self.layers[exit])
             self.lacks.append(set(range(self.layers[exit], self.config.blocks)))
         return self.total
 
-    def read(self, exit, is_last):
+    def read(self, token, exit, is_last):
         if is_last or self.kind == "margin":
             self.product(self.config.width, self.config.vocabulary)
-            for shape in HEADS[self.design.head] * (exit < len(self.design.layers) - 1):
-                self.product(*shape)
+            if exit < len(self.design.layers) - 1:
+                for shape in HEADS[self.design.head]:
+                    self.product(*shape)
+                if self.design.head == "block":
+                    self.look(token)
         if self.kind == "learned":
             self.product(self.config.width, 1)
 

@@ -50,7 +50,7 @@ def test_hidden_states_are_off_by_bfloat16s_rounding(name):
 def test_logits_are_off_by_bfloat16s_rounding(name):
     golden, model = load_golden(name), in_precision(golden_language(name), "bfloat16")
     mask_BT, hidden_LBTD = golden["mask_BT"], run_blocks(model.backbone, golden_inputs(name))
-    logits_BTV = model.answer(0, jnp.asarray(hidden_LBTD[-1])).logits
+    logits_BTV = model.logits(model.feature(0, jnp.asarray(hidden_LBTD[-1])))
     assert logits_BTV.dtype == jnp.float32
     wanted = golden["logits_BTV"][mask_BT]
     theirs_off = off(theirs(name)["logits_BTV"][mask_BT], wanted)

@@ -39,5 +39,5 @@ def test_a_row_reads_only_the_blocks_it_keeps(model):
 
 def test_features_are_what_answers_read(model):
     state = model.backbone.segment(model.backbone.embed(TOKENS), 0, 3)
-    answer = model.answer(1, state.hidden_BTD)
+    answer = model.answer(1, state.hidden_BTD, None)
     np.testing.assert_allclose(model.features(TOKENS)[1], answer.feature, atol=1e-6)

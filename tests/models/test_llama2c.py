@@ -148,7 +148,7 @@ def test_exits_of_a_real_model_say_what_is_known(stories):
         exits = []
         for block in range(config.blocks):
             state = model.backbone.segment(state, block, block + 1)
-            exits.append(model.answer(block, state.hidden_BTD).logits[0])
+            exits.append(model.logits(model.feature(block, state.hidden_BTD))[0])
         return jnp.stack(exits)
 
     logits_LTV = logits(ids_T[None])

@@ -50,7 +50,7 @@ def test_logits_of_a_decoder(name):
     golden, model = load_golden(name), golden_language(name)
     assert (model.output is None) == (name in ("llama3", "gpt2"))
     hidden_BTD = run_blocks(model.backbone, golden_inputs(name))[-1]
-    logits_BTV = model.answer(0, jnp.asarray(hidden_BTD)).logits
+    logits_BTV = model.logits(model.feature(0, jnp.asarray(hidden_BTD)))
     mask_BT = golden["mask_BT"]
     same(logits_BTV[mask_BT], golden["logits_BTV"][mask_BT])
 

@@ -80,8 +80,8 @@ def gradient_of(model, stage):
 def logits_of(model, values):
     """All logits at once, the next tokens, and which of them count."""
     bound = bind(model, values)
-    hidden = bound.hidden_states(Tokens(ROWS.ids_BT[:, :-1], ROWS.mask_BT[:, :-1]))
-    return bound.logits(bound.at_exits(bound.feature, hidden)), hidden
+    states = bound.exit_states(Tokens(ROWS.ids_BT[:, :-1], ROWS.mask_BT[:, :-1]))
+    return bound.logits(states.feature_EBTD), states.hidden_EBTD
 
 
 def means(token_EBT):
