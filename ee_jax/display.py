@@ -5,9 +5,11 @@ a page through `plain`, so that it cannot move the cursor, rename the window or 
 """
 
 import sys
+import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 from rich.console import Console
@@ -55,10 +57,17 @@ class Terminal(Console):
 
 
 class Display:
-    """Writes to standard error, so that standard output is the result alone."""
+    """Writes to standard error, so that standard output is the result alone.
 
-    def __init__(self, quiet: bool = False):
+    Args:
+      quiet: writes nothing.
+      every: seconds between the lines that stand for a bar where there is no terminal, as in a
+        log file.
+    """
+
+    def __init__(self, quiet: bool = False, every: float = 60.0):
         self._console = Terminal(file=sys.stderr, quiet=quiet, highlight=False)
+        self._every = every
 
     def say(self, line: str) -> None:
         """A line of text."""
@@ -67,6 +76,10 @@ class Display:
     @contextmanager
     def bar(self, label: str, total: int, done: int = 0) -> Iterator[Advance]:
         """A progress bar; call the result with what to append, once for each step done."""
+        if not self._console.is_terminal:
+            lines = _Lines(self.say, label, total, done, self._every)
+            yield lines
+            return lines.end()
         columns = (
             TextColumn("{task.description:<28}"),
             BarColumn(bar_width=24),
@@ -84,6 +97,41 @@ class Display:
                 progress.update(task, advance=1, note=escape(plain(note)))
 
             yield advance
+
+
+class _Lines:
+    """Progress as a line now and then, and one at the end."""
+
+    def __init__(
+        self, say: Callable[[str], None], label: str, total: int, done: int, every: float
+    ):
+        self._say, self._label, self._total, self._every = say, label, total, every
+        self._done = self._before = done
+        self._began = self._said = time.monotonic()
+        self._note = ""
+
+    def __call__(self, note: str = "") -> None:
+        self._done, self._note = self._done + 1, note
+        if time.monotonic() - self._said >= self._every and self._done < self._total:
+            self._line()
+
+    def end(self) -> None:
+        """What it came to."""
+        if self._done > self._before:
+            self._line()
+
+    def _line(self) -> None:
+        self._said = time.monotonic()
+        passed, left = self._said - self._began, ""
+        if self._done < self._total:
+            rest = passed * (self._total - self._done) / (self._done - self._before)
+            left = f", {_clock(rest)} left"
+        told = f"{self._done}/{self._total} {_clock(passed)}{left} {self._note}"
+        self._say(f"{self._label:<28} {told.rstrip()}")
+
+
+def _clock(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
 
 
 SILENT = Display(quiet=True)

@@ -47,3 +47,16 @@ def test_a_bar_and_a_line_show_outside_text_escaped(capsys):
     assert "\x07" not in shown
     assert "\x1b[2J" not in shown
     assert "\\x1b[2J[red]" in shown
+
+
+@pytest.mark.parametrize(
+    ("every", "seen"), [(0.0, ["5/7 0:00:00, 0:00:00 left b", "6/7", "7/7"]), (60.0, ["7/7"])]
+)
+def test_without_a_terminal_progress_is_lines(capsys, every, seen):
+    with Display(every=every).bar("train", 7, done=4) as tick:
+        for note in ("b", "c", "d"):
+            tick(note)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == len(seen)
+    assert all(part in line for part, line in zip(seen, lines, strict=True))
+    assert lines[-1].split() == ["train", "7/7", "0:00:00", "d"]
