@@ -1,4 +1,4 @@
-"""`ee-jax diagnose MODEL --text FILE_OR_DIR`."""
+"""`ee-jax diagnose MODEL --text FILE_OR_DIR`: of a language model, or of a classifier."""
 
 import json
 from argparse import Namespace
@@ -10,12 +10,18 @@ from ee_jax.cli.parser import add_command, add_precision, check_page, number
 
 def add(commands: Any) -> None:
     """Adds the command."""
-    text = "what early exit could buy on a language model, before anything is trained"
+    text = "what early exit could buy on a model as it is, before anything is trained"
     command = add_command(commands, "diagnose", diagnose, text)
     command.set_defaults(keeps_programs=True)
-    source = "a folder, a .gguf or llama2.c file, a package, or owner/name on the Hub"
+    source = (
+        "a language model: a folder, a .gguf or llama2.c file, a package, or owner/name on "
+        "the Hub; or a classifier: a run, or an exported model"
+    )
     command.add_argument("model", metavar="MODEL", help=source)
-    where = "a file or folder: .txt, .txt.gz, .jsonl"
+    where = (
+        "of a language model a file or folder (.txt, .txt.gz, .jsonl); of a classifier a "
+        "text a line, or a table"
+    )
     command.add_argument("--text", required=True, metavar="PATH", help=where)
     command.add_argument(
         "--tokens", type=number, default=4096, metavar="N", help="to predict (default: 4096)"
@@ -25,7 +31,7 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--batch", type=number, default=1, metavar="N", help="rows at a time (default: 1)"
     )
-    timing = "rounds in which tokens that stop at each exit are timed (default: 0, none)"
+    timing = "rounds in which what stops at each exit is timed (default: 0, none)"
     command.add_argument("--clock", type=number, default=0, metavar="N", help=timing)
     add_precision(command, default=None)
     command.add_argument("--page", metavar="FILE.html", help="write tables and a figure")
@@ -37,8 +43,8 @@ def diagnose(arguments: Namespace) -> None:
     check_page(arguments.page)
     from ee_jax.display import Display, print_result
     from ee_jax.report import diagnosis
-    from ee_jax.runs.diagnose import Request
     from ee_jax.runs.diagnose import diagnose as run
+    from ee_jax.runs.scanned import Request
 
     asked = ("model", "text", "tokens", "length", "batch", "precision", "clock")
     display = Display()

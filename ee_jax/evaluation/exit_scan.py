@@ -1,7 +1,8 @@
-"""What every exit of a language model says of every token of a text, without its logits.
+"""What every exit of a model says of every token of a text, or of every text.
 
-Top token, loss, three confidences that read logits, and two similarities of what the heads
-read. V is held for a chunk of positions alone: see `losses.next_token`.
+Of a language model the top token, its loss, three confidences that read logits, and two
+similarities of what the heads read; V is held for a chunk of positions alone: see
+`losses.next_token`. Of a classifier its classes and confidences.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,9 +14,18 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ee_jax.compilation import Program
-from ee_jax.exits.confidence import entropy, learned, margin, max_prob, saturation
+from ee_jax.data.batches import Batch
+from ee_jax.exits.confidence import (
+    confidences,
+    entropy,
+    learned,
+    margin,
+    max_prob,
+    saturation,
+)
 from ee_jax.losses.exit_losses import NLL, Loss
 from ee_jax.losses.next_token import exit_token_losses
+from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.language import LanguageModel
 from ee_jax.models.transformer import Parameters, bind, parameters
 from ee_jax.tokens import Tokens
@@ -32,10 +42,10 @@ MEASURED = (NLL, *map(_of_logits, LOGIT_SCORES.values()))
 
 
 class ExitScan(NamedTuple):
-    """What each exit says of N tokens; the last exit is the full model."""
+    """What each exit says of N tokens or texts; the last exit is the full model."""
 
-    prediction_EN: Int[np.ndarray, "E N"]  # the top token
-    loss_EN: Float[np.ndarray, "E N"]  # nats, of the token that follows
+    prediction_EN: Int[np.ndarray, "E N"]  # the top token, or class
+    loss_EN: Float[np.ndarray, "E N"] | None  # nats, of the token that follows; None of a text
     cosine_EN: Float[np.ndarray, "E N"]  # of what the head reads with what the last one reads
     score_EN: dict[str, Float[np.ndarray, "E N"]]  # confidences, by name
 
@@ -75,7 +85,7 @@ def _learned(model: LanguageModel, hidden_EBTD: Array) -> Float[Array, "E B T"]:
     return jax.vmap(jax.vmap(jax.vmap(learned)))(model.scores_at(hidden_EBTD))
 
 
-def _cosine(one: Float[Array, "E B T D"], other: Float[Array, "#E B T D"]) -> Array:
+def _cosine(one: Float[Array, "E *B D"], other: Float[Array, "1 *B D"]) -> Array:
     one, other = one.astype(jnp.float32), other.astype(jnp.float32)
     lengths = jnp.linalg.norm(one, axis=-1) * jnp.linalg.norm(other, axis=-1)
     return (one * other).sum(-1) / jnp.maximum(lengths, 1e-30)
@@ -113,3 +123,46 @@ def scan_text(
     whole = {name: np.concatenate([part[name] for part in parts], 1) for name in parts[0]}
     first = whole.pop("prediction"), whole.pop("loss"), whole.pop("cosine")
     return ExitScan(*first, whole)
+
+
+def scan_answers(
+    model: ExitModel,
+    batches: Sequence[Batch],
+    texts: int,
+    tick: Callable[[], None] = lambda: None,
+) -> ExitScan:
+    """The same of a classifier's texts.
+
+    Args:
+      model: with its parameters.
+      batches: of the texts; those of one length share a program.
+      texts: N.
+      tick: called after each batch.
+
+    Returns:
+      What each exit says of the texts, in their order.
+    """
+    values = parameters(model)
+    names = [*LOGIT_SCORES, SATURATION, *([LEARNED] if model.exits.scores else [])]
+    program = Program(lambda values, tokens: _answers(bind(model, values), tokens, names))
+    out: dict[str, np.ndarray] = {}
+    for batch in batches:
+        found = jax.device_get(program(values, batch.tokens))
+        for name, part_EB in found.items():
+            whole_EN = out.setdefault(name, np.empty((len(part_EB), texts), part_EB.dtype))
+            whole_EN[:, batch.index_B[batch.valid_B]] = part_EB[:, batch.valid_B]
+        tick()
+    return ExitScan(out.pop("prediction"), None, out.pop("cosine"), out)
+
+
+def _answers(
+    model: ExitModel, tokens: Tokens, names: Sequence[str]
+) -> dict[str, Float[Array, "E B"]]:
+    feature_EBD = model.features(tokens)
+    answer = model.answers(feature_EBD)
+    no_temperature_E = jnp.ones(len(feature_EBD))
+    return {
+        "prediction": answer.logits.argmax(-1),
+        "cosine": _cosine(feature_EBD, feature_EBD[-1:]),
+        **{name: confidences(name, answer, no_temperature_E) for name in names},
+    }

@@ -16,21 +16,25 @@ from ee_jax.report.report import inline, template
 
 def exit_rows(record: Mapping[str, Any]) -> Table:
     """A row an exit: what it says, how it can be told right from wrong, what it drafts."""
-    scores = [*record["exits"][0]["auroc"]]
+    scores, of = [*record["exits"][0]["auroc"]], record["of"]
+    writes = of == "tokens"
+    perplexity = Column("perplexity", lambda row: _perplexity(row["perplexity"]))
+    drafts = Column("draft speed-up", lambda row: text.number(row["draft_speedup"]))
     columns = (
         Column("blocks", lambda row: str(row["depth"])),
         Column("agrees %", lambda row: text.percent(row["agreement"])),
-        Column("oracle %", lambda row: text.percent(row["oracle_tokens"] / record["tokens"])),
-        Column("perplexity", lambda row: _perplexity(row["perplexity"])),
+        Column("oracle %", lambda row: text.percent(row["oracle_count"] / record[of])),
+        *([perplexity] if writes else []),
         Column("cosine", lambda row: text.number(row["cosine"]), spare=1),
         *(_score(name) for name in scores),
-        Column("draft speed-up", lambda row: text.number(row["draft_speedup"])),
+        *([drafts] if writes else []),
     )
+    top = "top token" if writes else "class"
+    drafting = f" draft speed-up: ideal, of {record['drafts']} drafts a pass." if writes else ""
     notes = (
-        "agrees: top token is the full model's. oracle: share of tokens for which this is the "
+        f"agrees: {top} is the full model's. oracle: share of {of} for which this is the "
         "first exit from which on all agree.",
-        f"{', '.join(scores)}: AUROC for telling agreement from disagreement. draft speed-up: "
-        f"ideal, of {record['drafts']} drafts a pass.",
+        f"{', '.join(scores)}: AUROC for telling agreement from disagreement.{drafting}",
     )
     return Table("Exits", columns, tuple(record["exits"]), notes)
 
@@ -72,9 +76,10 @@ def reach_rows(record: Mapping[str, Any]) -> Table:
         Column("timed speed-up", lambda row: text.number(row["timed_speedup"])),
     )
     note = (
-        "One threshold for all exits, chosen on the first half of the tokens, measured on the "
-        "other. timed: tokens that stop at each exit on the clock (--clock), at batch 1; what "
-        "skipped blocks are made up for later is in none of the speed-ups."
+        "One threshold for all exits, chosen on the first half of the "
+        f"{record['of']}, measured on the other. timed: what stops at each exit on the clock "
+        "(--clock), at batch 1; what skipped blocks are made up for later is in none of the "
+        "speed-ups."
     )
     rows: tuple[Row, ...] = tuple(record["reach"])
     return Table("What a threshold reaches", columns, rows, (note,))
@@ -94,8 +99,11 @@ def _facts(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     first = text.number(record["first_mean_depth"])
     yield "mean depth of the first exit that agrees", f"{first} of {blocks}"
     yield "an exit's answer costs", f"{text.number(record['cost']['answer_blocks'])} blocks"
-    rows = f"{record['rows']} rows of {record['length']}"
-    yield "measured on", f"{record['tokens']} tokens, {rows}, in {record['seconds']:.0f} s"
+    if record["of"] == "tokens":
+        what = f"{record['tokens']} tokens, {record['rows']} rows of {record['length']}"
+    else:
+        what = f"{record['texts']} texts, the median of {record['tokens_a_text']} tokens"
+    yield "measured on", f"{what}, in {record['seconds']:.0f} s"
 
 
 def figure(record: Mapping[str, Any]) -> Figure:
@@ -112,11 +120,11 @@ def _draw(agreement: Axes, oracle: Axes, record: Mapping[str, Any]) -> None:
     agreement.plot(depths, [100 * row["agreement"] for row in record["exits"]], marker="o")
     agreement.set_ylabel("% agree with\nthe full model")
     agreement.set_ylim(0, 103)
-    tokens = record["tokens"]
-    oracle.bar(depths, [100 * row["oracle_tokens"] / tokens for row in record["exits"]])
+    of = record["of"]
+    oracle.bar(depths, [100 * row["oracle_count"] / record[of] for row in record["exits"]])
     oracle.axvline(record["oracle_mean_depth"], color=MUTED, linestyle="--", label="mean")
     oracle.legend()
-    oracle.set_ylabel("% of tokens whose\noracle stops here")
+    oracle.set_ylabel(f"% of {of} whose\noracle stops here")
     oracle.set_xlabel("blocks run")
 
 

@@ -178,7 +178,7 @@ class TrainedClassifier(Trained[ExitModel]):
             self.work.cut += cut
             rows = encode(self.tokenizer, texts, longest)  # which keeps the final [SEP]
         answers: dict[int, Answer] = {}
-        for made in self._batches(rows, batch):
+        for made in self.batches(rows, batch):
             out = self._program((self.parameters, limits), made.tokens)
             answers |= self._read(out, limits, made)
         found = [answers[number] for number in range(len(texts))]
@@ -194,7 +194,8 @@ class TrainedClassifier(Trained[ExitModel]):
         self.work.texts += len(found)
         self.work.blocks += sum(answer.depth for answer in found)
 
-    def _batches(self, rows: list[TokenRow], batch: int) -> Iterator[Batch]:
+    def batches(self, rows: list[TokenRow], batch: int) -> Iterator[Batch]:
+        """Texts of like length in batches, each padded to one of the model's lengths."""
         none_N = np.zeros(len(rows), np.int32)
         return evaluation_batches(rows, none_N, lengths=self._lengths, batch=batch)
 

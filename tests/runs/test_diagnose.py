@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from ee_jax.cli import main
-from ee_jax.runs.diagnose import Request, diagnose, verdict
+from ee_jax.runs.diagnose import diagnose, verdict
+from ee_jax.runs.scanned import Request
 
 pytest.importorskip("gguf", reason="gguf is not installed: pip install 'ee_jax[gguf]'")
 
@@ -52,8 +53,8 @@ def test_json_and_page(tiny, text, tmp_path, capsys):
     assert exits[-1]["agreement"] == 1
     assert exits[-1]["cosine"] == pytest.approx(1, abs=1e-5)
     assert set(exits[-1]["auroc"].values()) == {None}
-    assert sum(row["oracle_tokens"] for row in exits) == record["tokens"] == 64
-    depth = sum(row["depth"] * row["oracle_tokens"] for row in exits) / 64
+    assert sum(row["oracle_count"] for row in exits) == record["tokens"] == 64
+    depth = sum(row["depth"] * row["oracle_count"] for row in exits) / 64
     assert record["oracle_mean_depth"] == pytest.approx(depth)
     assert [row["disagreement"] for row in record["best"]] == [0.01, 0.02, 0.05]
     assert not record["trained"]
@@ -81,7 +82,7 @@ def test_the_batch_changes_nothing(tiny, text):
         diagnose(Request(str(tiny), str(text), 64, 16, batch=batch)) for batch in (1, 4)
     )
     for row, other in zip(one["exits"], four["exits"], strict=True):
-        assert row["oracle_tokens"] == other["oracle_tokens"]
+        assert row["oracle_count"] == other["oracle_count"]
         assert row["perplexity"] == pytest.approx(other["perplexity"], rel=1e-4)
 
 
