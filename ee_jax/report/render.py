@@ -3,7 +3,7 @@
 import csv
 import io
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,21 +88,24 @@ def _raw(value: object) -> object:
 def to_terminal(table: Table, width: int | None = None) -> rich.table.Table:
     """A table for `rich.print`, without the columns that its width has no room for.
 
+    Where those that can be spared are not enough, text that all rows share is said below.
+
     Args:
       table: its text wraps between words, and never inside one.
       width: characters of a line; None: those of the terminal.
     """
+    shown = with_room(table, width or Console().width)
+    notes = [*table.notes, *_said_once(table, shown)]
     drawn = rich.table.Table(
         title=Text(plain(table.title), style="bold"),
         title_justify="left",
-        caption=Text("\n".join(map(plain, table.notes))),
+        caption=Text("\n".join(map(plain, notes))),
         caption_justify="left",
         box=rich.box.SIMPLE_HEAD,
         padding=0,
         show_edge=False,
         show_header=any(column.heading for column in table.columns),
     )
-    shown = with_room(table, width or Console().width)
     for column in shown:
         _add_column(drawn, column, _least(column, table))
     for row in table.rows:
@@ -120,12 +123,26 @@ def _cell(cell: str) -> Text:
 def with_room(table: Table, width: int) -> list[Column]:
     """The columns, without those that can be spared where not all words fit."""
     shown = list(table.columns)
-    while sum(_least(column, table) + 1 for column in shown) - 1 > width:
-        most = max(shown, key=lambda column: column.spare)
-        if not most.spare:
+    sparable = sorted((c for c in shown if c.spare), key=lambda c: c.spare, reverse=True)
+    for column in (*sparable, *(c for c in shown if _is_shared(c, table))):
+        if sum(_least(each, table) + 1 for each in shown) - 1 <= width:
             break
-        shown.remove(most)
+        if column in shown:
+            shown.remove(column)
     return shown
+
+
+def _is_shared(column: Column, table: Table) -> bool:
+    """Whether a column has one text for all of several rows."""
+    several = len(table.rows) > 1
+    return column.is_text and several and len({*map(column.show, table.rows)}) == 1
+
+
+def _said_once(table: Table, shown: Sequence[Column]) -> list[str]:
+    """A note of what all rows share and no column shows."""
+    hidden = [c for c in table.columns if c not in shown and _is_shared(c, table)]
+    shared = [f"{column.heading} {column.show(table.rows[0])}" for column in hidden]
+    return [f"In all rows: {', '.join(shared)}."] if shared else []
 
 
 def _heading(column: Column) -> list[str]:

@@ -112,7 +112,13 @@ def test_the_terminal_table_fits_80_columns(results, name):
 
 
 @pytest.mark.parametrize(
-    "folder", ["docs/quickstart", "experiments/stories260k", "experiments/layerskip"]
+    "folder",
+    [
+        "docs/quickstart",
+        "experiments/stories260k",
+        "experiments/layerskip",
+        "experiments/smollm2",
+    ],
 )
 def test_no_terminal_table_breaks_inside_a_word(folder):
     """Every word of a shown column stands whole on a line of 80."""
@@ -124,6 +130,17 @@ def test_no_terminal_table_breaks_inside_a_word(folder):
         for column in with_room(table, 80):
             cells = {word for row in table.rows for word in column.show(row).split()}
             assert cells <= {*words, *(f"{word}," for word in words)}, column.heading
+
+
+def test_text_that_all_rows_share_is_said_below_where_there_is_no_room():
+    results = read_results(ROOT / "experiments" / "smollm2")
+    table = make_report(results).tables["table"]
+    console = Console(width=80, file=io.StringIO(), record=True)
+    console.print(to_terminal(table, 80))
+    shown = console.export_text()
+    assert "In all rows: strategy distill, policy propagate." in shown
+    assert sum(" 1.22" in line for line in shown.splitlines()) == 1, "the last column is there"
+    assert len(with_room(table, 200)) == len(table.columns)
 
 
 @pytest.mark.parametrize(

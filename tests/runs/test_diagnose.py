@@ -105,7 +105,7 @@ def test_errors_are_one_line_before_long_work(tiny, text, tmp_path, capsys):
         "takes at most": line(tiny, text, "--length", "9999", "--tokens", "9999"),
         "float33": line(tiny, text, "--precision", "float33"),
         "--page": line(tiny, text, "--page", str(tmp_path)),
-        "give a decoder's weights": line(write_weights(tmp_path / "bert", 2), text),
+        "train and export it again": line(write_weights(tmp_path / "bert", 2), text),
         "nosuch": ["diagnose", str(tmp_path / "nosuch.gguf"), "--text", str(text)],
     }
     for said, given in wrong.items():

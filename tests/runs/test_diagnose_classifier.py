@@ -91,9 +91,11 @@ def test_a_regression_has_no_classes_to_agree_on(experiment, tmp_path, texts, mo
     monkeypatch.setitem(DATASETS, "lengths", "tests.runs.tiny_sentences:Lengths")
     data = replace(experiment.data, name="lengths", folder=str(tmp_path / "data"))
     evaluation = Evaluation(thresholds=(1.0,), batches=(2,), rounds=1)
-    run(replace(experiment, data=data, evaluation=evaluation), tmp_path / "run")
+    exits = Exits(confidence="saturation")
+    changed = replace(experiment, data=data, exits=exits, evaluation=evaluation)
+    run(changed, tmp_path / "run")
     with pytest.raises(UserError, match="is a regression"):
-        diagnose(Request(str(tmp_path / "run"), str(texts)))
+        diagnose(Request(str(tmp_path / "run" / "joint"), str(texts)))
 
 
 def test_a_texts_file_that_is_not_there(finished, tmp_path, capsys):
