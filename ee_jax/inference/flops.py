@@ -18,7 +18,12 @@ from ee_jax.inference.kv_policies import POLICIES
 from ee_jax.inference.missing_kv import WINDOW
 from ee_jax.inference.rules import Exiting
 from ee_jax.models.architecture import Architecture
-from ee_jax.models.flops import embedding_flops, token_flops, unembedding_flops
+from ee_jax.models.flops import (
+    embedding_flops,
+    first_blocks,
+    token_flops,
+    unembedding_flops,
+)
 from ee_jax.models.language import LanguageDesign
 from ee_jax.models.token_heads import token_head_flops
 
@@ -27,7 +32,7 @@ Counts = Int[np.ndarray, "B T"]
 
 def static_decoding_flops(config: Architecture, exit_BT: Counts, first: int = 0) -> Counts:
     """What the tokens cost if all run all blocks, and the last exit alone says something."""
-    each_T = config.blocks * token_flops(config, _context(exit_BT, first))
+    each_T = first_blocks(config, token_flops, _context(exit_BT, first))[-1]
     each_T += embedding_flops(config, 1) + unembedding_flops(config)
     return (exit_BT >= 0) * each_T
 
@@ -43,13 +48,16 @@ def decoding_flops(
 ) -> Counts:
     """What the tokens cost that stop at their exits, keys and values made later included."""
     depth_BT = np.array([*design.layers, 0])[exit_BT]
-    context_T = _context(exit_BT, first)
-    made_BT = blocks_made_later(depth_BT, config.blocks, window)
+    context_T, time_1T = _context(exit_BT, first), np.arange(exit_BT.shape[1])[None]
+    ran_LT = first_blocks(config, token_flops, context_T)
+    made_LT = first_blocks(config, POLICIES[policy].flops, context_T)
+    later_BT = depth_BT + blocks_made_later(depth_BT, config.blocks, window)
     return (
         (exit_BT >= 0) * embedding_flops(config, 1)
-        + depth_BT * token_flops(config, context_T)
+        + ran_LT[depth_BT, time_1T]
         + exits_flops(config, design, exiting, exit_BT)
-        + made_BT * POLICIES[policy].flops(config, context_T)
+        + made_LT[later_BT, time_1T]
+        - made_LT[depth_BT, time_1T]
     )
 
 

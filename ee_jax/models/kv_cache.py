@@ -91,8 +91,7 @@ def attend_cache(
     block: Block, hidden_BTD: Array, position_BT: Int[Array, "B T"], kv: KV
 ) -> Float[Array, "B T D"]:
     """Runs the block on tokens that the cache holds; each sees those before it and itself."""
-    window = block.attention.config.window
-    seen_BTS = looks_back(position_BT, kv.key_BKSH.shape[2], window)
+    seen_BTS = looks_back(position_BT, kv.key_BKSH.shape[2], block.attention.window)
     return block.attend(hidden_BTD, position_BT, *kv, jnp.where(seen_BTS, 0.0, MASKED))
 
 

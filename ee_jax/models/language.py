@@ -96,7 +96,11 @@ class LanguageModel(nnx.Module):
         return self.at_exits(self.feature, self.hidden_states(tokens, forward))
 
     def logits(self, feature: Float[Array, "*B D"]) -> Float[Array, "*B V"]:
-        """The projection to the vocabulary, in float32."""
+        """The projection to the vocabulary, in float32, capped where the architecture is."""
+        logits, cap = self._projected(feature), self.backbone.config.logit_cap
+        return logits if cap is None else cap * jnp.tanh(logits / cap)
+
+    def _projected(self, feature: Float[Array, "*B D"]) -> Float[Array, "*B V"]:
         if self.output is None:
             weight_VD = self.backbone.embedding.tokens.embedding.get_value()
             return self.tied_logits(feature, weight_VD.astype(feature.dtype))

@@ -27,7 +27,7 @@ from ee_jax.evaluation.reach import predicted_speedup, reach
 from ee_jax.inference.flops import decoding_flops, static_decoding_flops
 from ee_jax.inference.rules import Exiting
 from ee_jax.models.architecture import Architecture
-from ee_jax.models.flops import token_flops, unembedding_flops
+from ee_jax.models.flops import first_blocks, token_flops, unembedding_flops
 from ee_jax.models.language import LanguageModel
 from ee_jax.models.precision import PRECISIONS
 from ee_jax.results import nan_to_none
@@ -130,8 +130,10 @@ def cut(texts: Sequence[str], source: Source, request: Request) -> Int[np.ndarra
 
 
 def cost(config: Architecture, length: int) -> dict[str, float]:
-    """FLOPs of an exit's answer and of a block, for a token in the middle of a row."""
-    answer, block = unembedding_flops(config), int(token_flops(config, (length + 1) // 2))
+    """FLOPs of an exit's answer and of the mean block, for a token in the middle of a row."""
+    middle_1 = np.array([(length + 1) // 2])
+    blocks = first_blocks(config, token_flops, middle_1)[-1].item()
+    answer, block = unembedding_flops(config), blocks // config.blocks
     return {"answer_flops": answer, "block_flops": block, "answer_blocks": answer / block}
 
 

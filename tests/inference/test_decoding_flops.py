@@ -113,23 +113,26 @@ class Plain:
         self.config, self.design, self.kind = config, design, kind
         self.layers = design.layers
         self.first, self.window, self.total = first, window, 0
-        make = {"propagate": self.keys, "recompute": self.run, "copy": lambda token: None}
+        make = {"propagate": self.keys, "recompute": self.run, "copy": lambda *_: None}
         self.make = make[policy]
         self.lacks = []  # for each token, the blocks that have no keys and values of it
 
     def product(self, inputs, outputs):
         self.total += 2 * inputs * outputs
 
-    def keys(self, token):
+    def keys(self, token, block):
         for _ in ("key", "value"):
             self.product(self.config.width, self.config.kv_heads * self.config.head_size)
 
-    def run(self, token):
+    def run(self, token, block):
         config, inner = self.config, self.config.heads * self.config.head_size
-        self.keys(token)
+        self.keys(token, block)
         self.product(config.width, inner)
+        window = config.window if not config.local or config.local[block] else None
         for _ in range(config.heads):
-            for _ in range(self.first + token + 1):
+            for back in range(self.first + token + 1):
+                if window is not None and back >= window:
+                    continue
                 self.product(config.head_size, 1)  # a score
                 self.product(1, config.head_size)  # a value, weighted
         self.product(inner, config.width)
@@ -140,7 +143,7 @@ class Plain:
         for token, lacking in enumerate(self.lacks):
             if block in lacking:
                 lacking.remove(block)
-                self.make(token)
+                self.make(token, block)
 
     def decode(self, exit_T):
         for token, exit in enumerate(exit_T):
@@ -149,7 +152,7 @@ class Plain:
                     self.fill(block)
             for block in range(self.layers[exit]):
                 self.fill(block)
-                self.run(token)
+                self.run(token, block)
                 if block + 1 in self.layers:
                     self.read(self.layers.index(block + 1), block + 1 == self.layers[exit])
             self.lacks.append(set(range(self.layers[exit], self.config.blocks)))
@@ -164,7 +167,11 @@ class Plain:
             self.product(self.config.width, 1)
 
 
-@pytest.mark.parametrize("config", [LLAMA, GPT2], ids=["llama", "gpt2"])
+LOCAL = replace(LLAMA, window=4, local=(True, False, True))
+CONFIGS = {"llama": LLAMA, "gpt2": GPT2, "mistral": replace(LLAMA, window=3), "gemma": LOCAL}
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 @pytest.mark.parametrize("policy", [*POLICIES])
 @given(
     exit_T=st.lists(st.integers(0, 2), min_size=1, max_size=14),
