@@ -33,7 +33,7 @@ def halved(block: Block, hidden_BTD: Array, position_BT: Array, below: KV) -> KV
 
 
 POLICIES.register(
-    "halved", Policy(halved, runs_on=False, flops=lambda config, _: kv_flops(config))
+    "halved", Policy(halved, runs_on=False, flops=lambda config, *_: kv_flops(config))
 )
 
 

@@ -15,7 +15,12 @@ from ee_jax.inference.flops import exits_flops
 from ee_jax.inference.generator import Decoder, draft_exit_at, exit_at
 from ee_jax.inference.methods import EarlyExitDecoding, SelfSpeculation, StaticDecoding
 from ee_jax.inference.rules import forced_at
-from ee_jax.models.flops import embedding_flops, token_flops, unembedding_flops
+from ee_jax.models.flops import (
+    embedding_flops,
+    first_blocks,
+    token_flops,
+    unembedding_flops,
+)
 
 
 def bench_depths(
@@ -68,8 +73,9 @@ def flops_ratio(setup: Setup, exit: int, load: Load) -> float:
     """FLOPs of tokens that stop at an exit over those of the static decoder of its blocks."""
     config, layers = setup.config, setup.design.layers
     exit_1T = np.full((1, load.tokens), exit)
-    context_1T = load.prompt + np.arange(load.tokens)[None]  # the last of the prompt is fed
-    blocks_1T = layers[exit] * token_flops(config, context_1T) + embedding_flops(config, 1)
+    context_T = load.prompt + np.arange(load.tokens)  # the last of the prompt is fed
+    blocks_1T = first_blocks(config, token_flops, context_T)[None, layers[exit]]
+    blocks_1T = blocks_1T + embedding_flops(config, 1)
     asked_1T: Any = unembedding_flops(config)
     static = (blocks_1T + asked_1T).sum()
     if setup.exiting is not None:

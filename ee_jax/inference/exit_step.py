@@ -168,14 +168,14 @@ class ExitStep(NamedTuple):
 
     def _start(self, hidden_B1D: Array, kv: KV, position_B: Array, ended_B: Array) -> Running:
         at_first = partial(self._answer, 0)
-        answer = jax.eval_shape(at_first, hidden_B1D, self._seen(kv, position_B))
+        answer = jax.eval_shape(at_first, hidden_B1D, self._seen(0, kv, position_B))
         zero_B = jnp.zeros(len(hidden_B1D))
         out = Stopped(jnp.zeros(answer.logits.shape), zero_B.astype(jnp.int32), zero_B)
         feature_BD = jnp.zeros_like(hidden_B1D[:, 0])
         return Running(hidden_B1D, ended_B, self.rule.init(answer), feature_BD, out)
 
-    def _seen(self, kv: KV, position_B: Array) -> LastKV:
-        return seen_by(kv, position_B[:, None], self.model.backbone.config.window)
+    def _seen(self, exit: int, kv: KV, position_B: Array) -> LastKV:
+        return seen_by(kv, position_B[:, None], self.model.window_before(exit))
 
     def _answer(self, exit: int, hidden_B1D: Array, last: LastKV) -> ExitOutput:
         feature_BD = None
@@ -196,7 +196,7 @@ class ExitStep(NamedTuple):
         self, was: Running, hidden_B1D: Array, kv: KV, position_B: Array, exit: int
     ) -> Running:
         """Who stops at this exit, and with what; `kv` is the cache of its last block."""
-        last = self._seen(kv, position_B)
+        last = self._seen(exit, kv, position_B)
         answer = self._answer(exit, hidden_B1D, last)
         number, is_last = jnp.int32(exit), exit == self._exits[-1]
         now = exit_update(self.rule, number, is_last, answer, was.done_B, was.rule_state)

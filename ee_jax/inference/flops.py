@@ -18,7 +18,12 @@ from ee_jax.inference.kv_policies import POLICIES
 from ee_jax.inference.missing_kv import WINDOW
 from ee_jax.inference.rules import Exiting
 from ee_jax.models.architecture import Architecture
-from ee_jax.models.flops import embedding_flops, token_flops, unembedding_flops
+from ee_jax.models.flops import (
+    embedding_flops,
+    first_blocks,
+    token_flops,
+    unembedding_flops,
+)
 from ee_jax.models.language import LanguageDesign
 from ee_jax.models.token_heads import token_head_flops
 
@@ -27,7 +32,7 @@ Counts = Int[np.ndarray, "B T"]
 
 def static_decoding_flops(config: Architecture, exit_BT: Counts, first: int = 0) -> Counts:
     """What the tokens cost if all run all blocks, and the last exit alone says something."""
-    each_T = config.blocks * token_flops(config, _context(exit_BT, first))
+    each_T = first_blocks(config, token_flops, _context(exit_BT, first))[-1]
     each_T += embedding_flops(config, 1) + unembedding_flops(config)
     return (exit_BT >= 0) * each_T
 
@@ -43,13 +48,16 @@ def decoding_flops(
 ) -> Counts:
     """What the tokens cost that stop at their exits, keys and values made later included."""
     depth_BT = np.array([*design.layers, 0])[exit_BT]
-    context_T = _context(exit_BT, first)
-    made_BT = blocks_made_later(depth_BT, config.blocks, window)
+    context_T, time_1T = _context(exit_BT, first), np.arange(exit_BT.shape[1])[None]
+    ran_LT = first_blocks(config, token_flops, context_T)
+    made_LT = first_blocks(config, POLICIES[policy].flops, context_T)
+    later_BT = depth_BT + blocks_made_later(depth_BT, config.blocks, window)
     return (
         (exit_BT >= 0) * embedding_flops(config, 1)
-        + depth_BT * token_flops(config, context_T)
+        + ran_LT[depth_BT, time_1T]
         + exits_flops(config, design, exiting, exit_BT, context_T)
-        + made_BT * POLICIES[policy].flops(config, context_T)
+        + made_LT[later_BT, time_1T]
+        - made_LT[depth_BT, time_1T]
     )
 
 
@@ -65,17 +73,24 @@ def exits_flops(
     Every one of them makes logits, an early one by its head, or where the rule does not read
     any, only the token's own.
     """
-    passed_BT, early = exit_BT + 1, len(design.layers) - 1
+    passed_BT, own_ET = exit_BT + 1, _head_flops(config, design, context_T)
     read_BT = passed_BT if exiting.reads_logits else (exit_BT >= 0)
-    own_BT = (
-        np.minimum(passed_BT, early) if exiting.reads_logits else read_BT & (exit_BT < early)
-    )
+    heads_ET = own_ET.cumsum(0) if exiting.reads_logits else own_ET
+    own_BT = (exit_BT >= 0) * heads_ET[exit_BT, np.arange(exit_BT.shape[1])[None]]
     scored_BT = passed_BT * (exiting.confidence == "learned")
-    return (
-        read_BT * unembedding_flops(config)
-        + own_BT * token_head_flops(config, design.head, design.head_width, context_T)
-        + scored_BT * 2 * config.width
-    )
+    return read_BT * unembedding_flops(config) + own_BT + scored_BT * 2 * config.width
+
+
+def _head_flops(
+    config: Architecture, design: LanguageDesign, context_T: Int[np.ndarray, " T"]
+) -> Int[np.ndarray, "E T"]:
+    """What each exit's head costs a token; the last one has none."""
+    early = [
+        token_head_flops(config.of_block(depth - 1), design.head, design.head_width, context_T)
+        + 0 * context_T
+        for depth in design.layers[:-1]
+    ]
+    return np.stack([*early, 0 * context_T])
 
 
 def blocks_made_later(depth_BT: Counts, blocks: int, window: int) -> Counts:

@@ -1,6 +1,7 @@
 """Attention and positions, as functions over plain arrays."""
 
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,13 +20,14 @@ def attention_bias(
 ) -> Float[Array, "B t T"]:
     """What is added to the scores: 0 where a query may look, `MASKED` elsewhere.
 
-    Shape [B, 1, T], or [B, T, T] where each position sees only what came before it, of that
-    the last `window` positions with itself among them.
+    Shape [B, 1, T], or [B, T, T] where each position sees only what came before it, or where
+    there is a `window`: that many positions to a side, itself among them.
     """
-    seen = mask_BT[:, None, :]
+    seen, position_T = mask_BT[:, None, :], jnp.arange(mask_BT.shape[1])
     if causal:
-        position_1T = jnp.arange(mask_BT.shape[1])[None]
-        seen = seen & looks_back(position_1T, mask_BT.shape[1], window)
+        seen = seen & looks_back(position_T[None], mask_BT.shape[1], window)
+    elif window is not None:
+        seen = seen & (jnp.abs(position_T[:, None] - position_T[None]) < window)[None]
     return jnp.where(seen, 0.0, MASKED)
 
 
@@ -45,40 +47,81 @@ def looks_back(
     return seen if window is None else seen & (source_S > query_BT1 - window)
 
 
+def relative_buckets(time: int, buckets: int, furthest: int = 128) -> Int[np.ndarray, "T T"]:
+    """The bucket of each key's distance from each query (Raffel et al. 2020, T5, sec. 2.1).
+
+    Half of the buckets are for keys that come later. Of each half the first part holds one
+    distance each, and the others' widths grow by a factor, up to what lies `furthest` off.
+
+    Args:
+      time: T, of queries and of keys.
+      buckets: how many there are, an even number from 4.
+      furthest: the distance from which on all share a bucket.
+    """
+    half, near = buckets // 2, buckets // 4
+    after_TT = np.arange(time)[None] - np.arange(time)[:, None]
+    distance_TT = np.abs(after_TT)
+    turns_TT = np.log(np.maximum(distance_TT, near).astype(np.float32) / near)
+    far_TT = near + (turns_TT / math.log(furthest / near) * (half - near)).astype(int)
+    own_TT = np.where(distance_TT < near, distance_TT, np.minimum(far_TT, half - 1))
+    return own_TT + half * (after_TT > 0)
+
+
+class Scores(NamedTuple):
+    """What becomes of the products of queries and keys, before the softmax."""
+
+    size: float | None = None  # its root divides them; None: H
+    cap: float | None = None  # c becomes cap * tanh(c / cap) (Gemma 2, 2024); None: stays
+
+
+PLAIN = Scores()
+
+
 def attend(
     query_BTNH: Float[Array, "B T N H"],
     key_BSKH: Float[Array, "B S K H"],
     value_BSKH: Float[Array, "B S K H"],
-    bias_BTS: Float[Array, "B t S"],
+    bias_BTS: Float[Array, "B *n t S"],
+    scores: Scores = PLAIN,
 ) -> Float[Array, "B T N H"]:
     """Scaled dot-product attention (Vaswani et al. 2017, eq. 1), K dividing N."""
     key_BKSH, value_BKSH = (part.transpose(0, 2, 1, 3) for part in (key_BSKH, value_BSKH))
-    return attend_heads(query_BTNH, key_BKSH, value_BKSH, bias_BTS)
+    return attend_heads(query_BTNH, key_BKSH, value_BKSH, bias_BTS, scores)
 
 
 def attend_heads(
     query_BTNH: Float[Array, "B T N H"],
     key_BKSH: Float[Array, "B K S H"],
     value_BKSH: Float[Array, "B K S H"],
-    bias_BTS: Float[Array, "B t S"],
+    bias_BTS: Float[Array, "B *n t S"],
+    scores: Scores = PLAIN,
 ) -> Float[Array, "B T N H"]:
     """`attend` where the keys of a head lie together, as a cache holds them.
 
     Batched matrix products over [B*K, ...], and the softmax's division after the second
     product: H numbers for each query are divided there, and not its S weights.
+
+    Args:
+      query_BTNH: N heads.
+      key_BKSH: K heads, each for N / K of the queries'.
+      value_BKSH: the same.
+      bias_BTS: added to the scores; of all heads, or [B, N, T, S], of each.
+      scores: how they are scaled.
     """
     batch, time, heads, size = query_BTNH.shape
     kv_heads, source = key_BKSH.shape[1:3]
     group = heads // kv_heads  # query heads that share a key head lie beside each other
 
     rows = batch * kv_heads
-    query = query_BTNH.reshape(batch, time, kv_heads, group, size) / math.sqrt(size)
+    query = query_BTNH.reshape(batch, time, kv_heads, group, size)
+    query = query / math.sqrt(size if scores.size is None else scores.size)
     query = query.transpose(0, 2, 3, 1, 4).reshape(rows, group * time, size)
     key, value = (part.reshape(rows, source, size) for part in (key_BKSH, value_BKSH))
-    if bias_BTS.shape[1] > 1:
-        bias_BTS = jnp.tile(bias_BTS, (1, group, 1))
 
-    score = _product("rth,rsh->rts", query, key) + jnp.repeat(bias_BTS, kv_heads, axis=0)
+    score = _product("rth,rsh->rts", query, key)
+    if scores.cap is not None:
+        score = scores.cap * jnp.tanh(score / scores.cap)
+    score = score + _of_rows(bias_BTS, kv_heads, group)
     weight = jnp.exp(score - jax.lax.stop_gradient(score.max(-1, keepdims=True)))
     mixed = _product("rts,rsh->rth", weight.astype(value.dtype), value)
     mixed = (mixed * (1 / weight.sum(-1, keepdims=True))).astype(value.dtype)
@@ -86,13 +129,23 @@ def attend_heads(
     return mixed.reshape(batch, time, heads, size)
 
 
+def _of_rows(bias_BTS: Array, kv_heads: int, group: int) -> Float[Array, "R t S"]:
+    """The bias of B*K rows of scores, each of the queries of `group` heads in turn."""
+    if bias_BTS.ndim == 4:  # each head's own
+        return bias_BTS.reshape(-1, group * bias_BTS.shape[2], bias_BTS.shape[3])
+    if bias_BTS.shape[1] > 1:
+        bias_BTS = jnp.tile(bias_BTS, (1, group, 1))
+    return jnp.repeat(bias_BTS, kv_heads, axis=0)
+
+
 def _product(axes: str, left: Array, right: Array) -> Array:
     """A batched matrix product, whose sums are float32."""
     return jnp.einsum(axes, left, right, preferred_element_type=jnp.float32)
 
 
-def rope_frequencies(rope: Rope, size: int) -> Float[np.ndarray, " H/2"]:
+def rope_frequencies(rope: Rope, size: int) -> Float[np.ndarray, " P"]:
     """The angle, in radians a token, by which each pair of a head of `size` H turns."""
+    size = rope.turned(size)
     frequency = rope.theta ** (-2 * np.arange(size // 2) / size)
     if rope.scaling == "linear":
         frequency = frequency / rope.factor
@@ -106,12 +159,16 @@ def rope_frequencies(rope: Rope, size: int) -> Float[np.ndarray, " H/2"]:
 def rotate(
     x_BTNH: Float[Array, "B T N H"],
     position_BT: Int[Array, "b T"],
-    frequency: Float[np.ndarray, " H/2"],
+    frequency: Float[np.ndarray, " P"],
 ) -> Float[Array, "B T N H"]:
-    """Rotary positions (Su et al. 2021), halves of H paired as Llama's weights expect."""
-    half = x_BTNH.shape[-1] // 2
+    """Rotary positions (Su et al. 2021), halves paired as Llama's weights expect.
+
+    P pairs turn, the halves of the first 2 P numbers of a head; the others stay as they are.
+    """
+    half = frequency.shape[-1]
     angle = position_BT[:, :, None, None] * frequency[None, None, None]
-    left, right = x_BTNH[..., :half], x_BTNH[..., half:]
+    left, right, still = jnp.split(x_BTNH, [half, 2 * half], axis=-1)
     cos, sin = jnp.cos(angle), jnp.sin(angle)
-    turned = jnp.concatenate([left * cos - right * sin, right * cos + left * sin], axis=-1)
-    return turned.astype(x_BTNH.dtype)
+    turned = [left * cos - right * sin, right * cos + left * sin]
+    whole = turned if 2 * half == x_BTNH.shape[-1] else [*turned, still]
+    return jnp.concatenate(whole, axis=-1).astype(x_BTNH.dtype)

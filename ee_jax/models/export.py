@@ -181,8 +181,8 @@ def add_exits(config: Architecture, values: Parameters, design: LanguageDesign) 
     undecided.
     """
     wanted = parameters(shapes_of(config, design))
-    exits, rngs = len(design.layers), nnx.Rngs(0)
-    heads = nnx.List(make_heads(config, design.head, design.head_width, exits, rngs))
+    rngs = nnx.Rngs(0)
+    heads = nnx.List(make_heads(config, design.head, design.head_width, design.layers, rngs))
     made = {f"heads.{path}": value for path, value in parameters(heads).items()}
 
     def start(path: str, shape: jax.Array) -> jax.Array:

@@ -5,8 +5,9 @@ early exit saves. Norms, activations and the softmax are left out, as is usual: 
 beside the products at these widths.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from itertools import accumulate
+from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Int
@@ -15,6 +16,8 @@ from ee_jax.models.architecture import Architecture
 from ee_jax.models.heads import ExitDesign
 
 Count = TypeVar("Count", int, Int[np.ndarray, "..."])  # one or many
+# Of one block, by its number, on tokens that see so many.
+BlockFlops = Callable[[Architecture, Int[np.ndarray, " T"], int], int | Int[np.ndarray, " T"]]
 
 
 def embedding_flops(config: Architecture, time: int) -> int:
@@ -22,35 +25,69 @@ def embedding_flops(config: Architecture, time: int) -> int:
     return 2 * time * (config.embedding_width or 0) * config.width
 
 
-def block_flops(config: Architecture, time: int) -> int:
-    """One block on one sequence of `time` tokens, each of which sees all.
+def block_flops(config: Architecture, time: int, block: int = 0) -> int:
+    """One block on one sequence of `time` tokens, each of which sees all or its window.
 
     Args:
       config: of the backbone.
       time: tokens of the sequence.
+      block: its number.
 
     Returns:
       Multiplications and additions, each counted.
     """
-    return time * token_flops(config, time)
+    window = config.window_of(block)
+    if window is None:
+        return time * token_flops(config, time, block)
+    reach, time_T = window - 1, np.arange(time)
+    after_T = np.minimum(time_T[::-1], 0 if config.causal else reach)
+    seen_T = np.minimum(time_T, reach) + 1 + after_T
+    return int(_seeing(config, seen_T).sum())
 
 
-def token_flops(config: Architecture, context: Count) -> Count:
-    """One block on one token that sees `context` tokens, itself among them.
+def token_flops(config: Architecture, context: Count, block: int = 0) -> Count:
+    """One block on one token of a text.
 
     Args:
       config: of the backbone.
-      context: tokens that it sees.
+      context: tokens up to it, itself among them; it sees those in the block's window.
+      block: its number.
 
     Returns:
       Multiplications and additions, each counted.
     """
+    return _seeing(config, seen(config, context, block))
+
+
+def seen(config: Architecture, context: Count, block: int = 0) -> Count:
+    """How many of the `context` tokens up to one it sees in a block, itself among them."""
+    window = config.window_of(block)
+    among: Any = context if window is None else np.minimum(context, window)
+    return among
+
+
+def first_blocks(
+    config: Architecture, flops: BlockFlops, context_T: Int[np.ndarray, " T"]
+) -> Int[np.ndarray, "L+1 T"]:
+    """What the first 0, 1, ..., L blocks cost each token, where one costs `flops`."""
+    blocks = [flops(config, context_T, block) for block in range(config.blocks)]
+    each_LT = [np.broadcast_to(count, context_T.shape) for count in blocks]
+    return np.cumsum([np.zeros_like(context_T), *each_LT], axis=0)
+
+
+def _seeing(config: Architecture, context: Count) -> Count:
+    """One block on one token that sees so many."""
     inner = config.heads * config.head_size
     query_and_output = 2 * 2 * config.width * inner
-    mix = 2 * 2 * context * inner
+    mix = mix_flops(config, context)
     matrices = 3 if config.mlp == "gated" else 2
     mlp = matrices * 2 * config.width * config.hidden
     return query_and_output + kv_flops(config) + mix + mlp
+
+
+def mix_flops(config: Architecture, context: Count) -> Count:
+    """One token's scores of as many tokens, and their values weighted."""
+    return 2 * 2 * context * config.heads * config.head_size
 
 
 def kv_flops(config: Architecture) -> int:
@@ -80,10 +117,10 @@ def exit_flops(config: Architecture, design: ExitDesign, time: int) -> list[int]
     Returns:
       FLOPs by exit.
     """
-    start, block = embedding_flops(config, time), block_flops(config, time)
+    blocks = [block_flops(config, time, block) for block in range(config.blocks)]
+    upto = [*accumulate(blocks, initial=embedding_flops(config, time))]
     head = head_flops(design, config.width)
-    depths = enumerate(design.layers)
-    return [start + depth * block + (exit + 1) * head for exit, depth in depths]
+    return [upto[depth] + (exit + 1) * head for exit, depth in enumerate(design.layers)]
 
 
 def static_flops(config: Architecture, design: ExitDesign, time: int) -> int:
@@ -97,7 +134,7 @@ def static_flops(config: Architecture, design: ExitDesign, time: int) -> int:
     Returns:
       FLOPs.
     """
-    blocks = config.blocks * block_flops(config, time)
+    blocks = sum(block_flops(config, time, block) for block in range(config.blocks))
     return embedding_flops(config, time) + blocks + head_flops(design, config.width)
 
 

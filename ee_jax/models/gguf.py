@@ -18,7 +18,8 @@ from ee_jax.models.architecture import Architecture, Rope
 from ee_jax.models.attention import rope_frequencies
 from ee_jax.models.families.family import Config, Tensors, refuse_others
 from ee_jax.models.families.fields import BLOCKS, EPSILON, POSITIVE, SIZE, check_fields
-from ee_jax.models.families.llama import LLAMA, write_rope
+from ee_jax.models.families.llama import LLAMA
+from ee_jax.models.families.rope import write_rope
 from ee_jax.models.huggingface import check_blocks, check_finite, describe
 from ee_jax.models.llama2c import halves
 

@@ -25,8 +25,11 @@ from ee_jax.models.precision import dtype_of
 from ee_jax.models.transformer import Parameters, Transformer, bind, parameters
 
 # Masks and tables that older checkpoints keep in their blocks, and that nothing learns.
-BUFFERS = (".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq")
-OUTPUT = "lm_head.weight"  # of a language model, in all families
+BUFFERS = (
+    *(f".{attention}.{mask}" for attention in ("attn", "attention")
+      for mask in ("bias", "masked_bias")),
+    ".rotary_emb.inv_freq",
+)  # fmt: skip
 
 
 def read_architecture(folder: Path) -> Architecture:
@@ -77,7 +80,7 @@ def read_checkpoint(folder: Path) -> tuple[Architecture, Tensors]:
         if not name.endswith(BUFFERS):
             check_finite(own, name, folder)
     family = FAMILIES[config.family]
-    given = {family.bare(name): own for name, own in family.unpack(tensors).items()}
+    given = {family.bare(name): own for name, own in family.opened(config, tensors).items()}
     check_blocks(config, family, given, folder / "config.json")
     return _settle_output(config, given)
 
@@ -112,13 +115,14 @@ def _settle_output(config: Architecture, tensors: Tensors) -> tuple[Architecture
     A model may be saved with either of the two, as they share their memory. Where both are
     there and differ they are not tied, whatever the config says, as in transformers 5.
     """
-    if not (config.causal and config.tied_output) or OUTPUT not in tensors:
-        return config, tensors
     family, path = FAMILIES[config.family], "embedding.tokens.embedding"
+    output = f"{family.output}.weight"
+    if not (config.causal and config.tied_output) or output not in tensors:
+        return config, tensors
     table = family.bare(family.names(config, [path])[path])
     if table not in tensors:
-        return config, {**tensors, table: tensors[OUTPUT]}
-    same = np.array_equal(tensors[table], tensors[OUTPUT])
+        return config, {**tensors, table: tensors[output]}
+    same = np.array_equal(tensors[table], tensors[output])
     return dataclasses.replace(config, tied_output=same), tensors
 
 
@@ -132,8 +136,9 @@ def to_tensors(config: Architecture, values: Parameters) -> Tensors:
     family = FAMILIES[config.family]
     names = family.names(config, values)
     tensors = {names[path]: _turned(path, np.asarray(value)) for path, value in values.items()}
+    closed = family.closed(config, tensors)
     # In C order, which `ascontiguousarray` would give a number an axis for.
-    return {name: np.asarray(own, order="C") for name, own in family.pack(tensors).items()}
+    return {name: np.asarray(own, order="C") for name, own in closed.items()}
 
 
 def from_tensors(

@@ -92,12 +92,12 @@ def attend_cache(
     block: Block, hidden_BTD: Array, position_BT: Int[Array, "B T"], kv: KV
 ) -> Float[Array, "B T D"]:
     """Runs the block on tokens that the cache holds; each sees those before it and itself."""
-    key_BKSH, value_BKSH, _, bias_BTS = seen_by(kv, position_BT, block.attention.config.window)
+    key_BKSH, value_BKSH, _, bias_BTS = seen_by(kv, position_BT, block.attention.window)
     return block.attend(hidden_BTD, position_BT, key_BKSH, value_BKSH, bias_BTS)
 
 
 def seen_by(kv: KV, position_BT: Int[Array, "B T"], window: int | None) -> LastKV:
-    """What a head that looks back sees of a block's cache, at these positions."""
+    """What tokens at these positions see of a block's cache, through a window of that many."""
     seen_BTS = looks_back(position_BT, kv.key_BKSH.shape[2], window)
     return LastKV(*kv, position_BT, jnp.where(seen_BTS, 0.0, MASKED))
 

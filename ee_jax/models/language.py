@@ -51,9 +51,9 @@ class LanguageModel(nnx.Module):
         config = backbone.config
         self.backbone = backbone
         self.design = design
-        exits = len(design.layers)
-        self.heads = nnx.List(make_heads(config, design.head, design.head_width, exits, rngs))
-        scores = range(exits * design.learned)
+        made = make_heads(config, design.head, design.head_width, design.layers, rngs)
+        self.heads = nnx.List(made)
+        scores = range(len(design.layers) * design.learned)
         self.scores = nnx.List([nnx.Linear(config.width, 1, rngs=rngs) for _ in scores])
         init = nnx.initializers.normal(0.02)
         self.tied_logits = tied_logits  # where the output is None
@@ -80,6 +80,10 @@ class LanguageModel(nnx.Module):
         early = exit < len(self.heads)
         return self.heads[exit].read(hidden) if early else self.backbone.norm(hidden)
 
+    def window_before(self, exit: int) -> int | None:
+        """How many tokens one sees in the last block before an exit; None: all."""
+        return self.backbone.config.window_of(self.design.layers[exit] - 1)
+
     def feature(
         self, exit: int, hidden: Float[Array, "*B D"], last: LastKV | None = None
     ) -> Float[Array, "*B D"]:
@@ -97,16 +101,16 @@ class LanguageModel(nnx.Module):
         """What every exit has, in one full forward pass."""
 
         def read(exit: int, state: State, keys: Keys) -> ExitStates:
-            last = self._last(state, keys) if self.looks_back else None
+            last = self._last(exit, state, keys) if self.looks_back else None
             return ExitStates(state.hidden_BTD, self.feature(exit, state.hidden_BTD, last))
 
         return exit_features(self.backbone, self.design.layers, read, tokens, forward)
 
-    def _last(self, state: State, keys: Keys) -> LastKV:
-        config, (hidden_BTD, mask_BT) = self.backbone.config, state
+    def _last(self, exit: int, state: State, keys: Keys) -> LastKV:
+        hidden_BTD, mask_BT = state
         key_BKTH, value_BKTH = (part_BTKH.transpose(0, 2, 1, 3) for part_BTKH in keys())
         position_1T = jnp.arange(hidden_BTD.shape[1])[None]
-        bias_BTS = attention_bias(mask_BT, config.causal, config.window)
+        bias_BTS = attention_bias(mask_BT, True, self.window_before(exit))
         return LastKV(key_BKTH, value_BKTH, position_1T, bias_BTS)
 
     def features(self, tokens: Tokens, forward: Forward = PLAIN) -> Float[Array, "E B T D"]:
@@ -114,7 +118,11 @@ class LanguageModel(nnx.Module):
         return self.exit_states(tokens, forward).feature_EBTD
 
     def logits(self, feature: Float[Array, "*B D"]) -> Float[Array, "*B V"]:
-        """The projection to the vocabulary, in float32."""
+        """The projection to the vocabulary, in float32, capped where the architecture is."""
+        logits, cap = self._projected(feature), self.backbone.config.logit_cap
+        return logits if cap is None else cap * jnp.tanh(logits / cap)
+
+    def _projected(self, feature: Float[Array, "*B D"]) -> Float[Array, "*B V"]:
         if self.output is None:
             weight_VD = self.backbone.embedding.tokens.embedding.get_value()
             return self.tied_logits(feature, weight_VD.astype(feature.dtype))

@@ -9,7 +9,13 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from ee_jax.models.architecture import Architecture
-from ee_jax.models.attention import attend, attend_heads, rope_frequencies, rotate
+from ee_jax.models.attention import (
+    Scores,
+    attend,
+    attend_heads,
+    rope_frequencies,
+    rotate,
+)
 from ee_jax.models.norms import Norm, make_norm
 
 Hidden = Float[Array, "B T D"]
@@ -45,10 +51,13 @@ def make_linear(inputs: int, outputs: int, bias: bool, rngs: nnx.Rngs) -> nnx.Li
 
 
 class Attention(nnx.Module):
-    """Multi-head attention, grouped where K < N."""
+    """Multi-head attention, grouped where K < N; of block number `index`."""
 
-    def __init__(self, config: Architecture, *, rngs: nnx.Rngs):
+    def __init__(self, config: Architecture, index: int = 0, *, rngs: nnx.Rngs):
         self.config = config
+        self.window = config.window_of(index)
+        self.rope = config.rope_of(index)
+        self.scores = Scores(config.score_size, config.score_cap)
         width, size = config.width, config.head_size
         inner, kv_inner = config.heads * size, config.kv_heads * size
         qkv_bias, bias = config.bias != "none", config.bias == "all"
@@ -56,26 +65,31 @@ class Attention(nnx.Module):
         self.key = make_linear(width, kv_inner, qkv_bias, rngs)
         self.value = make_linear(width, kv_inner, qkv_bias, rngs)
         self.out = make_linear(inner, width, bias, rngs)
-        self.query_norm = make_norm(config, size, rngs) if config.head_norm else None
-        self.key_norm = make_norm(config, size, rngs) if config.head_norm else None
+        normed = config.head_norm or config.width_norm
+        widths = (inner, kv_inner) if config.width_norm else (size, size)
+        self.query_norm = make_norm(config, widths[0], rngs) if normed else None
+        self.key_norm = make_norm(config, widths[1], rngs) if normed else None
 
     def __call__(self, hidden_BTD: Hidden, bias_BTS: Array) -> Hidden:
         """Mixes the positions that the bias lets each one see."""
         position_BT = jnp.arange(hidden_BTD.shape[1])[None]
         query_BTNH = self.queries(hidden_BTD, position_BT)
         key_BTKH, value_BTKH = self.keys(hidden_BTD, position_BT)
-        return self.merge(attend(query_BTNH, key_BTKH, value_BTKH, bias_BTS))
+        mixed_BTNH = attend(query_BTNH, key_BTKH, value_BTKH, bias_BTS, self.scores)
+        return self.merge(mixed_BTNH)
+
+    def mix(self, query_BTNH: Array, key_BKSH: Array, value_BKSH: Array, bias: Array) -> Array:
+        """The heads' results on keys and values as a cache holds them."""
+        return attend_heads(query_BTNH, key_BKSH, value_BKSH, bias, self.scores)
 
     def queries(self, hidden_BTD: Hidden, position_BT: Positions) -> Array:
         """What each position looks for, [B, T, N, H]."""
-        query_BTNH = self._heads(self.query(hidden_BTD))
-        return self._placed(query_BTNH, self.query_norm, position_BT)
+        return self._placed(self.query(hidden_BTD), self.query_norm, position_BT)
 
     def keys(self, hidden_BTD: Hidden, position_BT: Positions) -> tuple[Array, Array]:
         """What each position is found by, and what it gives, both [B, T, K, H]."""
-        key_BTKH = self._heads(self.key(hidden_BTD))
-        value_BTKH = self._heads(self.value(hidden_BTD))
-        return self._placed(key_BTKH, self.key_norm, position_BT), value_BTKH
+        key_BTKH = self._placed(self.key(hidden_BTD), self.key_norm, position_BT)
+        return key_BTKH, self._heads(self.value(hidden_BTD))
 
     def merge(self, mixed_BTNH: Array) -> Hidden:
         """The heads' results, projected back to D."""
@@ -84,12 +98,15 @@ class Attention(nnx.Module):
     def _heads(self, x_BTF: Array) -> Array:
         return x_BTF.reshape(*x_BTF.shape[:2], -1, self.config.head_size)
 
-    def _placed(self, x_BTNH: Array, norm: Norm | None, position_BT: Positions) -> Array:
-        if norm is not None:
+    def _placed(self, x_BTF: Array, norm: Norm | None, position_BT: Positions) -> Array:
+        if norm is not None and self.config.width_norm:
+            x_BTF = norm(x_BTF)
+        x_BTNH = self._heads(x_BTF)
+        if norm is not None and self.config.head_norm:
             x_BTNH = norm(x_BTNH)
         if self.config.positions != "rope":
             return x_BTNH
-        frequency = rope_frequencies(self.config.rope, self.config.head_size)
+        frequency = rope_frequencies(self.rope, self.config.head_size)
         return rotate(x_BTNH, position_BT, frequency)
 
 
@@ -112,14 +129,19 @@ class MLP(nnx.Module):
 
 
 class Block(nnx.Module):
-    """One transformer layer: attention and MLP, each with its residual and its norm."""
+    """One transformer layer: attention and MLP, each with its residual and its norms."""
 
-    def __init__(self, config: Architecture, *, rngs: nnx.Rngs):
-        self.norm_first = config.norm_place == "pre"
-        self.attention = Attention(config, rngs=rngs)
-        self.attention_norm = make_norm(config, config.width, rngs)
+    def __init__(self, config: Architecture, index: int = 0, *, rngs: nnx.Rngs):
+        def norm(there: bool) -> Norm | None:
+            return make_norm(config, config.width, rngs) if there else None
+
+        self.norm_place = config.norm_place
+        self.attention = Attention(config, index, rngs=rngs)
+        self.attention_norm = norm(config.first_norm or index > 0)
+        self.attention_out_norm = norm(config.norm_place == "both")
         self.mlp = MLP(config, rngs=rngs)
-        self.mlp_norm = make_norm(config, config.width, rngs)
+        self.mlp_norm = norm(True)
+        self.mlp_out_norm = norm(config.norm_place == "both")
 
     def __call__(
         self, hidden_BTD: Hidden, bias_BTS: Array, rate: float = 0.0, key: Array | None = None
@@ -137,8 +159,8 @@ class Block(nnx.Module):
 
     def keys(self, hidden_BTD: Hidden, position_BT: Positions) -> tuple[Array, Array]:
         """The keys and values that the block makes of hidden states, both [B, T, K, H]."""
-        if self.norm_first:
-            hidden_BTD = self.attention_norm(hidden_BTD)
+        if self.norm_place not in ("post", "after"):
+            hidden_BTD = _normed(self.attention_norm, hidden_BTD)
         return self.attention.keys(hidden_BTD, position_BT)
 
     def attend(
@@ -153,14 +175,30 @@ class Block(nnx.Module):
 
         def attention(x: Hidden) -> Hidden:
             query_BTNH = self.attention.queries(x, position_BT)
-            mixed_BTNH = attend_heads(query_BTNH, key_BKSH, value_BKSH, bias_BTS)
+            mixed_BTNH = self.attention.mix(query_BTNH, key_BKSH, value_BKSH, bias_BTS)
             return self.attention.merge(mixed_BTNH)
 
         return self._residual(hidden_BTD, attention, self.mlp)
 
     def _residual(self, hidden_BTD: Hidden, attention: Part, mlp: Part) -> Hidden:
-        if self.norm_first:
-            hidden_BTD = hidden_BTD + attention(self.attention_norm(hidden_BTD))
-            return hidden_BTD + mlp(self.mlp_norm(hidden_BTD))
-        hidden_BTD = self.attention_norm(hidden_BTD + attention(hidden_BTD))
-        return self.mlp_norm(hidden_BTD + mlp(hidden_BTD))
+        parts = (
+            (attention, self.attention_norm, self.attention_out_norm),
+            (mlp, self.mlp_norm, self.mlp_out_norm),
+        )
+        block_BTD = hidden_BTD  # what the block was given
+        for part, norm, out_norm in parts:
+            match self.norm_place:
+                case "post":
+                    hidden_BTD = _normed(norm, hidden_BTD + part(hidden_BTD))
+                case "after":
+                    hidden_BTD = hidden_BTD + _normed(norm, part(hidden_BTD))
+                case "parallel":
+                    hidden_BTD = hidden_BTD + part(_normed(norm, block_BTD))
+                case _:  # "pre" has no second norm
+                    out_BTD = part(_normed(norm, hidden_BTD))
+                    hidden_BTD = hidden_BTD + _normed(out_norm, out_BTD)
+        return hidden_BTD
+
+
+def _normed(norm: Norm | None, hidden_BTD: Hidden) -> Hidden:
+    return hidden_BTD if norm is None else norm(hidden_BTD)

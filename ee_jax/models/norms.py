@@ -91,6 +91,19 @@ class LayerNorm(nnx.Module):
         return (y + _across(self.bias.get_value(), x)).astype(kind)
 
 
+class UnbiasedLayerNorm(nnx.Module):
+    """Zero mean, unit variance, then scale, as in ModernBERT (Warner et al. 2024)."""
+
+    def __init__(self, width: int, eps: float, *, rngs: nnx.Rngs):
+        self.eps = eps
+        self.scale = nnx.Param(jnp.ones(width))
+
+    def __call__(self, x: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
+        """Normalises over D, in float32."""
+        y = scaled_to_unit(centered(x.astype(jnp.float32)), self.scale.get_value(), self.eps)
+        return y.astype(x.dtype)
+
+
 class RMSNorm(nnx.Module):
     """Unit root mean square, then scale (Zhang & Sennrich 2019)."""
 
@@ -104,8 +117,26 @@ class RMSNorm(nnx.Module):
         return y.astype(x.dtype)
 
 
-Norm = LayerNorm | RMSNorm
-NORMS: dict[str, type[Norm]] = {"layer": LayerNorm, "rms": RMSNorm}
+class RMSNormPlusOne(nnx.Module):
+    """`RMSNorm` whose scale is kept as what it differs from 1 by, as in Gemma (2024)."""
+
+    def __init__(self, width: int, eps: float, *, rngs: nnx.Rngs):
+        self.eps = eps
+        self.scale = nnx.Param(jnp.zeros(width))
+
+    def __call__(self, x: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
+        """Normalises over D, in float32."""
+        y = scaled_to_unit(x.astype(jnp.float32), 1 + self.scale.get_value(), self.eps)
+        return y.astype(x.dtype)
+
+
+Norm = LayerNorm | UnbiasedLayerNorm | RMSNorm | RMSNormPlusOne
+NORMS: dict[str, type[Norm]] = {
+    "layer": LayerNorm,
+    "layer_unbiased": UnbiasedLayerNorm,
+    "rms": RMSNorm,
+    "rms_plus_one": RMSNormPlusOne,
+}
 
 
 def make_norm(config: Architecture, width: int, rngs: nnx.Rngs) -> Norm:

@@ -6,7 +6,7 @@ before a token stops. A head starts as the logit lens: `out_norm`, where it has 
 backbone's final norm, and what it adds at zero.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -14,8 +14,7 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from ee_jax.models.architecture import Architecture
-from ee_jax.models.attention import attend_heads
-from ee_jax.models.flops import Count
+from ee_jax.models.flops import Count, mix_flops, seen
 from ee_jax.models.layers import Attention, make_linear
 from ee_jax.models.norms import make_norm
 from ee_jax.registry import Registry
@@ -132,9 +131,7 @@ class SharedKeys(Attention):
     def look(self, x_BTD: Float[Array, "B T D"], last: LastKV) -> Float[Array, "B T D"]:
         """What the tokens find."""
         query_BTNH = self.queries(x_BTD, last.position_BT)
-        return self.merge(
-            attend_heads(query_BTNH, last.key_BKSH, last.value_BKSH, last.bias_BTS)
-        )
+        return self.merge(self.mix(query_BTNH, last.key_BKSH, last.value_BKSH, last.bias_BTS))
 
 
 class OwnBlock(TokenHead):
@@ -185,18 +182,24 @@ def block(config: Architecture, width: int | None, *, rngs: nnx.Rngs) -> OwnBloc
 
 FINAL_NORM = "final_norm"  # exits have nothing of their own: the logit lens
 
-# From an architecture, a width (None: the head's own) and `rngs` to a head.
+# From an architecture (as the block before the exit has it), a width (None: the head's own) and `rngs` to a head.
 TOKEN_HEADS: Registry[Callable[..., TokenHead] | None] = Registry(
     "token head", final_norm=None, norm=OwnNorm, adapter=adapter, mlp=mlp, block=block
 )
 
 
 def make_heads(
-    config: Architecture, head: str, width: int | None, exits: int, rngs: nnx.Rngs
+    config: Architecture,
+    head: str,
+    width: int | None,
+    layers: Sequence[int],
+    rngs: nnx.Rngs,
 ) -> list[TokenHead]:
     """The heads of all exits but the last; none where they have nothing of their own."""
     make = TOKEN_HEADS[head]
-    return [] if make is None else [make(config, width, rngs=rngs) for _ in range(exits - 1)]
+    if make is None:
+        return []
+    return [make(config.of_block(depth - 1), width, rngs=rngs) for depth in layers[:-1]]
 
 
 def token_head_flops(
@@ -208,16 +211,18 @@ def token_head_flops(
     where it looks back, two products with each token that it sees.
 
     Args:
-      config: of the backbone.
+      config: of the backbone, as the block before the exit has it.
       head: a name in TOKEN_HEADS.
       width: of the head; None: its own.
-      context: tokens that it sees, itself among them.
+      context: tokens up to it, itself among them.
 
     Returns:
       FLOPs of a token.
     """
-    made = nnx.eval_shape(lambda: nnx.List(make_heads(config, head, width, 2, nnx.Rngs(0))))
+    made = nnx.eval_shape(
+        lambda: nnx.List(make_heads(config, head, width, (1, 2), nnx.Rngs(0)))
+    )
     leaves = jax.tree.leaves(nnx.state(made, nnx.Param))
     products = sum(2 * leaf.size for leaf in leaves if leaf.ndim == 2)
     looks = sum(head.looks_back for head in made)
-    return products + looks * 2 * 2 * context * config.heads * config.head_size
+    return products + looks * mix_flops(config, seen(config, context))

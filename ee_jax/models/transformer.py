@@ -11,7 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from ee_jax.models.architecture import Architecture
-from ee_jax.models.attention import attention_bias
+from ee_jax.models.attention import attention_bias, relative_buckets
 from ee_jax.models.layers import Block, dropout, make_linear
 from ee_jax.models.norms import make_norm
 from ee_jax.tokens import Tokens
@@ -40,6 +40,7 @@ class Embedding(nnx.Module):
             return nnx.Embed(rows, width, embedding_init=init, rngs=rngs)
 
         self.first = config.first_position
+        self.scale = config.embedding_scale
         learned = config.positions == "learned"
         narrow = config.embedding_width is not None
         self.tokens = table(config.vocabulary)
@@ -53,6 +54,8 @@ class Embedding(nnx.Module):
     ) -> Float[Array, "B T D"]:
         """Hidden states before the first block; the tokens' positions are 0, 1, 2, ... else."""
         hidden_BTD = look_up(self.tokens, tokens.ids_BT)
+        if self.scale != 1.0:
+            hidden_BTD *= jnp.asarray(self.scale, hidden_BTD.dtype)
         if self.positions is not None:
             last = self.first + hidden_BTD.shape[1]
             hidden_BTD += (
@@ -77,9 +80,12 @@ class Transformer(nnx.Module):
         self.config = config
         self.embedding = Embedding(config, rngs=rngs)
         stored = range(config.stored_blocks)
-        self.blocks = nnx.List([Block(config, rngs=rngs) for _ in stored])
-        pre = config.norm_place == "pre"
-        self.final_norm = make_norm(config, config.width, rngs) if pre else None
+        self.blocks = nnx.List([Block(config, index, rngs=rngs) for index in stored])
+        normed = config.norm_place == "post"
+        self.final_norm = None if normed else make_norm(config, config.width, rngs)
+        rows, init = config.relative_buckets, nnx.initializers.normal(0.02)
+        made = nnx.Embed(rows, config.heads, embedding_init=init, rngs=rngs) if rows else None
+        self.relative = made
 
     @property
     def dtype(self) -> jnp.dtype:
@@ -110,14 +116,27 @@ class Transformer(nnx.Module):
         does not depend on the draw, so devices that share a model never wait for each other.
         """
         hidden_BTD = state.hidden_BTD
-        bias_BTS = attention_bias(state.mask_BT, self.config.causal, self.config.window)
+        windows = dict.fromkeys(map(self.config.window_of, range(start, stop)))
+        bias_of = {window: self.attention_bias(state.mask_BT, window) for window in windows}
         for index in range(start, stop):
+            bias_BTS = bias_of[self.config.window_of(index)]
             block_key = None if key is None else jax.random.fold_in(key, index)
             after_BTD = self.block(index)(hidden_BTD, bias_BTS, rate, block_key)
             if kept_LB is not None:
                 after_BTD = jnp.where(kept_LB[index, :, None, None], after_BTD, hidden_BTD)
             hidden_BTD = after_BTD
         return State(hidden_BTD, state.mask_BT)
+
+    def attention_bias(
+        self, mask_BT: Bool[Array, "B T"], window: int | None
+    ) -> Float[Array, "B *n t T"]:
+        """What is added to the scores of blocks with this window."""
+        bias_BTS = attention_bias(mask_BT, self.config.causal, window)
+        if self.relative is None:
+            return bias_BTS
+        bucket_TS = relative_buckets(mask_BT.shape[1], self.config.relative_buckets)
+        relative_TSN = look_up(self.relative, jnp.asarray(bucket_TS)).astype(jnp.float32)
+        return bias_BTS[:, None] + relative_TSN.transpose(2, 0, 1)[None]
 
     def norm(self, hidden: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
         """The final norm, where the architecture has one."""

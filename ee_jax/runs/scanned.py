@@ -27,10 +27,12 @@ from ee_jax.errors import UserError
 from ee_jax.evaluation.exit_scan import ExitScan, scan_answers, scan_text
 from ee_jax.inference.flops import decoding_flops, static_decoding_flops
 from ee_jax.inference.rules import Exiting
+from ee_jax.models.architecture import Architecture
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.flops import (
     block_flops,
     exit_flops,
+    first_blocks,
     head_flops,
     static_flops,
     token_flops,
@@ -126,10 +128,15 @@ def _scan_language(request: Request, display: Display) -> Scanned:
     }
     return Scanned(
         scan, "tokens", model.design.layers, source.trained, facts,
-        unembedding_flops(config), int(token_flops(config, middle)),
+        unembedding_flops(config), _mean_block(config, middle),
         flops=partial(_token_costs, model, middle),
         time=lambda name: time_exits(model, name, request.clock, display),
     )  # fmt: skip
+
+
+def _mean_block(config: Architecture, position: int) -> int:
+    """FLOPs of the mean block for a token at this position."""
+    return first_blocks(config, token_flops, np.array([position]))[-1].item() // config.blocks
 
 
 def _token_costs(model: LanguageModel, position: int, confidence: str) -> Costs:

@@ -121,37 +121,41 @@ class Plain:
         self.config, self.design, self.kind = config, design, kind
         self.layers = design.layers
         self.first, self.window, self.total = first, window, 0
-        make = {"propagate": self.keys, "recompute": self.run, "copy": lambda token: None}
+        make = {"propagate": self.keys, "recompute": self.run, "copy": lambda *_: None}
         self.make = make[policy]
         self.lacks = []  # for each token, the blocks that have no keys and values of it
 
     def product(self, inputs, outputs):
         self.total += 2 * inputs * outputs
 
-    def keys(self, token):
+    def keys(self, token, block):
         for _ in ("key", "value"):
             self.product(self.config.width, self.config.kv_heads * self.config.head_size)
 
-    def run(self, token):
+    def run(self, token, block):
         config, inner = self.config, self.config.heads * self.config.head_size
-        self.keys(token)
+        self.keys(token, block)
         self.product(config.width, inner)
-        self.look(token)
+        self.look(token, block)
         self.product(inner, config.width)
         for _ in ("gate", "up", "down") if config.mlp == "gated" else ("up", "down"):
             self.product(config.width, config.hidden)
 
-    def look(self, token):
-        for _ in range(self.config.heads):
-            for _ in range(self.first + token + 1):
-                self.product(self.config.head_size, 1)  # a score
-                self.product(1, self.config.head_size)  # a value, weighted
+    def look(self, token, block):
+        config = self.config
+        window = config.window if not config.local or config.local[block] else None
+        for _ in range(config.heads):
+            for back in range(self.first + token + 1):
+                if window is not None and back >= window:
+                    continue
+                self.product(config.head_size, 1)  # a score
+                self.product(1, config.head_size)  # a value, weighted
 
     def fill(self, block):
         for token, lacking in enumerate(self.lacks):
             if block in lacking:
                 lacking.remove(block)
-                self.make(token)
+                self.make(token, block)
 
     def decode(self, exit_T):
         for token, exit in enumerate(exit_T):
@@ -160,7 +164,7 @@ class Plain:
                     self.fill(block)
             for block in range(self.layers[exit]):
                 self.fill(block)
-                self.run(token)
+                self.run(token, block)
                 if block + 1 in self.layers:
                     here = self.layers.index(block + 1)
                     self.read(token, here, block + 1 == self.layers[exit])
@@ -174,12 +178,16 @@ class Plain:
                 for shape in HEADS[self.design.head]:
                     self.product(*shape)
                 if self.design.head == "block":
-                    self.look(token)
+                    self.look(token, self.layers[exit] - 1)
         if self.kind == "learned":
             self.product(self.config.width, 1)
 
 
-@pytest.mark.parametrize("config", [LLAMA, GPT2], ids=["llama", "gpt2"])
+LOCAL = replace(LLAMA, window=4, local=(True, False, True))
+CONFIGS = {"llama": LLAMA, "gpt2": GPT2, "mistral": replace(LLAMA, window=3), "gemma": LOCAL}
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 @pytest.mark.parametrize("policy", [*POLICIES])
 @given(
     exit_T=st.lists(st.integers(0, 2), min_size=1, max_size=14),

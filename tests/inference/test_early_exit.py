@@ -21,7 +21,12 @@ B, T = 8, 6
 SIZES = (3,)
 # The same sums in fp32, in whatever order XLA chose for another batch size.
 TOLERANCE = 1e-6
-CASES = [("bert", "max_prob"), ("llama", "saturation")]
+CASES = [
+    ("bert", "max_prob"),
+    ("llama", "saturation"),
+    ("modernbert", "max_prob"),
+    ("mpnet", "max_prob"),
+]
 
 
 @cache

@@ -17,8 +17,15 @@ from ee_jax.models.transformer import bind
 from ee_jax.tokens import Tokens
 
 FOLDER = Path(__file__).parent / "golden"
-ENCODERS = ["bert", "roberta", "albert"]
-DECODERS = ["llama", "llama3", "mistral", "qwen2", "qwen3", "gpt2"]
+ENCODERS = [
+    "bert", "roberta", "albert", "xlm-roberta", "camembert", "distilbert", "electra", "mpnet",
+    "modernbert",
+]  # fmt: skip
+DECODERS = [
+    "llama", "llama3", "mistral", "qwen2", "qwen3", "gpt2", "gpt_neox", "olmo2", "phi3",
+    "gemma2", "gemma3",
+]  # fmt: skip
+TIED = ["llama3", "gpt2"]  # whose output is the embedding
 LAYERS = (1, 3, 4)  # of 4 blocks
 
 

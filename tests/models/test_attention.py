@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 from ee_jax.models.architecture import Rope
-from ee_jax.models.attention import MASKED, attend, attention_bias, rope_frequencies, rotate
+from ee_jax.models.attention import (
+    MASKED,
+    Scores,
+    attend,
+    attention_bias,
+    relative_buckets,
+    rope_frequencies,
+    rotate,
+)
 
 B, T, N, K, H = 2, 5, 4, 2, 6
 # fp32 sums of a few products of numbers of size 1.
@@ -82,6 +90,62 @@ def test_the_bias_by_hand():
     )
 
 
+def test_the_bias_of_a_window_to_both_sides_by_hand():
+    mask_BT = jnp.array([[True, True, True, False]])
+    o, x = 0.0, MASKED
+    np.testing.assert_array_equal(
+        attention_bias(mask_BT, causal=False, window=2),
+        [[[o, o, x, x], [o, o, o, x], [x, o, o, x], [x, x, o, x]]],
+    )
+
+
+def test_scores_of_another_size_and_capped():
+    query, key, value, mask_BT = inputs(N)
+    bias = attention_bias(mask_BT, causal=True)
+    whole = textbook(query * np.sqrt(H / 5.0), key, value, bias)
+    got = attend(query, key, value, bias, Scores(size=5.0))
+    np.testing.assert_allclose(got, whole, rtol=0, atol=TOLERANCE)
+    # A cap far above all scores changes nothing, one of 0 nearly makes all weights the same.
+    got = attend(query, key, value, bias, Scores(size=5.0, cap=1e4))
+    np.testing.assert_allclose(got, whole, rtol=0, atol=TOLERANCE)
+    even = textbook(0 * query, key, value, bias)
+    got = attend(query, key, value, bias, Scores(cap=1e-6))
+    np.testing.assert_allclose(got, even, rtol=0, atol=TOLERANCE)
+
+
+def test_a_cap_by_hand():
+    """Scores of 2 and 0 capped at 1: weights as of tanh(2) and 0."""
+    query, key = jnp.ones((1, 1, 1, 1)), jnp.array([2.0, 0.0]).reshape(1, 2, 1, 1)
+    value, bias = jnp.array([1.0, 0.0]).reshape(1, 2, 1, 1), jnp.zeros((1, 1, 2))
+    got = attend(query, key, value, bias, Scores(cap=1.0))
+    assert got.item() == pytest.approx(1 / (1 + np.exp(-np.tanh(2.0))), rel=1e-6)
+
+
+@pytest.mark.parametrize("kv_heads", [K, N])
+def test_a_bias_of_each_head(kv_heads):
+    query, key, value, mask_BT = inputs(kv_heads)
+    own_BNTS = random(B, N, T, T, seed=9) + attention_bias(mask_BT, causal=True)[:, None]
+    got = attend(query, key, value, own_BNTS)
+    group = N // kv_heads
+    for head in range(N):
+        one, of = slice(head, head + 1), slice(head // group, head // group + 1)
+        alone = textbook(query[:, :, one], key[:, :, of], value[:, :, of], own_BNTS[:, head])
+        np.testing.assert_allclose(got[:, :, one], alone, rtol=0, atol=TOLERANCE)
+
+
+def test_buckets_of_distances_by_hand():
+    """16 to a side: distances 0 to 7 alone, then 8 to 11, ... and all from 113 on together."""
+    bucket_TT = relative_buckets(300, 32)
+    assert bucket_TT[0, :8].tolist() == [0, *range(17, 24)]
+    assert bucket_TT[:8, 0].tolist() == [*range(8)]
+    starts = [8, 12, 16, 23, 32, 46, 64, 91]  # 8 * 16^(k / 8), rounded up
+    for number, start in enumerate(starts):
+        assert bucket_TT[start, 0] == 8 + number
+        assert bucket_TT[start - 1, 0] == 7 + number
+        assert bucket_TT[0, start] == 24 + number
+    assert (bucket_TT[91:, 0] == 15).all()
+
+
 @pytest.mark.parametrize("causal", [False, True])
 def test_a_row_with_nothing_to_see_gives_no_nan_and_disturbs_nobody(causal):
     query, key, value, mask_BT = inputs(K)
@@ -114,6 +178,14 @@ def test_rotation_is_that_of_complex_numbers():
     np.testing.assert_allclose(
         got, np.concatenate([wanted.real, wanted.imag], -1), rtol=0, atol=TOLERANCE
     )
+
+
+def test_a_part_of_a_head_turns_and_the_rest_stays():
+    x, position_BT = random(B, T, N, 10), jnp.arange(T)[None]
+    got = rotate(x, position_BT, rope_frequencies(Rope(100.0, share=0.6), 10))
+    whole = rotate(x[..., :6], position_BT, rope_frequencies(Rope(100.0), 6))
+    np.testing.assert_array_equal(got[..., :6], whole)
+    np.testing.assert_array_equal(got[..., 6:], x[..., 6:])
 
 
 def test_linear_scaling_is_a_position_divided():

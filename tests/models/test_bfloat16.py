@@ -57,7 +57,7 @@ def test_logits_are_off_by_bfloat16s_rounding(name):
     assert off(np.asarray(logits_BTV)[mask_BT], wanted) < FURTHER * theirs_off
 
 
-@pytest.mark.parametrize("name", ["bert", "qwen3"])
+@pytest.mark.parametrize("name", ["bert", "qwen3", "gemma3", "modernbert"])
 def test_norms_heads_and_scores_stay_float32(name):
     """A norm of a head among them; what they give does not."""
     model = golden_language(name) if name in DECODERS else make_model(name)

@@ -7,7 +7,7 @@ from ee_jax.models.language import LanguageDesign, LanguageModel
 from tests.models.golden_models import golden_backbone, golden_inputs
 
 
-@pytest.mark.parametrize("name", ["llama", "qwen2", "gpt2"])
+@pytest.mark.parametrize("name", ["llama", "qwen2", "gpt2", "phi3", "gemma2"])
 def test_a_model_for_few_rows_says_what_the_model_says(name):
     model = LanguageModel(golden_backbone(name), LanguageDesign((2, 4)), rngs=nnx.Rngs(0))
     tokens = golden_inputs(name)

@@ -16,8 +16,12 @@ from ee_jax.models.export import export_model, import_model, read_exits
 from ee_jax.models.families import FAMILIES
 from ee_jax.models.families.albert import albert
 from ee_jax.models.families.bert import bert
+from ee_jax.models.families.distilbert import distilbert
+from ee_jax.models.families.electra import electra
 from ee_jax.models.families.gpt2 import gpt2
 from ee_jax.models.families.llama import llama, read_rope
+from ee_jax.models.families.mpnet import mpnet
+from ee_jax.models.families.olmo2 import olmo2
 from ee_jax.models.families.roberta import roberta
 from ee_jax.models.files import WEIGHTS
 from ee_jax.models.heads import HEADS
@@ -54,7 +58,7 @@ def folder(tmp_path):
     ("name", "head", "learned"),
     [
         *product(["bert"], HEADS, [False, True]),
-        *product(["roberta", "albert", *DECODERS], ["linear"], [False]),
+        *product([*ENCODERS[1:], *DECODERS], ["linear"], [False]),
     ],
 )
 def test_out_and_back_is_bit_identical(tmp_path, name, head, learned):
@@ -83,7 +87,7 @@ def test_the_backbone_has_hugging_faces_names_and_values(tmp_path, name):
     theirs = {n.removeprefix(prefix): tensor for n, tensor in theirs.items()}
     assert {n for n in ours if n not in theirs} == {n for n in ours if n.startswith("exits.")}
     left_out = {n for n in theirs if n not in ours}
-    assert all(n.startswith(("pooler.", "lm_head.")) for n in left_out)
+    assert all(n.startswith(("pooler.", "lm_head.", "embed_out.")) for n in left_out)
     both = ours.keys() & theirs.keys()
     assert same_bits({n: ours[n] for n in both}, {n: theirs[n] for n in both})
 
@@ -114,7 +118,7 @@ def test_hugging_face_reads_the_folder(tmp_path, transformers, name):
     theirs_is_golden(theirs, name, "hidden_LBTD")
 
 
-@pytest.mark.parametrize("name", ["llama3", "qwen2", "gpt2"])
+@pytest.mark.parametrize("name", ["llama3", "qwen2", *DECODERS[5:]])
 def test_hugging_face_reads_a_language_model(tmp_path, transformers, name):
     export_model(golden_language(name), tmp_path)
     theirs = transformers.AutoModelForCausalLM.from_pretrained(
@@ -157,9 +161,23 @@ LLAMA = llama(50, 24, 3, 4, 2, 40, 20, norm_eps=1e-6, rope_theta=500_000.0)
         replace(LLAMA, family="qwen2", bias="qkv"),
         replace(LLAMA, family="qwen3", head_norm=True),
         gpt2(50, 24, 3, 4, 40, 20, norm_eps=1e-6),
+        replace(roberta(BERT, padding=3), family="camembert"),
+        distilbert(BERT),
+        electra(BERT, 8),
+        electra(BERT, 24),
+        mpnet(roberta(BERT)),
+        olmo2(LLAMA),
+        replace(LLAMA, family="phi3", head_size=8, rope=Rope(7.0, share=0.5), window=9),
     ],
 )
 def test_the_architecture_goes_through_config_json(tmp_path, config):
+    (tmp_path / "config.json").write_text(json.dumps(write_config(config)))
+    assert read_architecture(tmp_path) == config
+
+
+@pytest.mark.parametrize("name", ["modernbert", "gpt_neox", "gemma2", "gemma3"])
+def test_an_architecture_that_was_read_is_written_and_read_again(tmp_path, name):
+    config = golden_backbone(name).config
     (tmp_path / "config.json").write_text(json.dumps(write_config(config)))
     assert read_architecture(tmp_path) == config
 

@@ -36,10 +36,10 @@ def changed(name, path, **change):
     [
         (
             "bert",
-            {"model_type": "gpt_neox"},
-            "family 'gpt_neox': did you mean `gpt2`?",
+            {"model_type": "gpt_neo"},
+            "family 'gpt_neo': did you mean `gpt_neox`?",
         ),
-        ("llama", {"model_type": "gemma"}, "no model family 'gemma': there are albert, bert,"),
+        ("llama", {"model_type": "bloom"}, "no model family 'bloom': there are albert, bert,"),
         ("bert", {"hidden_act": "relu"}, "hidden_act is 'relu', not one of gelu, gelu_new"),
         ("bert", {"position_embedding_type": "relative_key"}, "relative_key"),
         ("bert", {"is_decoder": True}, "is_decoder is True"),
@@ -95,6 +95,37 @@ def changed(name, path, **change):
         ("llama", {"tie_word_embeddings": "no"}, "tie_word_embeddings is 'no'"),
         ("gpt2", {"activation_function": "relu"}, "activation_function is 'relu'"),
         ("gpt2", {"scale_attn_by_inverse_layer_idx": True}, "inverse_layer_idx is True"),
+        ("camembert", {"pad_token_id": None}, "pad_token_id is null"),
+        ("distilbert", {"activation": "relu"}, "activation is 'relu', not one of gelu"),
+        ("distilbert", {"n_layers": 0}, "n_layers is 0, not a whole number from 1 to"),
+        ("electra", {"position_embedding_type": "relative_key"}, "relative_key"),
+        ("electra", {"is_decoder": True}, "is_decoder is True"),
+        ("mpnet", {"relative_attention_num_buckets": 16}, "buckets is 16, not 32"),
+        ("modernbert", {"norm_bias": True}, "norm_bias is True"),
+        ("modernbert", {"hidden_activation": "silu"}, "hidden_activation is 'silu', not one"),
+        ("modernbert", {"layer_types": ["full_attention"]}, "layer_types has 1 of 4 blocks"),
+        ("modernbert", {"rope_parameters": {"rope_theta": 9.0}}, "are not those of full_att"),
+        ("gpt_neox", {"attention_bias": False}, "attention_bias is False, not True"),
+        ("gpt_neox", {"rope_parameters": None, "rotary_pct": 1.5}, "rotary_pct is 1.5, not a"),
+        (
+            "gpt_neox",
+            {"rope_parameters": None, "rotary_pct": 0.2},
+            "a head of 8 does not turn in pairs, 1 of its numbers",
+        ),
+        ("olmo2", {"attention_bias": True}, "attention_bias is True"),
+        ("olmo2", {"hidden_act": "gelu"}, "hidden_act is 'gelu', not 'silu'"),
+        (
+            "phi3",
+            {"rope_scaling": {"type": "longrope", "short_factor": [1.0], "long_factor": [2.0]}},
+            "rope scaling 'longrope' is not one of default",
+        ),
+        ("phi3", {"rope_scaling": {"type": "linear", "factor": 2.0}}, "rope_type is 'linear'"),
+        ("gemma2", {"hidden_activation": "gelu"}, "hidden_activation is 'gelu', not 'gelu_p"),
+        ("gemma2", {"attn_logit_softcapping": -1.0}, "softcapping is -1.0, not a finite num"),
+        ("gemma2", {"sliding_window": None}, "sliding_window is null, but some blocks have"),
+        ("gemma3", {"use_bidirectional_attention": True}, "use_bidirectional_attention is t"),
+        ("gemma3", {"layer_types": 4 * ["chunked_attention"]}, "has 'chunked_attention'"),
+        ("gemma3", {"rope_parameters": {"rope_type": "default"}}, "are not those of full_att"),
     ],
 )
 def test_a_variant_that_is_not_built_here(tmp_path, name, change, said):
@@ -164,12 +195,89 @@ def test_more_blocks_than_tensors_are_refused_before_any_is_made(tmp_path, name)
         load_backbone(copy_golden_with(name, tmp_path, **{field: 4000}))
 
 
+@pytest.mark.parametrize(
+    ("name", "older", "wanted"),
+    [
+        (
+            "gpt_neox",
+            {"rotary_emb_base": 77.0, "rotary_pct": 0.5},
+            (Rope(77.0, share=0.5), None),
+        ),
+        ("gpt_neox", {}, (Rope(share=0.25), None)),
+        ("phi3", {"partial_rotary_factor": 0.75}, (Rope(share=0.75), None)),
+        (
+            "gemma3",
+            {"rope_theta": 77.0, "rope_scaling": {"rope_type": "linear", "factor": 8.0},
+             "rope_local_base_freq": 7.0},
+            (Rope(77.0, "linear", 8.0), Rope(7.0)),
+        ),
+        ("gemma3", {}, (Rope(1e6), Rope(1e4))),
+        (
+            "modernbert",
+            {"global_rope_theta": 77.0, "local_rope_theta": 7.0},
+            (Rope(77.0), Rope(7.0)),
+        ),
+        ("modernbert", {}, (Rope(160_000.0), Rope(10_000.0))),
+    ],
+)  # fmt: skip
+def test_the_older_spelling_of_positions_by_family(tmp_path, name, older, wanted):
+    config = changed(name, tmp_path, rope_parameters=None, **older)
+    assert (config.rope, config.local_rope) == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "older", "local"),
+    [
+        ("gemma2", {}, (True, False, True, False)),
+        ("gemma3", {"sliding_window_pattern": None}, None),
+        ("gemma3", {"sliding_window_pattern": 2}, (True, False, True, False)),
+        ("modernbert", {}, (False, True, True, False)),
+        ("modernbert", {"global_attn_every_n_layers": 2}, (False, True, False, True)),
+    ],
+)
+def test_configs_of_the_hub_say_local_blocks_by_a_pattern(tmp_path, name, older, local):
+    if local is None:
+        with pytest.raises(UserError, match="sliding_window_pattern is None, not a whole"):
+            changed(name, tmp_path, layer_types=None, **older)
+    else:
+        assert changed(name, tmp_path, layer_types=None, **older).local == local
+
+
+@pytest.mark.parametrize(("size", "width"), [(16, None), (12, 12)])
+def test_an_electra_as_wide_as_its_embedding_has_no_projection(tmp_path, size, width):
+    assert changed("electra", tmp_path, embedding_size=size).embedding_width == width
+
+
+@pytest.mark.parametrize("name", ["gemma2", "gemma3"])
+def test_a_gemma_that_says_nothing_is_as_published(tmp_path, name):
+    """The defaults of `transformers`."""
+    folder = copy_golden(name, tmp_path)
+    given = json.loads((folder / "config.json").read_text())
+    for field in (
+        "tie_word_embeddings", "head_dim", "sliding_window", "query_pre_attn_scalar",
+        "attn_logit_softcapping", "final_logit_softcapping", "hidden_activation",
+    ):  # fmt: skip
+        del given[field]
+    (folder / "config.json").write_text(json.dumps(given))
+    config = read_architecture(folder)
+    assert (config.tied_output, config.head_size, config.window) == (True, 256, 4096)
+    caps = (50.0, 30.0) if name == "gemma2" else (None, None)
+    assert (config.score_size, config.score_cap, config.logit_cap) == (256, *caps)
+
+
+def test_a_gpt_neox_whose_parts_follow_each_other(tmp_path):
+    config = changed("gpt_neox", tmp_path, use_parallel_residual=False)
+    assert config.norm_place == "pre"
+    assert write_config(config)["use_parallel_residual"] is False
+
+
 @pytest.mark.parametrize("name", ENCODERS + DECODERS)
 def test_a_field_that_is_absent_is_named(tmp_path, name):
     folder = copy_golden(name, tmp_path)
     path = folder / "config.json"
     whole = json.loads(path.read_text())
-    for field in ("model_type", "vocab_size", "n_layer" if name == "gpt2" else "hidden_size"):
+    size = {"gpt2": "n_layer", "distilbert": "dim"}.get(name, "hidden_size")
+    for field in ("model_type", "vocab_size", size):
         path.write_text(json.dumps({key: v for key, v in whole.items() if key != field}))
         with pytest.raises(UserError, match=f"it has no `{field}`"):
             read_architecture(folder)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from ee_jax.models.families.bert import bert
@@ -9,9 +10,11 @@ from ee_jax.models.families.llama import llama
 from ee_jax.models.flops import (
     block_flops,
     exit_flops,
+    first_blocks,
     flops_speedup,
     head_flops,
     static_flops,
+    token_flops,
 )
 from ee_jax.models.heads import ExitDesign
 
@@ -43,6 +46,28 @@ def test_a_block_whose_heads_are_not_the_width_cut_up():
     attention = 2 * matmul(3, 4, 10) + 2 * matmul(3, 4, 5) + 4 * matmul(3, 5, 3)
     wide = replace(LLAMA, head_size=5)
     assert block_flops(wide, 3) == attention + 3 * matmul(3, 4, 6)
+
+
+def test_tokens_see_their_window_in_the_blocks_that_have_one():
+    """T = 5, a window of 2 to a side: they see 2, 3, 3, 3 and 2; if causal 1, 2, 2, 2, 2."""
+    local = replace(BERT, window=2, local=(False, True, True))
+    assert block_flops(local, 5, 0) == block_flops(BERT, 5)
+    for config, seen in ((local, 13), (replace(local, causal=True), 9)):
+        alone = 4 * matmul(5, 4, 4) + matmul(5, 4, 6) + matmul(5, 6, 4)
+        assert block_flops(config, 5, 2) == alone + seen * 2 * 2 * matmul(1, 2, 1)
+    early, late = exit_flops(local, replace(DESIGN, classes=0), 5)
+    assert early == block_flops(BERT, 5)
+    assert late == early + 2 * block_flops(local, 5, 1)
+    assert static_flops(local, replace(DESIGN, classes=0), 5) == late
+
+
+def test_a_token_sees_its_window_where_it_decodes():
+    local = replace(LLAMA, window=4, local=(True, False, True))
+    assert token_flops(local, 3, 0) == token_flops(LLAMA, 3)
+    assert token_flops(local, 9, 0) == token_flops(LLAMA, 4)
+    assert token_flops(local, 9, 1) == token_flops(LLAMA, 9)
+    two = first_blocks(local, token_flops, np.array([3, 9]))[2].tolist()
+    assert two == [2 * token_flops(LLAMA, 3), token_flops(LLAMA, 4) + token_flops(LLAMA, 9)]
 
 
 def test_a_shared_block_costs_each_time_it_runs():

@@ -25,7 +25,15 @@ def same(folder, name):
 
 @pytest.mark.parametrize(
     ("name", "prefix"),
-    [("bert", "bert."), ("roberta", "roberta."), ("albert", "albert."), ("gpt2", "")],
+    [
+        ("bert", "bert."),
+        ("roberta", "roberta."),
+        ("albert", "albert."),
+        ("gpt2", ""),
+        ("electra", "electra."),
+        ("modernbert", "model."),
+        ("mpnet", "mpnet."),
+    ],  # fmt: skip,
 )
 def test_a_backbone_may_be_saved_with_its_prefix_or_without(tmp_path, name, prefix):
     """Saved alone by Hugging Face, an encoder has none and our GPT-2, with its head, has."""
@@ -79,6 +87,7 @@ def test_half_precision_becomes_float32(tmp_path):
         ("roberta", {"max_position_embeddings": 50}, "position_embeddings.weight", 0),
         ("qwen3", {"head_dim": 4}, "layers.0.self_attn.k_norm.weight", 21),
         ("gpt2", {"n_inner": 96}, "h.0.mlp.c_fc.weight ((16, 64), not (16, 96))", 9),
+        ("phi3", {"num_key_value_heads": 4}, "layers.0.self_attn.k.weight (missing)", 13),
         ("gpt2", {"vocab_size": 70}, "wte.weight ((64, 16), not (70, 16))", 0),
     ],
 )
@@ -98,6 +107,7 @@ def test_tensors_of_another_shape_are_named(tmp_path, name, change, said, more):
         ("bert", "encoder.layer.2.output.LayerNorm.weight"),
         ("albert", "encoder.embedding_hidden_mapping_in.bias"),
         ("qwen2", "model.layers.3.self_attn.k_proj.bias"),
+        ("gemma2", "model.layers.1.pre_feedforward_layernorm.weight"),
     ],
 )
 def test_a_tensor_that_is_missing_is_named(tmp_path, name, lost):
@@ -141,6 +151,10 @@ def test_a_tensor_that_no_block_reads_is_named(tmp_path, name, change, surplus, 
         ("gpt2", "transformer.h.0.attn.masked_bias"),
         ("llama", "model.layers.0.self_attn.rotary_emb.inv_freq"),
         ("bert", "pooler.dense.weight"),
+        ("electra", "discriminator_predictions.dense.weight"),
+        ("electra", "classifier.out_proj.weight"),
+        ("gpt_neox", "gpt_neox.layers.0.attention.bias"),
+        ("gpt_neox", "gpt_neox.layers.0.attention.rotary_emb.inv_freq"),
     ],
 )
 def test_what_nothing_learns_or_stands_after_the_blocks_may_be_there(tmp_path, name, buffer):

@@ -37,7 +37,9 @@ def test_what_is_masked_is_not_written_wherever_it_lies():
     np.testing.assert_array_equal(kv.key_BKSH, wanted)
 
 
-@pytest.mark.parametrize("name", ["llama3", "qwen3", "gpt2"])
+@pytest.mark.parametrize(
+    "name", ["llama3", "qwen3", "gpt2", "gpt_neox", "olmo2", "phi3", "gemma2", "gemma3"]
+)
 def test_a_block_on_a_cache_is_the_block_on_the_whole_text(name):
     """Token by token, rows at positions of their own, beside slots full of nonsense."""
     backbone = golden_backbone(name)

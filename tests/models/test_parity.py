@@ -18,6 +18,7 @@ from ee_jax.tokens import Tokens
 from tests.models.golden_models import (
     DECODERS,
     ENCODERS,
+    TIED,
     golden_backbone,
     golden_inputs,
     golden_language,
@@ -48,7 +49,7 @@ def test_hidden_states_after_every_block(name):
 @pytest.mark.parametrize("name", DECODERS)
 def test_logits_of_a_decoder(name):
     golden, model = load_golden(name), golden_language(name)
-    assert (model.output is None) == (name in ("llama3", "gpt2"))
+    assert (model.output is None) == (name in TIED)
     hidden_BTD = run_blocks(model.backbone, golden_inputs(name))[-1]
     logits_BTV = model.logits(model.feature(0, jnp.asarray(hidden_BTD)))
     mask_BT = golden["mask_BT"]
@@ -66,6 +67,23 @@ def test_attention_that_slides_sees_its_window_alone():
     blind = bind(shapes_of(wide, model.design), parameters(model))
     off = np.abs(blind.logits(blind.features(tokens)[-1]) - golden["long_logits_1TV"])
     assert off[0, :20].max() < 1e-3 < 1 < off[0, 20:].max()
+
+
+@pytest.mark.parametrize("name", ["phi3", "gemma2", "gemma3"])
+def test_a_text_longer_than_the_window_of_some_blocks_or_of_all(name):
+    golden, model = load_golden(name), golden_language(name)
+    ids_1T = jnp.asarray(golden["long_1T"])
+    tokens = Tokens(ids_1T, jnp.ones(ids_1T.shape, bool))
+    same(model.logits(model.features(tokens)[-1]), golden["long_logits_1TV"])
+
+
+@pytest.mark.parametrize("name", ["modernbert", "mpnet"])
+def test_an_encoder_on_a_text_longer_than_its_windows_and_near_distances(name):
+    golden, backbone = load_golden(name), golden_backbone(name)
+    ids_1T = jnp.asarray(golden["long_1T"])
+    state = backbone.embed(Tokens(ids_1T, jnp.ones(ids_1T.shape, bool)))
+    last = backbone.norm(backbone.segment(state, 0, backbone.config.blocks).hidden_BTD)
+    same(last, golden["long_hidden_1TD"])
 
 
 @pytest.mark.parametrize(

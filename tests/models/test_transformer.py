@@ -16,7 +16,7 @@ from tests.models.golden_models import golden_backbone, golden_inputs, run_block
 NOISE = 1e-5
 
 
-@pytest.fixture(params=["bert", "albert", "llama"])
+@pytest.fixture(params=["bert", "albert", "llama", "modernbert", "mpnet", "gpt_neox"])
 def name(request):
     return request.param
 

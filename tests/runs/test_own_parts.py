@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
 from ee_jax.calibration.methods import METHODS, Method
 from ee_jax.calibration.risks import RISKS
@@ -37,7 +37,7 @@ OWN = {
     "unlikely_rest": CONFIDENCES, "bottleneck": HEADS, "focal": LOSSES, "lion": OPTIMIZERS,
     "worst_class": METRICS, "harm": RISKS, "bernstein": METHODS, "halved": POLICIES,
     "mine": TASKS, "patient_and_confident": RULES, "majority": TASKS,
-    "distilbert": FAMILIES,
+    "splinter": FAMILIES,
 }  # fmt: skip
 
 
@@ -183,18 +183,15 @@ def test_a_task_that_says_too_little_is_told_before_it_trains(described, message
 
 
 def test_an_own_family_reads_and_writes_its_checkpoints(experiment, weights, tmp_path):
-    """The tests' BERT under DistilBERT's names: its one token type goes into the positions."""
+    """The tests' BERT under Splinter's names."""
     planned = on_tiny("own_family.py", experiment, strategies=experiment.strategies[1:])
-    folder = Path(shutil.copytree(weights, tmp_path / "distilbert"))
-    config, tensors = read_architecture(folder), load_file(folder / "model.safetensors")
-    family, other = FAMILIES["distilbert"], replace(config, family="distilbert", token_types=0)
-    kept = {p: v for p, v in parameters(load_backbone(weights)).items() if ".types." not in p}
-    types = tensors[next(name for name in tensors if "token_type" in name)]
-    positions = "embedding.positions.embedding"
-    kept[positions] = kept[positions] + types[:1]
-    save_file(to_tensors(other, kept), folder / "model.safetensors")
+    folder = Path(shutil.copytree(weights, tmp_path / "splinter"))
+    family, other = FAMILIES["splinter"], replace(read_architecture(folder), family="splinter")
+    tensors = to_tensors(other, parameters(load_backbone(weights)))
+    assert "splinter.encoder.layer.0.attention.self.query.weight" in tensors
+    save_file(tensors, folder / "model.safetensors")
     (folder / "config.json").write_text(
-        json.dumps({**family.write(other), "model_type": "distilbert"})
+        json.dumps({**family.write(other), "model_type": "splinter"})
     )
     assert read_architecture(folder) == other
     found = run(replace(planned, model=Model(str(folder))), tmp_path / "run")
@@ -203,7 +200,7 @@ def test_an_own_family_reads_and_writes_its_checkpoints(experiment, weights, tmp
         full = same.strategies[name].full_quality
         assert strategy.full_quality == pytest.approx(full, abs=1 / 35)  # one answer of 35
     written = json.loads((tmp_path / "run" / "frozen" / "model" / "config.json").read_text())
-    assert (written["model_type"], written["dim"]) == ("distilbert", 16)
+    assert (written["model_type"], written["question_token_id"]) == ("splinter", 104)
 
 
 def test_an_own_exit_rule(experiment, tmp_path):

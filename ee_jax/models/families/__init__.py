@@ -1,22 +1,48 @@
 """The families whose checkpoints are read and written: one file each, this table over them.
 
-A family is a table of names, a reader and a writer of its `config.json`.
+A family is a table of names, a reader and a writer of its `config.json`. Its file is loaded
+when a config first names it: many families cost those nothing who want one.
 """
 
-from ee_jax.models.families.albert import ALBERT
-from ee_jax.models.families.bert import BERT
+from importlib import import_module
+from typing import Any
+
 from ee_jax.models.families.family import Family
-from ee_jax.models.families.gpt2 import GPT2
-from ee_jax.models.families.llama import KINDS, LLAMA
-from ee_jax.models.families.roberta import ROBERTA
 from ee_jax.registry import Registry
 
-# By the `model_type` of a config.
-FAMILIES: Registry[Family] = Registry(
+
+class Families(Registry[Any]):
+    """Families by the `model_type` of a config; those not loaded yet by their file's name."""
+
+    def __getitem__(self, name: str) -> Family:
+        """The family, of the file's name in capitals."""
+        found = super().__getitem__(name)
+        if isinstance(found, str):
+            found = self[name] = getattr(import_module(f"{__name__}.{found}"), found.upper())
+        return found
+
+
+FAMILIES = Families(
     "model family",
-    albert=ALBERT,
-    bert=BERT,
-    gpt2=GPT2,
-    roberta=ROBERTA,
-    **dict.fromkeys(KINDS, LLAMA),
+    **{
+        "albert": "albert",
+        "bert": "bert",
+        "camembert": "roberta",
+        "distilbert": "distilbert",
+        "electra": "electra",
+        "gemma2": "gemma",
+        "gemma3_text": "gemma",
+        "gpt2": "gpt2",
+        "gpt_neox": "gpt_neox",
+        "llama": "llama",
+        "mistral": "llama",
+        "modernbert": "modernbert",
+        "mpnet": "mpnet",
+        "olmo2": "olmo2",
+        "phi3": "phi3",
+        "qwen2": "llama",
+        "qwen3": "llama",
+        "roberta": "roberta",
+        "xlm-roberta": "roberta",
+    },
 )

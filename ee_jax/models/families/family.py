@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ee_jax.models.architecture import Activation, Architecture
 
 Config = dict[str, Any]  # the content of a `config.json`
@@ -12,7 +14,11 @@ Tensors = dict[str, Any]  # arrays by their checkpoint's names
 # Our last name to theirs; a `kernel` is stored transposed.
 LEAVES = {"kernel": "weight", "embedding": "weight", "scale": "weight", "bias": "bias"}
 # Their activations to ours.
-ACTIVATIONS: dict[str, Activation] = {"gelu": "gelu", "gelu_new": "gelu_tanh"}
+ACTIVATIONS: dict[str, Activation] = {
+    "gelu": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+}
 
 
 def _as_they_are(tensors: Tensors) -> Tensors:
@@ -20,12 +26,47 @@ def _as_they_are(tensors: Tensors) -> Tensors:
 
 
 @dataclass(frozen=True)
+class Fused:
+    """A projection of a checkpoint that is several of ours: the rows of one after another.
+
+    Or with `by_head` the rows of all parts of one head, then those of the next.
+    """
+
+    whole: str  # its name within a block
+    parts: tuple[str, ...]  # query, key and value; or a gate and what it gates
+    by_head: bool = False
+
+    def split(self, config: Architecture, tensor: np.ndarray) -> list[np.ndarray] | None:
+        """The parts of a weight or a bias; None of one that has other rows."""
+        rows = self._rows(config)
+        if tensor.ndim == 0 or tensor.shape[0] != sum(rows):
+            return None
+        if not self.by_head:
+            return np.split(tensor, np.cumsum(rows)[:-1])
+        heads = tensor.reshape(config.heads, len(rows), -1, *tensor.shape[1:])
+        return [heads[:, part].reshape(-1, *tensor.shape[1:]) for part in range(len(rows))]
+
+    def join(self, config: Architecture, parts: list[np.ndarray]) -> np.ndarray:
+        """Back from what `split` gives."""
+        if not self.by_head:
+            return np.concatenate(parts)
+        heads = [part.reshape(config.heads, -1, *part.shape[1:]) for part in parts]
+        return np.concatenate(heads, axis=1).reshape(-1, *parts[0].shape[1:])
+
+    def _rows(self, config: Architecture) -> tuple[int, ...]:
+        if len(self.parts) == 2:
+            return config.hidden, config.hidden
+        keys = config.kv_heads * config.head_size
+        return config.heads * config.head_size, keys, keys
+
+
+@dataclass(frozen=True)
 class Family:
     """How the checkpoints of one family are laid out.
 
     `read` makes an architecture of a config, raising ValueError or KeyError for one that is not
-    built here, and `write` goes back. `unpack` gives a checkpoint's tensors the form of one
-    matrix [outputs, inputs] for each projection, and `pack` goes back.
+    built here, and `write` goes back. `unpack` gives a checkpoint's tensors the form of
+    matrices [outputs, inputs], of which the `fused` ones hold several; and `pack` goes back.
     """
 
     prefix: str  # before a backbone's names in a model with a head
@@ -36,6 +77,33 @@ class Family:
     write: Callable[[Architecture], Config]
     unpack: Callable[[Tensors], Tensors] = _as_they_are
     pack: Callable[[Tensors], Tensors] = _as_they_are
+    fused: tuple[Fused, ...] = ()
+    output: str = "lm_head"  # theirs of a language model's projection to the vocabulary
+
+    def opened(self, config: Architecture, tensors: Tensors) -> Tensors:
+        """A checkpoint's tensors with a matrix for each projection."""
+        tensors = self.unpack(tensors)
+        for name in [*tensors] if self.fused else ():
+            for fused in self.fused:
+                whole = f".{fused.whole}."
+                parts = fused.split(config, tensors[name]) if whole in name else None
+                if parts is not None:
+                    del tensors[name]
+                    names = [name.replace(whole, f".{part}.") for part in fused.parts]
+                    tensors |= dict(zip(names, parts, strict=True))
+                    break
+        return tensors
+
+    def closed(self, config: Architecture, tensors: Tensors) -> Tensors:
+        """Back from what `opened` gives."""
+        for fused in self.fused:
+            first = f".{fused.parts[0]}."
+            for name in [name for name in tensors if first in name]:
+                names = [name.replace(first, f".{part}.") for part in fused.parts]
+                parts = [tensors.pop(part) for part in names]
+                whole = name.replace(first, f".{fused.whole}.")
+                tensors[whole] = fused.join(config, parts)
+        return self.pack(tensors)
 
     def bare(self, name: str) -> str:
         """The tensor's name as a backbone saved alone has it, without the prefix."""
@@ -54,7 +122,7 @@ class Family:
         def name(path: str) -> str:
             module, leaf = path.removeprefix("backbone.").rsplit(".", 1)
             if module == "output" and module not in modules:  # of a language model
-                return f"lm_head.{LEAVES[leaf]}"
+                return f"{self.output}.{LEAVES[leaf]}"
             if module not in modules:
                 return path
             return f"{self.prefix}{modules[module]}.{LEAVES[leaf]}"
@@ -75,16 +143,20 @@ def check_sizes(config: Architecture) -> None:
         raise ValueError(f"{config.heads} heads cannot share a width of {config.width}")
     if config.heads % config.kv_heads:
         raise ValueError(f"{config.heads} heads cannot share {config.kv_heads} of keys evenly")
-    if config.positions == "rope" and config.head_size % 2:
-        raise ValueError(f"a head of {config.head_size} does not turn in pairs")
+    ropes = [config.rope, config.local_rope or config.rope]
+    turned = [rope.turned(config.head_size) for rope in ropes]
+    if config.positions == "rope" and any(numbers % 2 or not numbers for numbers in turned):
+        raise ValueError(
+            f"a head of {config.head_size} does not turn in pairs, {turned[0]} of its numbers"
+        )
     if config.max_length < 1:
         raise ValueError(f"{config.max_length} positions are left for tokens")
 
 
-def read_activation(name: str) -> Activation:
-    """Our activation of a plain MLP; ValueError for one that is not built here."""
+def read_activation(name: str, field: str = "hidden_act") -> Activation:
+    """Our activation of an MLP, by what a field says; ValueError for one not built here."""
     if name not in ACTIVATIONS:
-        raise ValueError(f"hidden_act is {name!r}, not one of {', '.join(ACTIVATIONS)}")
+        raise ValueError(f"{field} is {name!r:.40}, not one of {', '.join(ACTIVATIONS)}")
     return ACTIVATIONS[name]
 
 

@@ -47,6 +47,7 @@ PADDING = Kind(lambda value: _is_whole(value, -1), "a token's id or -1")
 BLOCKS = Kind(lambda value: _is_whole(value, 1, DEEPEST), f"a whole number from 1 to {DEEPEST}")
 EPSILON = Kind(lambda value: _is_positive(value) and value < 1, "a number above 0 and below 1")
 POSITIVE = Kind(_is_positive, "a finite number above 0")
+PART = Kind(lambda value: _is_positive(value) and value <= 1, "a number above 0 and up to 1")
 FLAG = Kind(lambda value: isinstance(value, bool), "true or false")
 NAME = Kind(lambda value: isinstance(value, str), "a string")
 NAMES = Kind(
@@ -72,13 +73,26 @@ FIELDS: dict[str, Kind] = {
     **dict.fromkeys(("bos_token_id", "eos_token_id"), IDS),
     "pad_token_id": _or_null(PADDING),
     **dict.fromkeys(("rope_parameters", "rope_scaling"), _or_null(TABLE)),
-    "rope_theta": POSITIVE,
+    **dict.fromkeys(("rope_theta", "rotary_emb_base", "rope_local_base_freq"), POSITIVE),
+    **dict.fromkeys(("global_rope_theta", "local_rope_theta"), POSITIVE),
+    **dict.fromkeys(("rotary_pct", "partial_rotary_factor"), PART),
+    **dict.fromkeys(("dim", "n_heads", "hidden_dim", "relative_attention_num_buckets"), SIZE),
+    "n_layers": BLOCKS,
+    "activation": NAME,
+    "hidden_activation": _or_null(NAME),
+    "norm_eps": EPSILON,
+    **dict.fromkeys(("local_attention", "sliding_window_pattern"), SIZE),
+    "global_attn_every_n_layers": SIZE,
+    "use_parallel_residual": FLAG,
+    "query_pre_attn_scalar": POSITIVE,
+    **dict.fromkeys(("attn_logit_softcapping", "final_logit_softcapping"), _or_null(POSITIVE)),
 }
 # By the name in `rope_parameters` or `rope_scaling`.
 ROPE_FIELDS: dict[str, Kind] = {
     **dict.fromkeys(("rope_type", "type"), NAME),
     **dict.fromkeys(("rope_theta", "factor", "low_freq_factor", "high_freq_factor"), POSITIVE),
     "original_max_position_embeddings": SIZE,
+    "partial_rotary_factor": PART,
 }
 
 

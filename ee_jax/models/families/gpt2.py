@@ -2,10 +2,8 @@
 
 from dataclasses import replace
 
-import numpy as np
-
 from ee_jax.models.architecture import Architecture
-from ee_jax.models.families.family import Config, Family, Tensors, refuse_others
+from ee_jax.models.families.family import Config, Family, Fused, Tensors, refuse_others
 
 
 def gpt2(
@@ -60,39 +58,16 @@ def write(config: Architecture) -> Config:
     }
 
 
-# Matrices that are stored as [inputs, outputs]; `c_attn` is query, key and value in one.
+# Matrices that are stored as [inputs, outputs].
 PROJECTIONS = tuple(f".{name}.weight" for name in ("c_attn", "c_proj", "c_fc"))
-FUSED, PARTS = ".attn.c_attn.", [".attn.q.", ".attn.k.", ".attn.v."]
 
 
-def unpack(tensors: Tensors) -> Tensors:
-    """Projections as [outputs, inputs], attention's query, key and value apart."""
-    unpacked = {}
-    for name, tensor in tensors.items():
-        tensor = tensor.T if name.endswith(PROJECTIONS) else tensor
-        if FUSED in name:
-            thirds = np.array_split(tensor, 3)
-            unpacked |= {
-                name.replace(FUSED, part): third
-                for part, third in zip(PARTS, thirds, strict=True)
-            }
-        else:
-            unpacked[name] = tensor
-    return unpacked
-
-
-def pack(tensors: Tensors) -> Tensors:
-    """Back from what `unpack` gives."""
-    query, *others = PARTS
-    packed = {}
-    for name, tensor in tensors.items():
-        if any(part in name for part in others):
-            continue
-        if query in name:
-            tensor = np.concatenate([tensors[name.replace(query, part)] for part in PARTS])
-            name = name.replace(query, FUSED)
-        packed[name] = tensor.T if name.endswith(PROJECTIONS) else tensor
-    return packed
+def turned(tensors: Tensors) -> Tensors:
+    """Projections as [outputs, inputs], and from there back."""
+    return {
+        name: tensor.T if name.endswith(PROJECTIONS) else tensor
+        for name, tensor in tensors.items()
+    }
 
 
 MODULES = {"embedding.tokens": "wte", "embedding.positions": "wpe", "final_norm": "ln_f"}
@@ -107,4 +82,6 @@ BLOCK = {
     "mlp_norm": "ln_2",
 }
 
-GPT2 = Family("transformer.", MODULES, "h.{}", BLOCK, read, write, unpack, pack)
+FUSED = (Fused("attn.c_attn", ("attn.q", "attn.k", "attn.v")),)
+
+GPT2 = Family("transformer.", MODULES, "h.{}", BLOCK, read, write, turned, turned, FUSED)

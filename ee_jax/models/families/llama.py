@@ -1,62 +1,11 @@
-"""Llama (Touvron et al. 2023) and its kin: pre-norm causal blocks, RMSNorm, RoPE, SwiGLU.
-
-Rotary positions in a `config.json`, as `rope_parameters` or in the older spelling.
-"""
+"""Llama (Touvron et al. 2023) and its kin: pre-norm causal blocks, RMSNorm, RoPE, SwiGLU."""
 
 from dataclasses import replace
 from typing import Any
 
 from ee_jax.models.architecture import Architecture, Rope
 from ee_jax.models.families.family import Config, Family, refuse_others
-from ee_jax.models.families.fields import ROPE_FIELDS, check_fields
-
-# What each scaling reads: our field and their key.
-SCALINGS = {
-    "default": {},
-    "linear": {"factor": "factor"},
-    "llama3": {
-        "factor": "factor",
-        "low": "low_freq_factor",
-        "high": "high_freq_factor",
-        "original_length": "original_max_position_embeddings",
-    },
-}
-
-
-def read_rope(given: Config) -> Rope:
-    """The rotary positions of a whole config; ValueError for a scaling not built here.
-
-    Where both spellings are given, the older one counts, as in Hugging Face's own reader.
-    """
-    rope = given.get("rope_scaling") or given.get("rope_parameters") or {}
-    if any(isinstance(part, dict) for part in rope.values()):
-        raise ValueError("the rotary positions are not the same in all blocks")
-    check_fields(rope, ROPE_FIELDS, " of the rotary positions")
-    scaling = rope.get("rope_type", rope.get("type", "default"))
-    if scaling not in SCALINGS:
-        raise ValueError(f"rope scaling {scaling!r} is not one of {', '.join(SCALINGS)}")
-    refuse_others({**given, **rope}, partial_rotary_factor=1.0)
-    theta = rope.get("rope_theta", given.get("rope_theta", 10_000.0))
-    fields = {ours: rope[key] for ours, key in SCALINGS[scaling].items()}
-    made = Rope(theta, scaling, **fields)
-    if made.low >= made.high:
-        raise ValueError(f"low_freq_factor {made.low} is not below that of high, {made.high}")
-    return made
-
-
-def write_rope(rope: Rope) -> Config:
-    """A config's keys of rotary positions, in both spellings.
-
-    Who reads only the older one takes a base of 10,000 where `rope_theta` is missing.
-    """
-    fields = {key: getattr(rope, ours) for ours, key in SCALINGS[rope.scaling].items()}
-    scaling = {"rope_type": rope.scaling, **fields}
-    return {
-        "rope_parameters": {"rope_theta": rope.theta, **scaling},
-        "rope_theta": rope.theta,
-        "rope_scaling": scaling if fields else None,
-    }
-
+from ee_jax.models.families.rope import read_rope, write_rope
 
 # What is not Llama's own, by the config's model type.
 KINDS: dict[str, dict[str, Any]] = {
@@ -93,7 +42,22 @@ def read(given: Config) -> Architecture:
     )
     if others := {*(given.get("layer_types") or [])} - {"full_attention"}:
         raise ValueError(f"layer_types has {', '.join(map(repr, sorted(others)))}")
-    family, heads = given["model_type"], given["num_attention_heads"]
+    return replace(
+        read_sizes(given),
+        rope=read_rope(given),
+        window=_window(given),
+        **KINDS[given["model_type"]],
+    )
+
+
+def read_sizes(given: Config, tied: bool = False) -> Architecture:
+    """A Llama of the sizes of a config in its words.
+
+    Args:
+      given: the config.
+      tied: whether the output is the embedding, where the config says nothing.
+    """
+    heads = given["num_attention_heads"]
     config = llama(
         given["vocab_size"],
         given["hidden_size"],
@@ -106,12 +70,9 @@ def read(given: Config) -> Architecture:
     )
     return replace(
         config,
-        family=family,
+        family=given["model_type"],
         head_size=given.get("head_dim") or config.head_size,
-        rope=read_rope(given),
-        window=_window(given),
-        tied_output=given.get("tie_word_embeddings", False),
-        **KINDS[family],
+        tied_output=given.get("tie_word_embeddings", tied),
     )
 
 

@@ -1,4 +1,7 @@
-"""RoBERTa (Liu et al. 2019): a BERT whose positions are numbered from after the padding's."""
+"""RoBERTa (Liu et al. 2019) and its kin: a BERT whose positions begin after the padding's.
+
+XLM-R (Conneau et al. 2020) and CamemBERT (Martin et al. 2020) differ in their texts alone.
+"""
 
 from dataclasses import replace
 
@@ -17,7 +20,8 @@ def read(given: Config) -> Architecture:
     if given.get("pad_token_id", 1) is None:
         raise ValueError("pad_token_id is null, but positions are counted from it")
     config = roberta(bert.read(given), given.get("pad_token_id", 1))
-    return replace(config, max_length=config.max_length - config.first_position)
+    left = config.max_length - config.first_position
+    return replace(config, family=given["model_type"], max_length=left)
 
 
 def write(config: Architecture) -> Config:

@@ -12,12 +12,13 @@ Arrays = dict[str, np.ndarray]
 
 
 @torch.no_grad()
-def randomise(model: PreTrainedModel, seed: int) -> None:
+def randomise(model: PreTrainedModel, seed: int, gain: float | None = None) -> None:
     """Gives every weight, norms and biases included, a value that matters to the output.
 
-    A gain of 1 keeps a matrix product's variance; more makes attention less even.
+    A gain of 1 keeps a matrix product's variance; more makes attention less even. None: 1.5 of
+    decoders, 3 of encoders.
     """
-    gain = 1.5 if model.can_generate() else 3.0
+    gain = gain or (1.5 if model.can_generate() else 3.0)
     generator = torch.Generator().manual_seed(seed)
     for name, weight in model.named_parameters():
         noise = torch.randn(weight.shape, generator=generator)
@@ -49,11 +50,20 @@ def make_tokens(config: PreTrainedConfig, seed: int) -> Arrays:
 def stages(backbone: Any) -> list[torch.nn.Module]:
     """The modules whose outputs are the hidden states: the embedding's last, the blocks."""
     match backbone.config.model_type:
-        case "bert" | "roberta":
+        case "bert" | "roberta" | "xlm-roberta" | "camembert" | "mpnet":
             return [backbone.embeddings, *backbone.encoder.layer]
         case "albert":  # one block, called as often as there are blocks
             encoder = backbone.encoder
             return [encoder.embedding_hidden_mapping_in, *encoder.albert_layer_groups]
+        case "distilbert":
+            return [backbone.embeddings, *backbone.transformer.layer]
+        case "electra":  # whose embedding may be projected
+            embedding = getattr(backbone, "embeddings_project", backbone.embeddings)
+            return [embedding, *backbone.encoder.layer]
+        case "modernbert":
+            return [backbone.embeddings, *backbone.layers]
+        case "gpt_neox":
+            return [backbone.embed_in, *backbone.layers]
         case "gpt2":
             return [backbone.drop, *backbone.h]
         case _:
@@ -69,7 +79,7 @@ def run(model: PreTrainedModel, tokens: Arrays) -> Arrays:
     """
     hidden: list[np.ndarray] = []
     for module in stages(model.base_model):
-        module.register_forward_hook(lambda *call: hidden.append(call[-1].float().numpy()))
+        module.register_forward_hook(lambda *call: hidden.append(_first(call[-1])))
     keys = {"tokens_BT": "input_ids", "mask_BT": "attention_mask", "types_BT": "token_type_ids"}
     inputs = {keys[key]: torch.tensor(tokens[key]).long() for key in keys if key in tokens}
     output = model.eval()(**inputs)
@@ -77,13 +87,22 @@ def run(model: PreTrainedModel, tokens: Arrays) -> Arrays:
     return {"hidden_LBTD": np.stack(hidden), **logits}
 
 
+def _first(output: Any) -> np.ndarray:
+    """What a module gives, the first of it where there are several."""
+    return (output[0] if isinstance(output, tuple) else output).float().numpy()
+
+
 @torch.no_grad()
 def run_long(model: PreTrainedModel, time: int, seed: int) -> Arrays:
-    """A row of `time` random tokens, and a language model's logits of it."""
+    """A row of `time` random tokens, and its logits or an encoder's last hidden state."""
     generator = np.random.default_rng(seed)
-    tokens_1T = generator.integers(0, model.config.vocab_size, (1, time)).astype(np.int32)
-    logits_1TV = model.eval()(input_ids=torch.tensor(tokens_1T).long()).logits.numpy()
-    return {"long_1T": tokens_1T, "long_logits_1TV": logits_1TV}
+    padding = model.config.pad_token_id or 0
+    least = 0 if model.can_generate() else padding + 1
+    tokens_1T = generator.integers(least, model.config.vocab_size, (1, time)).astype(np.int32)
+    output = model.eval()(input_ids=torch.tensor(tokens_1T).long())
+    if model.can_generate():
+        return {"long_1T": tokens_1T, "long_logits_1TV": output.logits.numpy()}
+    return {"long_1T": tokens_1T, "long_hidden_1TD": output.last_hidden_state.numpy()}
 
 
 def save(model: PreTrainedModel, name: str, arrays: Arrays) -> None:
