@@ -6,6 +6,7 @@ beside the products at these widths.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -99,6 +100,27 @@ def static_flops(config: Architecture, design: ExitDesign, time: int) -> int:
     """
     blocks = config.blocks * block_flops(config, time)
     return embedding_flops(config, time) + blocks + head_flops(design, config.width)
+
+
+def truncated_speedup(
+    config: Architecture, blocks: int, design: ExitDesign, time_N: Sequence[int]
+) -> float:
+    """FLOPs of the static program over those of one of fewer blocks, over N examples.
+
+    Args:
+      config: of the whole backbone.
+      blocks: of the other program.
+      design: of the exits; each has one such head.
+      time_N: tokens of each example.
+
+    Returns:
+      The ratio.
+    """
+    other = replace(config, blocks=blocks)
+    whole, part = (
+        sum(static_flops(each, design, time) for time in time_N) for each in (config, other)
+    )
+    return whole / part
 
 
 def flops_speedup(
