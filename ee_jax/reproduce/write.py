@@ -16,15 +16,20 @@ from ee_jax.report.figures import save
 from ee_jax.report.render import Table
 from ee_jax.report.report import write_texts
 from ee_jax.report.study import study_figure, study_page
+from ee_jax.reproduce.answers import Judged
+from ee_jax.reproduce.claims import claims_table
 from ee_jax.reproduce.comparison import Comparison
 from ee_jax.reproduce.comparison_table import comparison_table, headline, not_run_table
+from ee_jax.reproduce.operating_points import operating_table
 from ee_jax.reproduce.paper import load_paper
 from ee_jax.reproduce.side_by_side import chosen_table, full_table
 from ee_jax.reproduce.study import Study
-from ee_jax.reproduce.sweep import Swept
+from ee_jax.reproduce.swept import Finished, Swept
 
 HEADINGS = {
     "paper": "The paper's numbers, and ours",
+    "claims": "Claims",
+    "operating_points": "Settings beside the model without exits",
     "strategies": "Full models side by side",
     "calibrated": "Calibrated exits side by side",
     "not_run": "Cells that were not run",
@@ -59,10 +64,21 @@ def tables(study: Study, weights: str, swept: Swept) -> Tables:
         "strategies": full_table(f"{study.title}: full models side by side", swept),
         "calibrated": chosen_table(f"{study.title}: calibrated exits side by side", swept),
     }
+    judged = [Judged(runs) for task in swept.tasks if (runs := _traced(swept.of(task)))]
+    title = f"{study.title}: settings beside the model without exits"
+    ours["operating_points"] = operating_table(title, judged)
+    if study.claims:
+        ours["claims"] = claims_table(f"{study.title}: claims", study.claims, judged)
     if study.paper is None:
         return ours
     comparison = Comparison(study, load_paper(study.paper), weights, swept)
     return {"paper": comparison_table(comparison), **ours, "not_run": not_run_table(comparison)}
+
+
+def _traced(swept: Swept) -> tuple[Finished, ...]:
+    """The runs of one task, if all their traces are there."""
+    whole = all(set(run.traces) == set(run.results.strategies) for run in swept.finished)
+    return swept.finished if whole else ()
 
 
 def write(

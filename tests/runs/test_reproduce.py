@@ -12,6 +12,7 @@ from ee_jax.cli import main
 from ee_jax.config import config_hash
 from ee_jax.evaluation.statistics import paired_permutation_test
 from ee_jax.manifest import seal
+from tests.models.golden_models import FOLDER
 from tests.runs.test_command import refused
 
 
@@ -95,7 +96,9 @@ def test_the_table_is_of_both_strategies_and_seeds(swept):
 def test_the_files(swept):
     names = {path.name for path in swept.iterdir() if path.is_file()}
     tables = {
-        f"{name}.{kind}" for name in ("strategies", "calibrated") for kind in ("md", "csv")
+        f"{name}.{kind}"
+        for name in ("strategies", "calibrated", "operating_points", "claims")
+        for kind in ("md", "csv")
     }
     assert names == tables | {"report.html", "study.json", "study.png"}
 
@@ -162,7 +165,7 @@ def test_what_no_run_could_do_with_leaves_no_report(weights, tmp_path, capsys, l
         ("deebert --backbone x --tasks zzz", "ee-jax: no task `zzz` in the study deebert: "),
         ("deebert", "ee-jax: the following arguments are required: --backbone; see `ee-jax "),
         ("deebert --backbone x --seeds 1,-2", "ee-jax: argument --seeds: '-2' is no whole"),
-        ("deebert --backbone x --evaluation.ruonds 1",
+        (f"deebert --backbone {FOLDER}/bert --evaluation.ruonds 1",
          "ee-jax: Unrecognized options: --evaluation.ruonds, 1; did you mean --ev"),
     ],
 )  # fmt: skip
