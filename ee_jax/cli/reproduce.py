@@ -1,4 +1,7 @@
-"""`ee-jax reproduce STUDY --backbone WEIGHTS --tasks TASK,TASK [--seeds 0,1] [overrides]`."""
+"""`ee-jax reproduce STUDY --backbone WEIGHTS --tasks TASK,TASK [--seeds 0,1] [overrides]`.
+
+`ee-jax reproduce --page FILE.md` writes what the committed results of all studies come to.
+"""
 
 import json
 import shlex
@@ -7,7 +10,10 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from ee_jax.cli.parser import add_command, seed
+from ee_jax.cli.parser import add_command, check_page, seed
+from ee_jax.errors import UserError
+
+HELP = "`ee-jax reproduce --help`"
 
 
 def add(commands: Any) -> None:
@@ -18,17 +24,40 @@ def add(commands: Any) -> None:
     command.add_argument(
         "study",
         metavar="STUDY",
+        nargs="?",
         help="a Python file with a STUDY, its folder, or the name of one in experiments/",
     )
-    command.add_argument("--backbone", required=True, metavar="WEIGHTS", help="folder or name")
+    command.add_argument("--backbone", metavar="WEIGHTS", help="folder or name")
     command.add_argument(
         "--tasks", type=_names, default=(), help="e.g. sst2,cola (default: all)"
     )
     command.add_argument("--seeds", type=_seeds, default=(0,), help="e.g. 0,1,2 (default: 0)")
     command.add_argument("--manual-dir", metavar="DIR", help="where GLUE's files are")
     command.add_argument("--output", metavar="DIR", help="default: runs/<study>")
+    page = "run nothing: write what the results in experiments/ come to, as a page"
+    command.add_argument("--page", metavar="FILE.md", help=page)
     command.add_argument("--json", action="store_true", help="print study.json")
     command.epilog = "Overrides, as of `ee-jax run`, go to every run: --evaluation.rounds 3"
+
+
+def write_page(arguments: Namespace) -> None:
+    """Writes the page of all studies; nothing is run."""
+    if arguments.study is not None or arguments.backbone is not None or arguments.overrides:
+        raise UserError("--page is of all studies, and runs none: leave out all else")
+    check_page(arguments.page)
+    from ee_jax.atomic_io import write_text
+    from ee_jax.display import print_line
+    from ee_jax.reproduce.page import page, read_studies
+    from ee_jax.reproduce.study import EXPERIMENTS
+
+    found = read_studies(EXPERIMENTS)
+    write_text(Path(arguments.page), page(found))
+    done = sum(each.results is not None for each in found)
+    if arguments.json:
+        said = {each.study.name: each.results is not None for each in found}
+        print(json.dumps({"page": arguments.page, "has_results": said}))
+    else:
+        print_line(f"{arguments.page}: {len(found)} studies, {done} of them with results")
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -41,6 +70,12 @@ def _seeds(text: str) -> tuple[int, ...]:
 
 def reproduce(arguments: Namespace) -> None:
     """Sweeps, writes the study's tables, figure and page; exits 1 where a run failed."""
+    if arguments.page is not None:
+        return write_page(arguments)
+    lacks = [name for name in ("study", "backbone") if getattr(arguments, name) is None]
+    if lacks:
+        names = ", ".join({"study": "STUDY", "backbone": "--backbone"}[name] for name in lacks)
+        raise UserError(f"the following arguments are required: {names}; see {HELP}")
     from ee_jax.reproduce.study import check_tasks, find_study
 
     study = find_study(arguments.study)

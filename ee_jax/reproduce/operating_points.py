@@ -35,7 +35,12 @@ def operating_table(title: str, tasks: Sequence[Judged]) -> Table:
         for key in task.shared(strategy)
         if not str(key[1]).startswith("patience")
     ]
-    columns = (
+    return Table(title, operating_columns(timed), tuple(rows), NOTES if rows else ())
+
+
+def operating_columns(timed: Sequence[int]) -> tuple[Column, ...]:
+    """How the rows are shown that were timed at these batch sizes."""
+    return (
         Column("task", lambda r: r["task"], is_text=True),
         Column("strategy", lambda r: r["strategy"], is_text=True),
         Column("setting", lambda r: r["setting"], is_text=True),
@@ -49,7 +54,6 @@ def operating_table(title: str, tasks: Sequence[Judged]) -> Table:
         Column("against static", lambda r: text.points(r["static"])),
         Column("95 % interval", partial(_interval, key="static")),
     )
-    return Table(title, columns, tuple(rows), NOTES if rows else ())
 
 
 def _row(task: Judged, key: Key, timed: Sequence[int]) -> dict[str, Any]:

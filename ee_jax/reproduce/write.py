@@ -1,6 +1,7 @@
 """The files of a study: its tables, its figure, its page, and all of them as JSON."""
 
 import json
+import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -113,6 +114,7 @@ def _content(
         "command": command,
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "ee_jax": ee_jax.__version__,
+        "commit": source_commit(),
         "weights": weights,
         "devices": list(dict.fromkeys(run.results.machine for run in runs)),
         "runs": [
@@ -130,6 +132,20 @@ def _content(
     }
 
 
+def source_commit() -> str | None:
+    """The commit of the code that runs, and whether files were changed; None: no clone."""
+    clone = Path(ee_jax.__file__).parents[1]
+    if not (clone / ".git").exists():
+        return None
+    commit, changed = (
+        subprocess.run(["git", "-C", str(clone), *line], capture_output=True, text=True)
+        for line in (("rev-parse", "--short=12", "HEAD"), ("status", "--porcelain", "-uno"))
+    )
+    if commit.returncode:
+        return None
+    return commit.stdout.strip() + (" with changes" if changed.stdout else "")
+
+
 def _facts(content: Mapping[str, Any]) -> dict[str, str]:
     """What the page says of the runs."""
     runs = [
@@ -143,4 +159,5 @@ def _facts(content: Mapping[str, Any]) -> dict[str, str]:
         "devices": "; ".join(content["devices"]) or "none",
         "runs": "; ".join(runs) or "none",
         "version": content["ee_jax"],
+        "commit": content["commit"] or "unknown",
     }
