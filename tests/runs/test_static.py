@@ -13,6 +13,7 @@ from ee_jax.calibration.trace import Trace
 from ee_jax.cli import main
 from ee_jax.compilation import data_mesh
 from ee_jax.config import (
+    Data,
     Evaluation,
     Exits,
     Experiment,
@@ -21,6 +22,7 @@ from ee_jax.config import (
     Truncated,
     baselines,
 )
+from ee_jax.data.registry import DATASETS
 from ee_jax.display import SILENT
 from ee_jax.errors import UserError
 from ee_jax.results import read_results
@@ -188,3 +190,18 @@ def test_bfloat16_too(beside, tmp_path):
     assert ee_jax.load(tmp_path).parameters["backbone.blocks.0.mlp.up.kernel"].dtype == (
         jnp.bfloat16
     )
+
+
+def test_a_regression_too(beside, tmp_path, monkeypatch):
+    """Of numbers no class is surest: the one answer is asked for nothing."""
+    monkeypatch.setitem(DATASETS, "lengths", "tests.runs.tiny_sentences:Lengths")
+    numbers = replace(
+        beside,
+        data=Data("lengths", str(tmp_path / "data"), lengths=(8,)),
+        exits=Exits(confidence="patience"),
+        strategies=(Joint(fit=FIT), Truncated(fit=FIT, blocks=1)),
+    )
+    found = run(numbers, tmp_path / "run").strategies["truncated"]
+    assert found.points[0].unlike_trace == 0
+    assert found.points[0].quality == pytest.approx(found.full_quality, abs=1e-5)
+    assert set(found.points[0].metrics) == {"pearson", "spearman"}
