@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from ee_jax.calibration.trace import Trace
 from ee_jax.exits.stopping import Stopping
+from ee_jax.reproduce.search import Searched
 from ee_jax.results import Results
 
 
@@ -39,6 +40,7 @@ class Swept:
 
     finished: tuple[Finished, ...] = ()
     failed: tuple[Failed, ...] = ()
+    searched: tuple[Searched, ...] = ()  # one a task, where learning rates were searched for
 
     @property
     def tasks(self) -> list[str]:
@@ -50,6 +52,7 @@ class Swept:
         return Swept(
             tuple(run for run in self.finished if run.task == task),
             tuple(run for run in self.failed if run.task == task),
+            tuple(each for each in self.searched if each.task == task),
         )
 
     def said(self) -> list[str]:

@@ -23,6 +23,7 @@ from ee_jax.reproduce.comparison import Comparison
 from ee_jax.reproduce.comparison_table import comparison_table, headline, not_run_table
 from ee_jax.reproduce.operating_points import operating_table
 from ee_jax.reproduce.paper import load_paper
+from ee_jax.reproduce.search import search_table
 from ee_jax.reproduce.side_by_side import chosen_table, full_table
 from ee_jax.reproduce.study import Study
 from ee_jax.reproduce.swept import Finished, Swept
@@ -33,6 +34,7 @@ HEADINGS = {
     "operating_points": "Settings beside the model without exits",
     "strategies": "Full models side by side",
     "calibrated": "Calibrated exits side by side",
+    "search": "Learning rates, on held-out training rows",
     "not_run": "Cells that were not run",
 }
 Tables = dict[str, Table]  # by the name of their file
@@ -68,6 +70,8 @@ def tables(study: Study, weights: str, swept: Swept) -> Tables:
     judged = [Judged(runs) for task in swept.tasks if (runs := _traced(swept.of(task)))]
     title = f"{study.title}: settings beside the model without exits"
     ours["operating_points"] = operating_table(title, judged)
+    if swept.searched:
+        ours["search"] = search_table(f"{study.title}: learning rates", swept.searched)
     if study.claims:
         ours["claims"] = claims_table(f"{study.title}: claims", study.claims, judged)
     if study.paper is None:

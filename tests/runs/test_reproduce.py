@@ -177,3 +177,40 @@ def test_bad_input_is_one_line_before_anything_is_run(
     monkeypatch.chdir(tmp_path)
     assert refused(capsys, "reproduce", *line.split()).startswith(message)
     assert list(tmp_path.iterdir()) == [clone]
+
+
+@pytest.mark.slow
+def test_rates_are_searched_for_on_held_out_rows_and_then_run(weights, tmp_path, capsys):
+    """The chosen factor's calibration trace is the best; a second sweep makes nothing anew."""
+    line = ["--backbone", weights, "--tasks", "sentences", "--output", tmp_path / "out"]
+    line += ["--search", "0.01,1", "--strategies.0.fit.epochs", "3", "--json"]
+    assert reproduce(*line) is None
+    study = json.loads(capsys.readouterr().out)
+    rows = study["tables"]["search"]["rows"]
+    assert [(row["strategy"], row["factor"]) for row in rows] == [
+        ("joint", 0.01), ("joint", 1.0), ("frozen", 0.01), ("frozen", 1.0),
+    ]  # fmt: skip
+    searched = tmp_path / "out" / "sentences" / "search"
+    for row in rows:
+        path = searched / f"rates_x_{row['factor']:g}" / row["strategy"] / "traces"
+        trace = Trace.load(path / "calibration.npz")
+        assert trace.label_N is not None
+        right = (trace.prediction_NE == trace.label_N[:, None]).mean()
+        assert row["quality"] == pytest.approx(100 * right)
+    chosen = {row["strategy"]: row["factor"] for row in rows if row["chosen"]}
+    for name in ("joint", "frozen"):
+        of = {row["factor"]: row["quality"] for row in rows if row["strategy"] == name}
+        assert of[chosen[name]] == max(of.values())
+    run = json.loads((tmp_path / "out" / "sentences" / "seed_0" / "results.json").read_text())
+    rates = [s["fit"]["learning_rate"] for s in run["config"]["strategies"]]
+    assert rates == pytest.approx([1e-3 * chosen[name] for name in ("joint", "frozen")])
+    assert reproduce(*line) is None
+    out, err = capsys.readouterr()
+    assert json.loads(out)["tables"]["search"] == study["tables"]["search"]
+    assert " ".join(err.split()).count("is finished: reading it back") == 3
+
+
+@pytest.mark.parametrize("factors", ["0", "-1,1", "x"])
+def test_factors_are_above_0(factors, capsys):
+    line = ["deebert", "--backbone", "x", "--search", factors]
+    assert refused(capsys, "reproduce", *line).startswith("ee-jax: argument --search: ")

@@ -40,7 +40,7 @@ def static_experiment(experiment: Experiment, blocks: int, regression: bool) -> 
         experiment,
         exits=exits,
         calibration=Calibration(tolerances=(), temperature=False),
-        evaluation=replace(experiment.evaluation, thresholds=(1.0,)),
+        evaluation=replace(experiment.evaluation, thresholds=(1.0,), confidences=()),
     )
 
 

@@ -123,6 +123,8 @@ class Classification(Task):
         self, strategies: Mapping[str, StrategyResults]
     ) -> tuple[AgainstStatic, ...]:
         """Early exit against the models without exits, at equal measured time."""
+        if all(found.static_blocks is None for found in strategies.values()):
+            return ()
         where = {name: self.folder.path / name / "traces" / "test.npz" for name in strategies}
         traces = {name: Trace.load(path) for name, path in where.items()}
         metric, stopping = METRICS[self._corpus.metrics[0]], self.experiment.exits.stopping
