@@ -118,8 +118,45 @@ class Speculation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AgainstStatic:
+    """Settings of a strategy against models without exits that take the same measured time.
+
+    The static quality is on the straight line between the two models next to a setting in time,
+    as of examples that go to one of the two by lot. Differences are ours - theirs; intervals
+    are of 95 %, from a bootstrap over the test examples, the same for all, at these times.
+
+    Attributes:
+      strategy: with exits.
+      batch: of the measured times.
+      threshold: of each setting; where exits have their own, the lowest.
+      time: of each, over that of the full model without exits.
+      quality: of each.
+      static_quality: of the static models at its time.
+      low, high: of each difference.
+      mean: of the differences.
+      mean_low, mean_high: of their mean.
+    """
+
+    strategy: str
+    batch: int
+    threshold: tuple[float, ...]
+    time: tuple[float, ...]
+    quality: tuple[float, ...]
+    static_quality: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    mean: float
+    mean_low: float
+    mean_high: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class StrategyResults:
-    """What a run found of one strategy."""
+    """What a run found of one strategy.
+
+    Attributes:
+      static_blocks: of a model without exits; None: it has exits.
+    """
 
     full_quality: float | None  # of the last exit
     exits: tuple[ExitAlone, ...]
@@ -129,6 +166,7 @@ class StrategyResults:
     speculation: tuple[Speculation, ...] = ()
     examples: int | None = None  # of the test split that were judged, or tokens
     train_seconds: float = 0.0
+    static_blocks: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,6 +201,7 @@ class Results:
     seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
     programs: int = 0
     strategies: Mapping[str, StrategyResults]
+    against_static: tuple[AgainstStatic, ...] = ()
 
     @property
     def quality(self) -> str:

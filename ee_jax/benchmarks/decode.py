@@ -80,7 +80,7 @@ def flops_ratio(setup: Setup, exit: int, load: Load) -> float:
     static = (blocks_1T + asked_1T).sum()
     if setup.exiting is not None:
         asking = config, setup.design, setup.exiting
-        asked_1T = exits_flops(*asking, exit_1T, context_1T[0])
+        asked_1T = exits_flops(*asking, exit_1T, context_T)
     return float((blocks_1T + asked_1T).sum() / static)
 
 

@@ -33,14 +33,19 @@ def compile_programs(config: Path, overrides: list[str], arguments: Namespace) -
     """Compiles the programs of a config file, and prints a row for each."""
     mesh = _mesh(arguments.target)
     from ee_jax.config.load import load
+
+    compile_experiment(load(config, overrides), mesh, arguments.json)
+
+
+def compile_experiment(experiment: Any, mesh: Any, as_json: bool) -> None:
+    """Compiles the programs of an experiment, and prints a row for each."""
     from ee_jax.display import Display
     from ee_jax.runs.compile import compile_all, plan
 
-    experiment = load(config, overrides)
     display = Display()
     programs = plan(experiment, mesh, display)
     rows = compile_all(programs, mesh, display)
-    if arguments.json:
+    if as_json:
         for row in rows:
             print(json.dumps(row._asdict()), flush=True)
         return

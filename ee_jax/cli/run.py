@@ -32,6 +32,7 @@ def run(config: Path, overrides: list[str], arguments: Namespace) -> None:
     experiment = load(config, overrides)
     from ee_jax.display import Display, print_line, print_result
     from ee_jax.report.render import to_terminal
+    from ee_jax.report.static import against_static
     from ee_jax.results import to_json
     from ee_jax.runs.run import check
     from ee_jax.runs.run import run as run_experiment
@@ -50,4 +51,6 @@ def run(config: Path, overrides: list[str], arguments: Namespace) -> None:
         print(json.dumps(to_json(results)))
     else:
         print_result(to_terminal(find_task(experiment.task).report(results).tables["table"]))
+        for sentence in against_static(results):
+            print_line(sentence)
         print_line(f"{output / 'report.html'} shows the whole run.")

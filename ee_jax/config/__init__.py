@@ -24,8 +24,11 @@ from ee_jax.training.strategies import (
     Learned,
     Mixed,
     SelfDistill,
+    Single,
     Strategy,
+    Truncated,
     TwoStage,
+    baselines,
 )
 
 __all__ = [
@@ -52,10 +55,13 @@ __all__ = [
     "Scratch",
     "SelfDistill",
     "SelfGenerated",
+    "Single",
     "Speculation",
     "Strategy",
     "Text",
+    "Truncated",
     "TwoStage",
+    "baselines",
     "config_hash",
     "identity",
     "to_dict",

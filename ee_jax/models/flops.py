@@ -6,6 +6,7 @@ beside the products at these widths.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from itertools import accumulate
 from typing import Any, TypeVar
 
@@ -136,6 +137,27 @@ def static_flops(config: Architecture, design: ExitDesign, time: int) -> int:
     """
     blocks = sum(block_flops(config, time, block) for block in range(config.blocks))
     return embedding_flops(config, time) + blocks + head_flops(design, config.width)
+
+
+def truncated_speedup(
+    config: Architecture, blocks: int, design: ExitDesign, time_N: Sequence[int]
+) -> float:
+    """FLOPs of the static program over those of one of fewer blocks, over N examples.
+
+    Args:
+      config: of the whole backbone.
+      blocks: of the other program.
+      design: of the exits; each has one such head.
+      time_N: tokens of each example.
+
+    Returns:
+      The ratio.
+    """
+    other = replace(config, blocks=blocks)
+    whole, part = (
+        sum(static_flops(each, design, time) for time in time_N) for each in (config, other)
+    )
+    return whole / part
 
 
 def flops_speedup(

@@ -18,7 +18,7 @@ from matplotlib.text import Text
 from ee_jax.atomic_io import replacing
 from ee_jax.display import plain
 from ee_jax.report import text
-from ee_jax.report.select import has_policies, sorted_points
+from ee_jax.report.select import has_policies, sorted_points, with_exits
 from ee_jax.results import Point, Results, StrategyResults
 
 INK = "#24292f"  # as in report.mplstyle
@@ -78,7 +78,7 @@ BESIDE = 1.012  # right of the bars, in shares of their width
 
 def exit_depths(results: Results) -> Figure:
     """Each strategy: a bar a threshold, split by the exit that answered."""
-    strategies = results.strategies
+    strategies = with_exits(results) or results.strategies
     rows = [len(s.points) for s in strategies.values()]
     with style():
         figure = Figure(figsize=(8, ROW * (sum(rows) + 2 * len(rows) + 2) + 0.2))

@@ -25,7 +25,8 @@ def headline(results: Results) -> str:
     Where nothing was timed, the least mean depth there.
     """
     quality = results.quality
-    full = [s.full_quality for s in results.strategies.values() if is_known(s.full_quality)]
+    deep = [s for s in results.strategies.values() if s.static_blocks in (None, results.blocks)]
+    full = [s.full_quality for s in deep if is_known(s.full_quality)]
     top = metrics.best(quality, full)
     if top is None:
         return f"The {metrics.name(quality)} of no full model is defined."

@@ -16,7 +16,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from ee_jax.report import metrics
 from ee_jax.report.figures import INK, MUTED, PAPER, style
-from ee_jax.report.select import has_policies, labels
+from ee_jax.report.quality_time import STATIC, static_key, static_points
+from ee_jax.report.select import has_policies, labels, statics, with_exits
 from ee_jax.report.text import is_known
 from ee_jax.results import CurvePoint, Point, Results, StrategyResults
 
@@ -35,8 +36,10 @@ def _together(results: Results) -> Figure:
         figure = Figure()
         axes = figure.add_subplot()
         _label(axes, results)
-        for index, strategy in enumerate(results.strategies.values()):
+        for index, strategy in enumerate(with_exits(results).values()):
             _draw(axes, results, strategy, f"C{index}")
+        if without := static_points(results):
+            axes.plot(*_places(results.quality, without), **STATIC)
         _ideal_speedups(axes, results.blocks)
         _name(axes, results)
         symbols = _symbols(results)
@@ -101,7 +104,7 @@ def _ideal_speedups(axes: Axes, blocks: int) -> None:
 def _name(axes: Axes, results: Results) -> None:
     """Each strategy's name at its full model, right of the axes, kept apart."""
     low, high = axes.get_ylim()
-    full = {name: s.full_quality for name, s in results.strategies.items()}
+    full = {name: s.full_quality for name, s in with_exits(results).items()}
     heights = {
         name: metrics.height(results.quality, value) if is_known(value) else low
         for name, value in full.items()
@@ -136,6 +139,7 @@ def _symbols(results: Results) -> list[Line2D]:
         Line2D([], [], color=INK, ls="", marker="o", ms=5, label="measured"),
         *chosen,
         Line2D([], [], color=INK, ls=(0, (5, 4)), lw=1, label="full model"),
+        *([static_key()] if statics(results) else []),
     ]
 
 

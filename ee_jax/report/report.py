@@ -16,8 +16,10 @@ from ee_jax.report.calibrated import calibration_table
 from ee_jax.report.figures import exit_depths, save, svg
 from ee_jax.report.findings import findings, headline
 from ee_jax.report.quality_depth import quality_depth
+from ee_jax.report.quality_time import quality_time
 from ee_jax.report.render import Table, to_csv, to_markdown
-from ee_jax.report.select import batches, has_policies
+from ee_jax.report.select import batches, has_policies, statics
+from ee_jax.report.static import against_static, static_table
 from ee_jax.report.tables import exit_table, speculation_table, speed_table
 from ee_jax.results import Results
 
@@ -39,20 +41,26 @@ def make_report(results: Results) -> Report:
     }
     if (speculation := speculation_table(results)).rows:
         tables["speculation"] = speculation
+    if statics(results):
+        tables["static"] = static_table(results)
     figures = {
         "quality_depth.png": quality_depth(results),
         "exit_depths.png": exit_depths(results),
     }
+    if statics(results) and batches(results):
+        figures["quality_time.png"] = quality_time(results)
     return Report(tables, figures, page(results, tables, figures))
 
 
 def page(results: Results, tables: Mapping[str, Table], figures: Mapping[str, Figure]) -> str:
     """The HTML text: finding, tables, figures, and how it was measured."""
+    timed = figures.get("quality_time.png")
     return template("page").render(
         results=results,
         quality=metrics.name(results.quality),
         headline=headline(results),
         findings=findings(results),
+        against_static=against_static(results),
         batches=batches(results),
         decodes=has_policies(results),
         judged="auroc" in tables["exits"].rows[0],
@@ -61,6 +69,7 @@ def page(results: Results, tables: Mapping[str, Table], figures: Mapping[str, Fi
         tables=tables,
         quality_depth=inline(figures["quality_depth.png"], "quality-depth"),
         exit_depths=inline(figures["exit_depths.png"], "exit-depths"),
+        quality_time=inline(timed, "quality-time") if timed else None,
     )
 
 

@@ -13,6 +13,23 @@ def batches(results: Results) -> list[int]:
     return sorted({batch for point in points for batch in point.measured_speedup})
 
 
+def with_exits(results: Results) -> dict[str, StrategyResults]:
+    """The strategies whose models have exits."""
+    return {n: s for n, s in results.strategies.items() if s.static_blocks is None}
+
+
+def statics(results: Results) -> dict[str, StrategyResults]:
+    """The models without exits, by rising depth."""
+    found = [(s.static_blocks, n, s) for n, s in results.strategies.items() if s.static_blocks]
+    return {name: strategy for _, name, strategy in sorted(found, key=lambda each: each[0])}
+
+
+def single(results: Results) -> StrategyResults | None:
+    """The full model without exits, which losses are quoted against; None: there is none."""
+    full = (s for s in statics(results).values() if s.static_blocks == results.blocks)
+    return next(full, None)
+
+
 def has_policies(results: Results) -> bool:
     """Whether points differ in confidence and policy, as those of a language model do."""
     return any(p.policy is not None for s in results.strategies.values() for p in s.points)
@@ -97,3 +114,9 @@ def chosen(strategy: StrategyResults, label: str) -> Point | None:
 def difference(results: Results, point: Point, strategy: StrategyResults) -> float | None:
     """Points, or of a perplexity percent, that a setting is above its strategy's full model."""
     return metrics.difference(results.quality, point.quality, strategy.full_quality)
+
+
+def against_single(results: Results, point: Point) -> float | None:
+    """The same above the full model without exits; None where there is none."""
+    found = single(results)
+    return found and metrics.difference(results.quality, point.quality, found.full_quality)

@@ -9,12 +9,18 @@ from matplotlib.lines import Line2D
 
 from ee_jax.report import metrics
 from ee_jax.report.figures import INK, style
+from ee_jax.report.quality_time import (
+    STATIC,
+    Line,
+    by_time,
+    heights,
+    static_key,
+    static_points,
+)
 from ee_jax.report.render import Table
 from ee_jax.report.report import inline, template
-from ee_jax.report.select import batches
+from ee_jax.report.select import batches, statics, with_exits
 from ee_jax.results import Results
-
-Line = tuple[list[float], list[float]]  # x and percent
 
 
 def study_figure(tasks: Mapping[str, Sequence[Results]]) -> Figure:
@@ -27,13 +33,14 @@ def study_figure(tasks: Mapping[str, Sequence[Results]]) -> Figure:
         grid = figure.subplots(len(tasks), 2, sharey="row", squeeze=False)
         for (task, seeds), (left, right) in zip(tasks.items(), grid, strict=True):
             _draw(task, seeds, left, right)
-        names = list(dict.fromkeys(n for seeds in tasks.values() for n in seeds[0].strategies))
+        names = list(dict.fromkeys(n for s in tasks.values() for n in with_exits(s[0])))
         handles = [
             Line2D([], [], color=f"C{i}", marker="o", ms=4, label=n)
             for i, n in enumerate(names)
         ]
         full = Line2D([], [], color=INK, ls=(0, (5, 4)), lw=1, label="full model")
-        figure.legend(handles=[*handles, full], loc="outside lower center", ncols=4)
+        keys = [static_key()] if any(statics(s[0]) for s in tasks.values()) else []
+        figure.legend(handles=[*handles, full, *keys], loc="outside lower center", ncols=4)
     return figure
 
 
@@ -42,7 +49,7 @@ def _draw(task: str, seeds: Sequence[Results], left: Axes, right: Axes) -> None:
     left.set_title(f"{task}, {len(seeds)} seeds" if len(seeds) > 1 else task)
     left.set_xlabel(f"mean depth, blocks of {blocks}")
     left.set_ylabel(metrics.axis(seeds[0].quality))
-    for number, name in enumerate(seeds[0].strategies):
+    for number, name in enumerate(with_exits(seeds[0])):
         color = f"C{number}"
         full_S = [_height(r, r.strategies[name].full_quality) for r in seeds]
         for axes in (left, right):
@@ -50,6 +57,8 @@ def _draw(task: str, seeds: Sequence[Results], left: Axes, right: Axes) -> None:
         _lines(left, [_by_depth(results, name) for results in seeds], color, "")
         if timed:
             _lines(right, [_by_time(results, name, timed[0]) for results in seeds], color, "o")
+    if statics(seeds[0]):
+        _statics(seeds, left, right, timed)
     right.set_xlabel(
         f"measured time at batch {timed[0]}, % of the full model's" if timed else "not timed"
     )
@@ -75,9 +84,18 @@ def _by_time(results: Results, strategy: str, batch: int) -> Line:
     asked = results.config["evaluation"]["thresholds"]
     points = results.strategies[strategy].points
     one = [p for p in points if p.threshold in asked and p.threshold_E is None]
-    timed = sorted(one, key=lambda p: p.threshold)
-    time = [100 / (p.measured_speedup[batch] or np.nan) for p in timed]
-    return time, [_height(results, p.quality) for p in timed]
+    return by_time(results, sorted(one, key=lambda p: p.threshold), batch)
+
+
+def _statics(seeds: Sequence[Results], left: Axes, right: Axes, timed: list[int]) -> None:
+    """The models without exits, as means over the seeds."""
+    of_seeds = [(results, static_points(results)) for results in seeds]
+    depth = [([p.mean_depth for p in found], heights(results, (p.quality for p in found)))
+             for results, found in of_seeds]  # fmt: skip
+    left.plot(*np.mean(depth, axis=0), **STATIC)
+    if timed:
+        time = [by_time(results, found, timed[0]) for results, found in of_seeds]
+        right.plot(*np.mean(time, axis=0), **STATIC)
 
 
 def _height(results: Results, quality: float | None) -> float:

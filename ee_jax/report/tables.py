@@ -5,12 +5,23 @@ from typing import Any
 
 from ee_jax.report import metrics, text
 from ee_jax.report.render import Column, Row, Table
-from ee_jax.report.select import batches, difference, gains, has_policies, sorted_points
+from ee_jax.report.select import (
+    against_single,
+    batches,
+    difference,
+    gains,
+    has_policies,
+    single,
+    sorted_points,
+)
 from ee_jax.results import Point, Results, StrategyResults
 
 STRATEGY = Column("strategy", lambda row: row["strategy"], is_text=True)
 CONFIDENCE = Column("confidence", lambda row: row["confidence"], is_text=True)
 POLICY = Column("policy", lambda row: row["policy"], is_text=True)
+AGAINST_SINGLE = Column(
+    "against single", lambda row: text.points(row["against_single"]), spare=1
+)
 
 
 def measured(batch: int) -> str:
@@ -44,10 +55,13 @@ def _speed_row(
     row |= {"chosen_by": text.set_apart(point, strategy)}
     row |= {metric: point.metrics.get(metric) for metric in results.metrics}
     row |= {key: getattr(point, key) for key in found}
-    row |= {"difference": difference(results, point, strategy)}
+    has_exits = strategy.static_blocks is None
+    row |= {"difference": difference(results, point, strategy) if has_exits else None}
+    if single(results) is not None:
+        row |= {"against_single": against_single(results, point)}
     for batch in timed:
         row[measured(batch)] = point.measured_speedup.get(batch)
-        row[f"gains_b{batch}"] = gains(point, batch)
+        row[f"gains_b{batch}"] = gains(point, batch) or not has_exits
     return row
 
 
@@ -64,6 +78,7 @@ def _speed_columns(results: Results, timed: list[int]) -> tuple[Column, ...]:
             lambda r: metrics.apart(results.quality, r["difference"]),
             spare=2,
         ),
+        *((AGAINST_SINGLE,) if single(results) is not None else ()),
         Column("mean depth", lambda r: text.number(r["mean_depth"])),
         Column("ideal speed-up", lambda r: text.number(r["ideal_speedup"]), spare=4 - policies),
         Column("FLOPs speed-up", lambda r: text.number(r["flops_speedup"]), spare=3 + policies),
@@ -99,6 +114,8 @@ def _notes(results: Results, timed: list[int]) -> list[str]:
         f"Against full model: {unit}{of} of difference to the strategy's own. "
         f"Ideal speed-up: blocks ({results.blocks}) / mean depth."
     )
+    if single(results) is not None:
+        note += " Against single: to the full model that was fine-tuned without exits."
     if timed:
         note += (
             " Measured: wall clock of the full-depth program / of the early-exit program. "

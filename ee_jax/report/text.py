@@ -37,6 +37,18 @@ def points(value: float | None) -> str:
     return f"{sign}{abs(value):.1f}"
 
 
+def interval(low: float | None, high: float | None) -> str:
+    """An interval of a difference of shares, in points: +0.4 to +3.8."""
+    if not (is_known(low) and is_known(high)):
+        return DASH
+    return f"{points(100 * low)} to {points(100 * high)}"
+
+
+def p_value(value: float | None) -> str:
+    """Three decimals, or that it is smaller."""
+    return "under 0.001" if value is not None and value < 0.001 else number(value, 3)
+
+
 def share(value: float | None) -> str:
     """A share as the configuration means it: 0.025 is 2.5 %."""
     return DASH if value is None else f"{100 * value:g} %"
@@ -69,8 +81,9 @@ def setting(point: Point, strategy: StrategyResults) -> str:
 
 
 def set_apart(point: Point, strategy: StrategyResults) -> str:
-    """What is special about a threshold: that no block is skipped, or who chose it."""
-    full = ["full depth"] if point.threshold >= 1 else []
+    """What is special about a threshold: that nothing stops early, or who chose it."""
+    whole = "full depth" if strategy.static_blocks is None else "no exits"
+    full = [whole] if point.threshold >= 1 else []
     return ", ".join([*full, *calibrations(point, strategy)])
 
 

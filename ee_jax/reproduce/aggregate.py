@@ -22,9 +22,9 @@ from ee_jax.evaluation.statistics import (
     paired_permutation_test,
     seed_interval,
 )
-from ee_jax.report.select import chosen
+from ee_jax.report.select import chosen, statics, with_exits
 from ee_jax.report.text import is_known
-from ee_jax.reproduce.sweep import Finished
+from ee_jax.reproduce.swept import Finished
 from ee_jax.results import Point, Results
 
 # What a paper's table counts as saved, and the speed-up that counts the same here.
@@ -41,7 +41,7 @@ class Setting(NamedTuple):
 
     threshold: float
     quality_S: tuple[float | None, ...]
-    difference: float | None  # from the strategy's own full model
+    difference: float | None  # from the `reference`
     saved: float | None  # share of the full model's cost
 
     @property
@@ -81,12 +81,21 @@ def _setting(
     speedup: Callable[[Point], float | None],
 ) -> Setting:
     quality_S = tuple(_quality(point, metric) for point in points)
-    full_S = [_full(run.results, strategy, metric) for run in runs]
+    full_S = [_full(run.results, reference(run.results, strategy), metric) for run in runs]
     speedup_S = [speedup(point) for point in points]
     saved_S = [None if value is None else 1 - 1 / value for value in speedup_S]
     threshold, full, quality = points[0].threshold, mean(full_S), mean(quality_S)
     difference = None if full is None or quality is None else quality - full
     return Setting(threshold, quality_S, difference, mean(saved_S))
+
+
+def reference(results: Results, strategy: str) -> str:
+    """Whose full quality a difference is from: the model without exits, as papers quote it.
+
+    Where a run has none, the strategy's own full model.
+    """
+    full = (n for n, s in statics(results).items() if s.static_blocks == results.blocks)
+    return next(full, strategy)
 
 
 def full_model(runs: Sequence[Finished], strategy: str) -> Setting:
@@ -147,7 +156,8 @@ def areas(
 
     None where a curve has no quality that is known, or is of one exit alone.
     """
-    curves = {name: [_curve(run.results, name) for run in runs] for name in strategies(runs)}
+    exits = with_exits(runs[0].results)
+    curves = {name: [_curve(run.results, name) for run in runs] for name in exits}
     every = [depth_P for each in curves.values() for depth_P, _ in each]
     low = max(depth_P.min(initial=np.inf) for depth_P in every)
     high = min(depth_P.max(initial=-np.inf) for depth_P in every)

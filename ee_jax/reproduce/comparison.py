@@ -1,7 +1,8 @@
 """A paper's cells, and ours beside them.
 
 Of our settings the one that saves most nearly what the paper's cell saves stands beside it, so
-none is picked by its quality on the test split. What was not run says why.
+none is picked by its quality on the test split. Beside an early exit's cell also stands what
+the setting saves that loses most nearly as much. What was not run says why.
 """
 
 import re
@@ -13,7 +14,7 @@ from ee_jax.evaluation.statistics import Interval
 from ee_jax.reproduce.aggregate import Setting, interval, settings
 from ee_jax.reproduce.paper import FULL, Cell, Paper
 from ee_jax.reproduce.study import Study
-from ee_jax.reproduce.sweep import Swept
+from ee_jax.reproduce.swept import Swept
 
 PAPERS = (
     "task", "metric", "backbone", "method", "setting", "source", "evidence", "split",
@@ -25,6 +26,8 @@ NO_PAPER: dict[str, Any] = dict.fromkeys((*PAPERS, *(f"paper_{key}" for key in B
 NOT_RUN: dict[str, Any] = {
     **dict.fromkeys(("threshold", *(f"our_{key}" for key in BOTH), "low", "high")),
     "seeds": 0,
+    "same_loss_difference": None,
+    "same_loss_saved": None,
     "against_paper": None,
     "differs": [],
 }
@@ -57,10 +60,13 @@ class Comparison:
             return row | NOT_RUN | {"not_run": reason}
         strategy = self.study.methods[cell.method]
         runs = self.swept.of(cell.task).finished
-        picked = pick(cell, settings(runs, strategy, cell.metric, cell.saving))
+        found = settings(runs, strategy, cell.metric, cell.saving)
+        picked = pick(cell, found)
         if picked is None or picked.quality is None:
             return row | NOT_RUN | {"not_run": "no setting of ours has these numbers"}
         row |= of_setting(picked, interval(runs, strategy, picked, cell.metric))
+        lost = None if cell.setting == FULL else row["paper_difference"]
+        row |= at_same_loss(lost, found)
         gap = points(row["our_value"], row["paper_value"])
         return row | {"against_paper": gap, "differs": self._differs(cell)}
 
@@ -102,6 +108,7 @@ class Comparison:
             start
             | {"metric": results.quality, "method": strategy, "setting": _name(setting)}
             | of_setting(setting, interval(swept.finished, strategy, setting))
+            | at_same_loss(None, ())
             | {"against_paper": None, "differs": []}
             for strategy, each in found.items()
             for setting in each
@@ -125,6 +132,18 @@ def pick(cell: Cell, found: Sequence[Setting]) -> Setting | None:
     if share is None or not early:
         return None
     return min(early, key=lambda setting: abs((setting.saved or 0) - share))
+
+
+def at_same_loss(lost: float | None, found: Sequence[Setting]) -> dict[str, float | None]:
+    """What the early exit saves that loses most nearly as many points."""
+    early = [s for s in found if s.threshold < 1 and s.difference is not None]
+    if lost is None or not early:
+        return {"same_loss_difference": None, "same_loss_saved": None}
+    nearest = min(early, key=lambda s: abs(100 * (s.difference or 0.0) - lost))
+    return {
+        "same_loss_difference": percent(nearest.difference),
+        "same_loss_saved": percent(nearest.saved),
+    }
 
 
 def of_paper(paper: Paper, cell: Cell) -> dict[str, Any]:

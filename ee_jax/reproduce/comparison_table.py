@@ -10,7 +10,7 @@ from itertools import groupby
 from ee_jax.report import metrics, text
 from ee_jax.report.render import Column, Row, Table
 from ee_jax.reproduce.comparison import Comparison
-from ee_jax.reproduce.sweep import Swept
+from ee_jax.reproduce.swept import Swept
 
 EVIDENCE = {"read": "", "second-hand": " (second-hand)", "from memory": " (from memory)"}
 
@@ -21,6 +21,7 @@ def comparison_table(comparison: Comparison) -> Table:
     columns = (
         *START,
         *VALUES,
+        Column("ours at its loss", _same_loss),
         Column("95 % interval (seeds)", _interval),
         Column("what differs", lambda row: ", ".join(row["differs"]), is_text=True),
     )
@@ -73,6 +74,14 @@ def _numbers(value: float | None, difference: float | None, saved: float | None)
     return f"{shown} ({text.points(difference)}, {text.number(-saved, 0)} %)"
 
 
+def _same_loss(row: Row) -> str:
+    """What the setting of ours loses and saves that loses most nearly as much."""
+    if row["same_loss_saved"] is None:
+        return text.DASH
+    lost, saved = row["same_loss_difference"], row["same_loss_saved"]
+    return f"{text.points(lost)}, {text.number(-saved, 0)} %"
+
+
 START = (
     Column("task", lambda row: f"{row['task']}, {_metric(row)}", is_text=True),
     Column("cell", _cell, is_text=True),
@@ -100,7 +109,9 @@ def _notes(comparison: Comparison) -> list[str]:
         *comparison.paper.notes,
         f"Ours: {comparison.weights}{on}, beside the paper's {comparison.backbone}.",
         "Beside a cell stands the setting of ours that saves most nearly as much.",
-        "In brackets: points against the full model, and cost against it.",
+        "In brackets: points and cost against the full model fine-tuned without exits, where "
+        "there is one, else against the strategy's own. At its loss: the setting of ours that "
+        "loses most nearly as many points, which the test split picks.",
         "Interval: bootstrap of ours, over the seeds; of a single one, over the test examples.",
         *comparison.study.notes,
         *comparison.swept.said(),

@@ -12,7 +12,7 @@ from ee_jax.report.select import batches, chosen, difference, labels
 from ee_jax.report.tables import measured
 from ee_jax.reproduce.aggregate import against, areas, full_model, interval, mean, strategies
 from ee_jax.reproduce.comparison import percent
-from ee_jax.reproduce.sweep import Finished, Swept
+from ee_jax.reproduce.swept import Finished, Swept
 
 START = (
     Column("task", lambda row: row["task"], is_text=True),
@@ -84,7 +84,7 @@ def _full_rows(runs: Sequence[Finished]) -> list[Row]:
             "seeds": len(runs),
             **_sure(runs, name),
             **_tested(_against_first(runs, name)),
-            "area": percent(area[name]),
+            "area": percent(area.get(name)),
             "area_from": low,
             "area_to": high,
         }
@@ -154,8 +154,7 @@ def _interval(row: Row) -> str:
 def _test(row: Row) -> str:
     if row["p"] is None:
         return text.DASH
-    shown = "under 0.001" if row["p"] < 0.001 else text.number(row["p"], 3)
-    return f"{text.points(row['better'])} ({shown})"
+    return f"{text.points(row['better'])} ({text.p_value(row['p'])})"
 
 
 def _depth(row: Row) -> str:

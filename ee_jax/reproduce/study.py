@@ -7,10 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ee_jax.config import Data, Experiment
+from ee_jax.config import Data, Experiment, OptimizerConfig, Strategy, baselines
 from ee_jax.config.load import run_file
 from ee_jax.data.registry import nearest
 from ee_jax.errors import UserError
+from ee_jax.models.files import find_weights
+from ee_jax.models.huggingface import read_architecture
+from ee_jax.reproduce.claims import Claim
 
 # Where a clone of ee_jax has a folder for each study, below the current directory.
 EXPERIMENTS = Path("experiments")
@@ -29,6 +32,7 @@ class Study:
     # The paper's methods, and the name of our strategy that is each of them.
     methods: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    claims: tuple[Claim, ...] = ()  # of the paper, which the runs decide
 
 
 def find_study(name: str) -> Study:
@@ -89,6 +93,16 @@ TASKS = {
     "stsb": Task(1, PAIRS),
 }
 CLASSIFICATION = tuple(name for name, task in TASKS.items() if task.classes > 1)
+
+
+def static_baselines(weights: str, fit: OptimizerConfig) -> tuple[Strategy, ...]:
+    """The models without exits of every study, `single` and `truncated_1`, `truncated_2`, ...
+
+    Args:
+      weights: of the backbone, whose config says how many blocks there are.
+      fit: how each is fine-tuned, the same as the strategies with exits.
+    """
+    return baselines(read_architecture(find_weights(weights)).blocks, fit)
 
 
 def glue_data(task: str) -> Data:

@@ -1,9 +1,7 @@
 """The sweep of a study: a run for each task and seed, and what became of it."""
 
 import traceback
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from itertools import product
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ee_jax.atomic_io import expanded
@@ -12,61 +10,13 @@ from ee_jax.config import Data, Experiment
 from ee_jax.config.load import override
 from ee_jax.display import SILENT, Display
 from ee_jax.errors import UserError
-from ee_jax.exits.stopping import Stopping
 from ee_jax.manifest import check_files
 from ee_jax.models.files import find_weights
+from ee_jax.reproduce.search import Searched, search
 from ee_jax.reproduce.study import Study
+from ee_jax.reproduce.swept import Failed, Finished, Swept
 from ee_jax.results import Results
 from ee_jax.runs.run import run
-
-
-@dataclass(frozen=True, eq=False)
-class Finished:
-    """A run of one task and seed: its results, and the test trace of each strategy."""
-
-    task: str
-    seed: int
-    results: Results
-    traces: Mapping[str, Trace] = field(default_factory=dict)
-
-    @property
-    def stopping(self) -> Stopping:
-        """Who might stop, but for the thresholds."""
-        exits = self.results.config["exits"]
-        return Stopping(*(exits[name] for name in Stopping._fields))
-
-
-@dataclass(frozen=True)
-class Failed:
-    """A task and seed without results, and the reason in one line."""
-
-    task: str
-    seed: int
-    reason: str
-
-
-@dataclass(frozen=True, eq=False)
-class Swept:
-    """All runs of a sweep."""
-
-    finished: tuple[Finished, ...] = ()
-    failed: tuple[Failed, ...] = ()
-
-    @property
-    def tasks(self) -> list[str]:
-        """The tasks that were tried, finished ones first."""
-        return list(dict.fromkeys(run.task for run in (*self.finished, *self.failed)))
-
-    def of(self, task: str) -> "Swept":
-        """The runs of one task."""
-        return Swept(
-            tuple(run for run in self.finished if run.task == task),
-            tuple(run for run in self.failed if run.task == task),
-        )
-
-    def said(self) -> list[str]:
-        """A sentence for each run that failed."""
-        return [f"Failed: {run.task}, seed {run.seed}: {run.reason}" for run in self.failed]
 
 
 @dataclass(frozen=True)
@@ -79,16 +29,17 @@ class Plan:
     output: Path
     manual_dir: str | None = None
     overrides: tuple[str, ...] = ()  # `--field value` pairs, for every experiment
+    search: tuple[float, ...] = ()  # factors of the learning rates to try first
 
 
 def check_plan(study: Study, plan: Plan) -> None:
     """Raises the UserError of a plan of which no run could be made, before any is begun."""
-    planned = [_planned(study, plan, task) for task in plan.tasks]
+    found = [planned(study, plan, task) for task in plan.tasks]
     find_weights(plan.weights)
     if plan.manual_dir is not None and not expanded(plan.manual_dir).is_dir():
         raise UserError(f"no folder {plan.manual_dir}: give the one that holds GLUE's files")
-    wrong = [each for each in planned if isinstance(each, UserError)]
-    if len(wrong) == len(planned):
+    wrong = [each for each in found if isinstance(each, UserError)]
+    if len(wrong) == len(found):
         raise wrong[0]
 
 
@@ -100,32 +51,51 @@ def sweep(study: Study, plan: Plan, display: Display = SILENT) -> Swept:
     Raises:
         UserError: an override that is none, before anything is run.
     """
-    planned = {task: _planned(study, plan, task) for task in plan.tasks}
-    finished, failed = [], []
-    for task, seed in product(plan.tasks, plan.seeds):
-        display.say(f"{study.name}: {task}, seed {seed}")
-        folder = plan.output / task / f"seed_{seed}"
+    experiments = {task: planned(study, plan, task) for task in plan.tasks}
+    finished, failed, searched = [], [], []
+    for task, experiment in experiments.items():
         try:
-            experiment = planned[task]
-            if isinstance(experiment, UserError):
-                raise experiment
-            results = run(replace(experiment, seed=seed), folder, display)
-            finished.append(Finished(task, seed, results, _traces(folder, results)))
-        except Exception as error:  # whatever it is, the other runs go on
-            if not isinstance(error, UserError):
-                display.say(traceback.format_exc())
-            failed.append(Failed(task, seed, _reason(error)))
-            display.say(f"  failed: {failed[-1].reason}")
-    return Swept(tuple(finished), tuple(failed))
+            experiment = _ready(plan, task, experiment, searched, display)
+        except Exception as error:  # whatever it is, the other tasks go on
+            reason = _told(error, display)
+            failed += [Failed(task, seed, reason) for seed in plan.seeds]
+            continue
+        for seed in plan.seeds:
+            display.say(f"{study.name}: {task}, seed {seed}")
+            folder = plan.output / task / f"seed_{seed}"
+            try:
+                results = run(replace(experiment, seed=seed), folder, display)
+                finished.append(Finished(task, seed, results, _traces(folder, results)))
+            except Exception as error:  # whatever it is, the other runs go on
+                failed.append(Failed(task, seed, _told(error, display)))
+    return Swept(tuple(finished), tuple(failed), tuple(searched))
 
 
-def _planned(study: Study, plan: Plan, task: str) -> Experiment | UserError:
+def _ready(
+    plan: Plan,
+    task: str,
+    experiment: Experiment | UserError,
+    searched: list[Searched],
+    display: Display,
+) -> Experiment:
+    """The experiment of a task with the rates that a search found, if one is asked for."""
+    if isinstance(experiment, UserError):
+        raise experiment
+    if not plan.search:
+        return experiment
+    first, folder = plan.seeds[0], plan.output / task / "search"
+    found = search(task, replace(experiment, seed=first), plan.search, folder, display)
+    searched.append(found)
+    return found.applied(experiment)
+
+
+def planned(study: Study, plan: Plan, task: str) -> Experiment | UserError:
     """The experiment of a task; or what is wrong with the weights, if it needs to know them."""
     try:
-        planned = study.experiment(task, plan.weights)
+        found = study.experiment(task, plan.weights)
     except UserError as error:
         return error
-    experiment = override(planned, plan.overrides)
+    experiment = override(found, plan.overrides)
     data = experiment.data
     if plan.manual_dir is None or not isinstance(data, Data):
         return experiment
@@ -141,3 +111,12 @@ def _traces(folder: Path, results: Results) -> dict[str, Trace]:
 def _reason(error: Exception) -> str:
     line = " ".join(str(error).split())
     return line if isinstance(error, UserError) else f"{type(error).__name__}: {line:.200}"
+
+
+def _told(error: Exception, display: Display) -> str:
+    """The reason, which is shown too; of an error that is nobody's fault with its traceback."""
+    if not isinstance(error, UserError):
+        display.say(traceback.format_exc())
+    reason = _reason(error)
+    display.say(f"  failed: {reason}")
+    return reason

@@ -1,6 +1,7 @@
 """The files of a study: its tables, its figure, its page, and all of them as JSON."""
 
 import json
+import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,17 +17,24 @@ from ee_jax.report.figures import save
 from ee_jax.report.render import Table
 from ee_jax.report.report import write_texts
 from ee_jax.report.study import study_figure, study_page
+from ee_jax.reproduce.answers import Judged
+from ee_jax.reproduce.claims import claims_table
 from ee_jax.reproduce.comparison import Comparison
 from ee_jax.reproduce.comparison_table import comparison_table, headline, not_run_table
+from ee_jax.reproduce.operating_points import operating_table
 from ee_jax.reproduce.paper import load_paper
+from ee_jax.reproduce.search import search_table
 from ee_jax.reproduce.side_by_side import chosen_table, full_table
 from ee_jax.reproduce.study import Study
-from ee_jax.reproduce.sweep import Swept
+from ee_jax.reproduce.swept import Finished, Swept
 
 HEADINGS = {
     "paper": "The paper's numbers, and ours",
+    "claims": "Claims",
+    "operating_points": "Settings beside the model without exits",
     "strategies": "Full models side by side",
     "calibrated": "Calibrated exits side by side",
+    "search": "Learning rates, on held-out training rows",
     "not_run": "Cells that were not run",
 }
 Tables = dict[str, Table]  # by the name of their file
@@ -59,10 +67,23 @@ def tables(study: Study, weights: str, swept: Swept) -> Tables:
         "strategies": full_table(f"{study.title}: full models side by side", swept),
         "calibrated": chosen_table(f"{study.title}: calibrated exits side by side", swept),
     }
+    judged = [Judged(runs) for task in swept.tasks if (runs := _traced(swept.of(task)))]
+    title = f"{study.title}: settings beside the model without exits"
+    ours["operating_points"] = operating_table(title, judged)
+    if swept.searched:
+        ours["search"] = search_table(f"{study.title}: learning rates", swept.searched)
+    if study.claims:
+        ours["claims"] = claims_table(f"{study.title}: claims", study.claims, judged)
     if study.paper is None:
         return ours
     comparison = Comparison(study, load_paper(study.paper), weights, swept)
     return {"paper": comparison_table(comparison), **ours, "not_run": not_run_table(comparison)}
+
+
+def _traced(swept: Swept) -> tuple[Finished, ...]:
+    """The runs of one task, if all their traces are there."""
+    whole = all(set(run.traces) == set(run.results.strategies) for run in swept.finished)
+    return swept.finished if whole else ()
 
 
 def write(
@@ -97,6 +118,7 @@ def _content(
         "command": command,
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "ee_jax": ee_jax.__version__,
+        "commit": source_commit(),
         "weights": weights,
         "devices": list(dict.fromkeys(run.results.machine for run in runs)),
         "runs": [
@@ -114,6 +136,20 @@ def _content(
     }
 
 
+def source_commit() -> str | None:
+    """The commit of the code that runs, and whether files were changed; None: no clone."""
+    clone = Path(ee_jax.__file__).parents[1]
+    if not (clone / ".git").exists():
+        return None
+    commit, changed = (
+        subprocess.run(["git", "-C", str(clone), *line], capture_output=True, text=True)
+        for line in (("rev-parse", "--short=12", "HEAD"), ("status", "--porcelain", "-uno"))
+    )
+    if commit.returncode:
+        return None
+    return commit.stdout.strip() + (" with changes" if changed.stdout else "")
+
+
 def _facts(content: Mapping[str, Any]) -> dict[str, str]:
     """What the page says of the runs."""
     runs = [
@@ -127,4 +163,5 @@ def _facts(content: Mapping[str, Any]) -> dict[str, str]:
         "devices": "; ".join(content["devices"]) or "none",
         "runs": "; ".join(runs) or "none",
         "version": content["ee_jax"],
+        "commit": content["commit"] or "unknown",
     }

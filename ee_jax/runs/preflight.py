@@ -56,14 +56,14 @@ def check_experiment(experiment: Experiment, task: Task) -> dict[str, str]:
 def _check_stages(experiment: Experiment, task: Task) -> None:
     """Raises the UserError of a stage whose batch the devices cannot share."""
     for strategy in experiment.strategies:
-        for stage in task.stages(strategy):
+        for stage in task.of(strategy).stages(strategy):
             field = f"fit.batch of stage {stage.name} of strategy {strategy.name}"
             check_batch(stage.fit.batch, task.mesh, field)
 
 
 def _strategies(experiment: Experiment, task: Task) -> Iterator[str]:
     for strategy in experiment.strategies:
-        stages = task.stages(strategy)
+        stages = task.of(strategy).stages(strategy)
         yield f"{strategy.name}: {', '.join(_stage(stage) for stage in stages)}"
 
 
@@ -73,7 +73,8 @@ def _stage(stage: Stage) -> str:
 
 def _disk(experiment: Experiment, task: Task, output: Path) -> str:
     """The room that checkpoints and models take, and what there is."""
-    needed = sum(_bytes(task.stages(strategy), task) for strategy in experiment.strategies)
+    owners = [(strategy, task.of(strategy)) for strategy in experiment.strategies]
+    needed = sum(_bytes(own.stages(strategy), own) for strategy, own in owners)
     there = next(path for path in (output, *output.parents) if path.exists())
     done = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
     free = shutil.disk_usage(there).free

@@ -103,12 +103,13 @@ def _run(
 ) -> Results:
     seconds = {"data": time.perf_counter() - start}
     before, compiled = saved_seconds(), Program.compiled
-    trainer = Trainer(task, experiment.seed, experiment.checkpoint_seconds, folder.hash)
     strategies = {}
     for strategy in experiment.strategies:
-        trained = trainer.train(strategy, task.values, folder.path / strategy.name)
+        own = task.of(strategy)
+        trainer = Trainer(own, experiment.seed, experiment.checkpoint_seconds, folder.hash)
+        trained = trainer.train(strategy, own.values, folder.path / strategy.name)
         values = cast(trained.values, experiment.precision)
-        found = task.evaluate(strategy.name, values)
+        found = own.evaluate(strategy.name, values)
         strategies[strategy.name] = replace(found, train_seconds=trained.seconds)
         folder.seal()
     for program, spent in task.compile_seconds.items():
@@ -124,4 +125,5 @@ def _run(
         seconds=seconds,
         programs=Program.compiled - compiled,
         strategies=strategies,
+        against_static=task.against_static(strategies),
     )

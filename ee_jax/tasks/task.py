@@ -21,7 +21,7 @@ from ee_jax.models.precision import cast
 from ee_jax.models.transformer import Parameters
 from ee_jax.registry import Registry
 from ee_jax.report.report import Report, make_report
-from ee_jax.results import Results, StrategyResults
+from ee_jax.results import AgainstStatic, Results, StrategyResults
 from ee_jax.run_folder import RunFolder
 from ee_jax.training.fit import Examples, StageFit
 from ee_jax.training.stage import ExitLayout, Stage
@@ -122,6 +122,28 @@ class Task(abc.ABC):
         """Seconds spent compiling what is measured, by program."""
         return {}
 
+    def of(self, strategy: Strategy) -> "Task":
+        """The task that trains and judges the model of a strategy: this one, if it has exits.
+
+        Args:
+          strategy: of the experiment, once the task is checked.
+
+        Raises:
+          UserError: it trains a model without exits, of which this task knows none.
+        """
+        if strategy.static_blocks(self.layout.layers[-1]) is None:
+            return self
+        raise UserError(
+            f"strategy `{strategy.name}` trains a model without exits, and the task "
+            f"`{self.experiment.task}` has none to put beside those with exits: leave it out"
+        )
+
+    def against_static(
+        self, strategies: Mapping[str, StrategyResults]
+    ) -> tuple[AgainstStatic, ...]:
+        """Early exit against the models without exits, where there are any; at the very end."""
+        return ()
+
     def stages(self, strategy: Strategy) -> list[Stage]:
         """The stages of a strategy, in turn."""
         learned, paths = self.experiment.learned, getattr(self, "values", None)
@@ -154,10 +176,11 @@ class Task(abc.ABC):
           rows: examples of an epoch, which decide how fast rates fall and no shape.
         """
         for strategy in self.experiment.strategies:
-            todo = self.stages(strategy)
+            own = self.of(strategy)
+            todo = own.stages(strategy)
             for stage in todo:
                 name = strategy.name if len(todo) == 1 else f"{strategy.name}, {stage.name}"
-                yield from self.fit(stage, rows).plan(self.values, examples(stage), name)
+                yield from own.fit(stage, rows).plan(own.values, examples(stage), name)
 
 
 # What the config field `task` may name: a subclass of Task, or where one lies, so that a run

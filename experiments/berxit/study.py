@@ -22,8 +22,10 @@ from ee_jax.config import (
     TwoStage,
 )
 from ee_jax.exits.thresholds import uncertainty_threshold
+from ee_jax.reproduce.claims import Claim
+from ee_jax.reproduce.measures import AtEqualDepth, AtEqualTime, AtFullDepth
 from ee_jax.reproduce.paper import BASELINE
-from ee_jax.reproduce.study import TASKS, Study, glue_data
+from ee_jax.reproduce.study import TASKS, Study, glue_data, static_baselines
 
 UNCERTAINTY = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
 
@@ -42,6 +44,7 @@ def experiment(task: str, weights: str) -> Experiment:
             Joint(weights="uniform", fit=fit),
             Alternating(fit=fit),
             Alternating("alternating_code", variant="code_lte", fit=fit),
+            *static_baselines(weights, fit),
         ),
         calibration=Calibration(temperature=False),
         evaluation=Evaluation(
@@ -56,6 +59,28 @@ STUDY = Study(
     tasks=tuple(TASKS),
     experiment=experiment,
     paper=Path(__file__).with_name("paper.json"),
-    methods={BASELINE: "two_stage"},
-    notes=("Baseline: ours is the first stage, the backbone fine-tuned with its last exit.",),
+    methods={BASELINE: "single"},
+    claims=(
+        Claim(
+            "Alternating training keeps the last exit's quality, within 1 point",
+            "its reason for alternating",
+            AtFullDepth("alternating"),
+            -0.01,
+        ),
+        Claim(
+            "Alternating training has a better last exit than joint training",
+            "fig. 2",
+            AtFullDepth("alternating", "joint"),
+        ),
+        Claim(
+            "Alternating training has better exits than two stages, at equal depth",
+            "fig. 2",
+            AtEqualDepth("alternating", "two_stage"),
+        ),
+        Claim(
+            "Early exit is better than a model without exits that takes as long",
+            "ours",
+            AtEqualTime("alternating"),
+        ),
+    ),
 )

@@ -21,8 +21,10 @@ from ee_jax.config import (
     OptimizerConfig,
 )
 from ee_jax.exits.thresholds import speed_threshold
+from ee_jax.reproduce.claims import Claim
+from ee_jax.reproduce.measures import AtEqualDepth, AtEqualTime, AtSaving
 from ee_jax.reproduce.paper import BASELINE
-from ee_jax.reproduce.study import CLASSIFICATION, Study, glue_data
+from ee_jax.reproduce.study import CLASSIFICATION, Study, glue_data, static_baselines
 
 SPEEDS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
@@ -39,6 +41,7 @@ def experiment(task: str, weights: str) -> Experiment:
         strategies=(
             Distill(direction="paper", first=first, fit=fit),
             Distill("distill_code", direction="code", first=first, fit=fit),
+            *static_baselines(weights, first),
         ),
         calibration=Calibration(temperature=False),
         evaluation=Evaluation(thresholds=tuple(map(speed_threshold, SPEEDS)), rounds=1),
@@ -51,6 +54,24 @@ STUDY = Study(
     tasks=CLASSIFICATION,
     experiment=experiment,
     paper=Path(__file__).with_name("paper.json"),
-    methods={BASELINE: "distill", "FastBERT": "distill"},
+    methods={BASELINE: "single", "FastBERT": "distill"},
+    claims=(
+        Claim(
+            "Half of the FLOPs are saved within 1 point",
+            "table 2",
+            AtSaving("distill", 0.5, "FLOPs"),
+            -0.01,
+        ),
+        Claim(
+            "Early exit is better than a model without exits that takes as long",
+            "ours",
+            AtEqualTime("distill"),
+        ),
+        Claim(
+            "The paper's divergence makes better exits than its code's, at equal depth",
+            "ours",
+            AtEqualDepth("distill", "distill_code"),
+        ),
+    ),
     notes=("Heads: two layers on the first token here; the paper's have attention too.",),
 )

@@ -8,7 +8,7 @@ from ee_jax.calibration.choice import Choice
 from ee_jax.calibration.describe import describe
 from ee_jax.calibration.trace import Trace
 from ee_jax.exits.stopping import Stopping
-from ee_jax.reproduce.sweep import Finished
+from ee_jax.reproduce.swept import Finished
 from ee_jax.results import CurvePoint, Point, Results, StrategyResults
 
 LABEL = "empirical 1 %"

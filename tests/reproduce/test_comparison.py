@@ -11,11 +11,13 @@ from ee_jax.reproduce.comparison import Comparison, matching_backbone
 from ee_jax.reproduce.comparison_table import brief, comparison_table, not_run_table
 from ee_jax.reproduce.paper import load_paper
 from ee_jax.reproduce.study import find_study
-from ee_jax.reproduce.sweep import Failed, Swept
+from ee_jax.reproduce.swept import Failed, Swept
 from tests.reproduce.small_runs import POINTS, finished, strategy, trace
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
-STUDY, FASTBERT = (find_study(str(EXPERIMENTS / name)) for name in ("deebert", "fastbert"))
+WITHOUT, FASTBERT = (find_study(str(EXPERIMENTS / name)) for name in ("deebert", "fastbert"))
+# As if there were no model without exits: the baseline is the strategy's own full model.
+STUDY = replace(WITHOUT, methods={"baseline": "two_stage", "DeeBERT": "two_stage"})
 FASTBERT_PAPER = EXPERIMENTS / "fastbert" / "paper.json"
 DEEBERT = load_paper(EXPERIMENTS / "deebert" / "paper.json")
 SWEPT = Swept((finished(),), (Failed("cola", 0, "no weights in 'x'"),))
@@ -48,6 +50,28 @@ def test_the_setting_that_saves_most_nearly_as_much_stands_beside_a_cell():
     for number in (2, 3):
         row = row_of(rows, "sst2", "DeeBERT", f"threshold {number} of 3")
         assert (row["threshold"], row["our_saved"], row["our_difference"]) == (0.7, 50, -4)
+
+
+def test_losses_are_against_the_model_without_exits_where_there_is_one():
+    """It has 91 % where the full depth with exits has 90; so the cell loses 2 points, not 1."""
+    full = replace(POINTS[0], quality=0.91, metrics={"accuracy": 0.91})
+    single = replace(strategy([full]), calibrated=(), static_blocks=4)
+    rows = rows_of(Swept((finished(two_stage=strategy(), single=single),)), study=WITHOUT)
+    assert row_of(rows, "sst2", "baseline", "full")["our_value"] == 91
+    cell = row_of(rows, "sst2", "DeeBERT", "threshold 1 of 3")
+    assert (cell["our_value"], cell["our_difference"]) == (89, pytest.approx(-2))
+
+
+def test_the_setting_that_loses_most_nearly_as_much_says_what_it_saves():
+    """The paper's lose .2, .6 and 2.1 points; ours 1 (20 % saved), 4 (50) and 20 (60)."""
+    rows = rows_of(Swept((finished(),)))
+    found = [row_of(rows, "sst2", "DeeBERT", f"threshold {n} of 3") for n in (1, 2, 3)]
+    assert [row["same_loss_saved"] for row in found] == [20, 20, 20]
+    assert row_of(rows, "sst2", "baseline", "full")["same_loss_saved"] is None
+    deep = replace(POINTS[1], quality=0.88, metrics={"accuracy": 0.88})
+    rows = rows_of(Swept((finished(two_stage=strategy([POINTS[0], deep, *POINTS[2:]])),)))
+    third = row_of(rows, "sst2", "DeeBERT", "threshold 3 of 3")
+    assert third["same_loss_difference"] == -2
 
 
 def test_the_full_model_stands_beside_the_baseline():

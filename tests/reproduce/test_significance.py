@@ -9,7 +9,7 @@ from ee_jax.report.text import MINUS
 from ee_jax.reproduce.aggregate import against, areas
 from ee_jax.reproduce.comparison_table import headline
 from ee_jax.reproduce.side_by_side import chosen_table, full_table
-from ee_jax.reproduce.sweep import Failed, Swept
+from ee_jax.reproduce.swept import Failed, Swept
 from tests.reproduce.small_runs import LABEL, POINTS, finished, strategy, trace
 
 # At threshold 0.7 the surer half stops at the first exit.

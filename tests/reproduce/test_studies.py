@@ -1,22 +1,26 @@
 """The studies' experiments: the papers' recipes and rules, and names that nobody knows."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from ee_jax.config import Data, Model, TwoStage
+from ee_jax.config import Data, Model, Single, TwoStage
 from ee_jax.config.load import read, run_file
 from ee_jax.errors import UserError
+from ee_jax.models.huggingface import read_architecture
 from ee_jax.reproduce.paper import load_paper
 from ee_jax.reproduce.study import TASKS, check_tasks, find_study
 from ee_jax.tasks.classification.inputs import check_regression
+from ee_jax.training.strategies.static import Static
 from tests.models.golden_models import FOLDER
 
 ROOT = Path(__file__).parents[2]
 STUDIES = ("joint_vs_frozen", "deebert", "pabee", "berxit", "fastbert")
 PAPERS = STUDIES[1:]
+BLOCKS = read_architecture(FOLDER / "bert").blocks
 
 
 def names_of(study: str) -> SimpleNamespace:
@@ -65,10 +69,17 @@ def test_deeberts_entropies_in_nats():
     assert deebert.thresholds(3)[-1] == pytest.approx(1 - 0.7 / math.log(3))
 
 
-def test_deeberts_epochs_are_the_backbones():
+def named(folder: Path) -> Path:
+    """The golden backbone under another name."""
+    folder.symlink_to(FOLDER / "bert")
+    return folder
+
+
+def test_deeberts_epochs_are_the_backbones(tmp_path):
     """3 a stage, and 10 of RoBERTa's."""
     for weights, epochs in (("bert-base-uncased", 3), ("roberta-base", 10)):
-        (strategy,) = deebert.experiment("sst2", weights).strategies
+        folder = named(tmp_path / weights)
+        strategy, *_ = deebert.experiment("sst2", str(folder)).strategies
         assert isinstance(strategy, TwoStage)
         assert strategy.fit.epochs == epochs
         assert (strategy.fit.batch, strategy.fit.learning_rate) == (8, 2e-5)
@@ -84,16 +95,42 @@ def test_pabees_patience_as_a_share_of_the_exits():
 
 
 def test_fastberts_speeds():
-    thresholds = fastbert.experiment("mnli", "x").evaluation.thresholds
+    thresholds = fastbert.experiment("mnli", str(FOLDER / "bert")).evaluation.thresholds
     assert thresholds[fastbert.SPEEDS.index(0.2)] == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize("task", ["sst2", "cola"])
 def test_joint_vs_frozen_is_the_configs_experiment(task):
-    """So that a run of the config is one of the study's: its hash is the same."""
+    """The study has more strategies; the first two, and all else, are the config's."""
     config = read(ROOT / "configs" / f"{task}_minilm.py")
     assert isinstance(config.model, Model)
-    assert names_of("joint_vs_frozen").experiment(task, config.model.weights) == config
+    weights = str(FOLDER / "bert")
+    found = names_of("joint_vs_frozen").experiment(task, weights)
+    same = replace(found, name=config.name, model=config.model, strategies=found.strategies[:2])
+    assert same == config
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_has_the_models_without_exits_trained_alike(name):
+    experiment = find_study(name).experiment("rte", str(FOLDER / "bert"))
+    single, *truncated = [s for s in experiment.strategies if isinstance(s, Static)]
+    assert isinstance(single, Single)
+    assert [s.static_blocks(4) for s in truncated] == [*range(1, BLOCKS)]
+    first = experiment.strategies[0]
+    fit = getattr(first, "first", getattr(first, "fit", None))
+    assert {s.fit for s in (single, *truncated)} == {fit}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_claims_are_of_strategies_that_the_study_has(name):
+    study = find_study(name)
+    experiment = study.experiment("rte", str(FOLDER / "bert"))
+    known = {strategy.name for strategy in experiment.strategies}
+    assert study.claims
+    for claim in study.claims:
+        fields = vars(claim.difference)
+        named = {fields[k] for k in ("first", "second", "strategy") if k in fields}
+        assert named <= known, claim
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,10 @@ from ee_jax.config import (
     OptimizerConfig,
     Scratch,
     SelfGenerated,
+    Single,
     Speculation,
     Text,
+    Truncated,
 )
 from ee_jax.config.load import load
 from ee_jax.data.batches import evaluation_batches
@@ -38,7 +40,7 @@ from ee_jax.models.addon import read_language
 from ee_jax.models.export import import_language
 from ee_jax.models.transformer import parameters
 from ee_jax.results import read_results, to_json
-from ee_jax.runs.run import run
+from ee_jax.runs.run import check, run
 from tests.runs.golden_numbers import check_as_before
 
 # 24 rows of 17 tokens at most, in 3 batches.
@@ -313,3 +315,10 @@ def test_bad_fields():
         LayerSkip(p_max=1.0)
     with pytest.raises(UserError, match=r"`calibration\.delta` must be in \(0, 1\)"):
         Calibration(delta=0.0)
+
+
+@pytest.mark.parametrize("strategy", [Single(), Truncated()])
+def test_models_without_exits_are_a_classifiers(experiment, strategy, tmp_path):
+    wrong = replace(experiment, strategies=(strategy,))
+    with pytest.raises(UserError, match=f"`{strategy.name}` trains a model without exits"):
+        check(wrong, tmp_path / "none")

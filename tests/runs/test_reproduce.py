@@ -12,6 +12,7 @@ from ee_jax.cli import main
 from ee_jax.config import config_hash
 from ee_jax.evaluation.statistics import paired_permutation_test
 from ee_jax.manifest import seal
+from tests.models.golden_models import FOLDER
 from tests.runs.test_command import refused
 
 
@@ -95,7 +96,9 @@ def test_the_table_is_of_both_strategies_and_seeds(swept):
 def test_the_files(swept):
     names = {path.name for path in swept.iterdir() if path.is_file()}
     tables = {
-        f"{name}.{kind}" for name in ("strategies", "calibrated") for kind in ("md", "csv")
+        f"{name}.{kind}"
+        for name in ("strategies", "calibrated", "operating_points", "claims")
+        for kind in ("md", "csv")
     }
     assert names == tables | {"report.html", "study.json", "study.png"}
 
@@ -162,7 +165,7 @@ def test_what_no_run_could_do_with_leaves_no_report(weights, tmp_path, capsys, l
         ("deebert --backbone x --tasks zzz", "ee-jax: no task `zzz` in the study deebert: "),
         ("deebert", "ee-jax: the following arguments are required: --backbone; see `ee-jax "),
         ("deebert --backbone x --seeds 1,-2", "ee-jax: argument --seeds: '-2' is no whole"),
-        ("deebert --backbone x --evaluation.ruonds 1",
+        (f"deebert --backbone {FOLDER}/bert --evaluation.ruonds 1",
          "ee-jax: Unrecognized options: --evaluation.ruonds, 1; did you mean --ev"),
     ],
 )  # fmt: skip
@@ -174,3 +177,40 @@ def test_bad_input_is_one_line_before_anything_is_run(
     monkeypatch.chdir(tmp_path)
     assert refused(capsys, "reproduce", *line.split()).startswith(message)
     assert list(tmp_path.iterdir()) == [clone]
+
+
+@pytest.mark.slow
+def test_rates_are_searched_for_on_held_out_rows_and_then_run(weights, tmp_path, capsys):
+    """The chosen factor's calibration trace is the best; a second sweep makes nothing anew."""
+    line = ["--backbone", weights, "--tasks", "sentences", "--output", tmp_path / "out"]
+    line += ["--search", "0.01,1", "--strategies.0.fit.epochs", "3", "--json"]
+    assert reproduce(*line) is None
+    study = json.loads(capsys.readouterr().out)
+    rows = study["tables"]["search"]["rows"]
+    assert [(row["strategy"], row["factor"]) for row in rows] == [
+        ("joint", 0.01), ("joint", 1.0), ("frozen", 0.01), ("frozen", 1.0),
+    ]  # fmt: skip
+    searched = tmp_path / "out" / "sentences" / "search"
+    for row in rows:
+        path = searched / f"rates_x_{row['factor']:g}" / row["strategy"] / "traces"
+        trace = Trace.load(path / "calibration.npz")
+        assert trace.label_N is not None
+        right = (trace.prediction_NE == trace.label_N[:, None]).mean()
+        assert row["quality"] == pytest.approx(100 * right)
+    chosen = {row["strategy"]: row["factor"] for row in rows if row["chosen"]}
+    for name in ("joint", "frozen"):
+        of = {row["factor"]: row["quality"] for row in rows if row["strategy"] == name}
+        assert of[chosen[name]] == max(of.values())
+    run = json.loads((tmp_path / "out" / "sentences" / "seed_0" / "results.json").read_text())
+    rates = [s["fit"]["learning_rate"] for s in run["config"]["strategies"]]
+    assert rates == pytest.approx([1e-3 * chosen[name] for name in ("joint", "frozen")])
+    assert reproduce(*line) is None
+    out, err = capsys.readouterr()
+    assert json.loads(out)["tables"]["search"] == study["tables"]["search"]
+    assert " ".join(err.split()).count("is finished: reading it back") == 3
+
+
+@pytest.mark.parametrize("factors", ["0", "-1,1", "x"])
+def test_factors_are_above_0(factors, capsys):
+    line = ["deebert", "--backbone", "x", "--search", factors]
+    assert refused(capsys, "reproduce", *line).startswith("ee-jax: argument --search: ")

@@ -12,6 +12,8 @@ from ee_jax.config import (
     Model,
     OptimizerConfig,
 )
+from ee_jax.reproduce.claims import Claim
+from ee_jax.reproduce.measures import AtEqualDepth
 from ee_jax.reproduce.study import Study
 
 
@@ -28,4 +30,10 @@ def experiment(task: str, weights: str) -> Experiment:
     )
 
 
-STUDY = Study("tiny", "Tiny", ("sentences", "missing"), experiment)
+STUDY = Study(
+    "tiny",
+    "Tiny",
+    ("sentences", "missing"),
+    experiment,
+    claims=(Claim("Joint is better", "ours", AtEqualDepth("joint", "frozen")),),
+)

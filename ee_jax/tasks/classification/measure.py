@@ -36,7 +36,7 @@ class Measurer:
     display: Display
 
     @cached_property
-    def _programs(self) -> dict[int, Programs]:
+    def programs(self) -> dict[int, Programs]:
         """By batch size; a batch that the devices cannot share runs on one of them."""
         exits = self.experiment.exits
         how = exits.confidence, exits.stopping
@@ -48,7 +48,7 @@ class Measurer:
     @property
     def compile_seconds(self) -> dict[str, float]:
         """Seconds spent compiling so far."""
-        made = {id(programs): programs for programs in self._programs.values()}.values()
+        made = {id(programs): programs for programs in self.programs.values()}.values()
         return {
             "static": sum(programs.static.seconds for programs in made),
             "exit": sum(programs.exit.seconds for programs in made),
@@ -56,7 +56,7 @@ class Measurer:
 
     def plan(self, values: Parameters) -> Iterator[Planned]:
         """The programs that `measure` would compile, for parameters of these shapes."""
-        for size, programs in self._programs.items():
+        for size, programs in self.programs.items():
             yield from programs.plan(values, self.test.one_of_each(size))
 
     def measure(
@@ -71,7 +71,7 @@ class Measurer:
         limits = [self._limits(setting, temperature_E) for setting in settings]
         passes = {
             size: Passes(programs, values, limits, self.test.batches(size))
-            for size, programs in self._programs.items()
+            for size, programs in self.programs.items()
         }
         self._compile(passes)
         points = self._qualities(name, passes[max(passes)], settings, trace)

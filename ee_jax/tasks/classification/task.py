@@ -5,16 +5,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from jax.sharding import Mesh
+
+from ee_jax.calibration.trace import Trace
 from ee_jax.compilation import Planned
+from ee_jax.config import Experiment, Strategy
+from ee_jax.data.batches import Split
 from ee_jax.data.dataset_dir import DatasetDir
 from ee_jax.data.text import keep_tokenizer
+from ee_jax.display import Display
+from ee_jax.evaluation.equal_time import against_static
+from ee_jax.evaluation.metrics import METRICS
 from ee_jax.evaluation.traces import ForwardPass
 from ee_jax.inference.memory import check_forward_memory
 from ee_jax.losses.batch_losses import classifier_losses
+from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.export import export_model, import_model, read_exits
 from ee_jax.models.files import files_read, find_weights
 from ee_jax.models.transformer import Parameters, bind, parameters
-from ee_jax.results import StrategyResults
+from ee_jax.results import AgainstStatic, StrategyResults
 from ee_jax.tasks.classification.evaluate import Evaluator
 from ee_jax.tasks.classification.inputs import (
     check,
@@ -23,6 +32,11 @@ from ee_jax.tasks.classification.inputs import (
     model_of,
 )
 from ee_jax.tasks.classification.measure import Measurer
+from ee_jax.tasks.classification.static import (
+    StaticMeasurer,
+    static_experiment,
+    static_model,
+)
 from ee_jax.tasks.classification.thresholds import risks_in_words
 from ee_jax.tasks.inputs import (
     checksums,
@@ -47,10 +61,12 @@ class Classification(Task):
         layers = exits.resolve(self._architecture.blocks)
         self.layout = ExitLayout(layers, shared=exits.head == "shared")
         for strategy in experiment.strategies:
+            strategy.static_blocks(layers[-1])
             self.stages(strategy)
         self._corpus = load_corpus(experiment, self._architecture.max_length)
         outputs = len(self._corpus.classes) or 1  # one of a regression
         self._model, self.values = make_model(experiment, self._architecture, outputs)
+        self._static: dict[int, StaticClassification] = {}
         self._make_programs()
         self._check_memory()
         weights = model_of(experiment).weights
@@ -70,7 +86,8 @@ class Classification(Task):
     def _check_memory(self) -> None:
         """Raises the UserError of a batch that cannot fit, in training or after it."""
         longest = self._corpus.splits["train"].lengths[-1]
-        stages = [s for strategy in self.experiment.strategies for s in self.stages(strategy)]
+        strategies = self.experiment.strategies
+        stages = [s for strategy in strategies for s in self.of(strategy).stages(strategy)]
         batches = {"evaluation.batches": max(self.experiment.evaluation.batches)}
         batches["fit.batch"] = max(stage.fit.batch for stage in stages)
         for field, batch in batches.items():
@@ -78,14 +95,40 @@ class Classification(Task):
             check_forward_memory(self._architecture, batch, longest, field, device)
 
     def _make_programs(self) -> None:
-        experiment, display, corpus = self.experiment, self.display, self._corpus
         self.of_batch = classifier_losses(self._model)
-        self._forward = forward = ForwardPass(self._model, self.mesh)
-        test, metrics = corpus.splits["test"], corpus.metrics
-        self._measurer = Measurer(experiment, self._model, test, metrics, self.mesh, display)
-        self._evaluator = Evaluator(
-            experiment, self._model, corpus, forward, self._measurer, self.folder, display
-        )
+        self._forward = ForwardPass(self._model, self.mesh)
+        self._measurer = self._make_measurer()
+        made = self._corpus, self._forward, self._measurer, self.folder, self.display
+        self._evaluator = Evaluator(self.experiment, self._model, *made)
+
+    def _make_measurer(self) -> Measurer:
+        return Measurer(*self._measured)
+
+    @property
+    def _measured(self) -> tuple[Experiment, ExitModel, Split, tuple[str, ...], Mesh, Display]:
+        """What is measured, and where."""
+        test, metrics = self._corpus.splits["test"], self._corpus.metrics
+        return self.experiment, self._model, test, metrics, self.mesh, self.display
+
+    def of(self, strategy: Strategy) -> "Classification":
+        """This task, or of a model without exits that of its blocks alone."""
+        blocks = strategy.static_blocks(self._architecture.blocks)
+        if blocks is None:
+            return self
+        if blocks not in self._static:
+            self._static[blocks] = StaticClassification(self, blocks)
+        return self._static[blocks]
+
+    def against_static(
+        self, strategies: Mapping[str, StrategyResults]
+    ) -> tuple[AgainstStatic, ...]:
+        """Early exit against the models without exits, at equal measured time."""
+        if all(found.static_blocks is None for found in strategies.values()):
+            return ()
+        where = {name: self.folder.path / name / "traces" / "test.npz" for name in strategies}
+        traces = {name: Trace.load(path) for name, path in where.items()}
+        metric, stopping = METRICS[self._corpus.metrics[0]], self.experiment.exits.stopping
+        return tuple(against_static(strategies, traces, metric, stopping))
 
     @property
     def rows(self) -> int:
@@ -114,9 +157,17 @@ class Classification(Task):
             return plain if trains_backbone(stage, paths) else frozen
 
         yield from self.training_steps(examples, self.rows)
-        stages = [s for strategy in self.experiment.strategies for s in self.stages(strategy)]
+        owners = dict.fromkeys(self.of(strategy) for strategy in self.experiment.strategies)
+        strategies = [s for s in self.experiment.strategies if self.of(s) is self]
+        stages = [stage for strategy in strategies for stage in self.stages(strategy)]
         if any(examples(stage) is frozen for stage in stages):
             yield from self._forward.plan(values, train, answers=False)
+        for own in owners:
+            yield from own.judging()
+
+    def judging(self) -> Iterator[Planned]:
+        """The programs that judge its own model."""
+        values = self.values_to_answer
         for split in self._evaluator.traced:
             yield from self._forward.plan(values, split, answers=True)
         yield from self._measurer.plan(values)
@@ -155,7 +206,8 @@ class Classification(Task):
     @property
     def compile_seconds(self) -> Mapping[str, float]:
         """Seconds spent compiling the static and the early-exit programs."""
-        return self._measurer.compile_seconds
+        each = [own._measurer.compile_seconds for own in (self, *self._static.values())]
+        return {side: sum(seconds[side] for seconds in each) for side in each[0]}
 
     def describe(self) -> dict[str, Any]:
         """Data, model, metrics, and what risks count."""
@@ -170,3 +222,32 @@ class Classification(Task):
             "metrics": corpus.metrics,
             "risks": risks_in_words(corpus.metrics[0], regression=not corpus.classes),
         }
+
+
+class StaticClassification(Classification):
+    """The task of the first blocks alone, without exits, on the rows of a run with exits."""
+
+    def __init__(self, run: Classification, blocks: int):
+        regression = not run._corpus.classes
+        experiment = static_experiment(run.experiment, blocks, regression)
+        super().__init__(experiment, run.folder, run.mesh, run.display)
+        self._run, self._corpus, self._static = run, run._corpus, {}
+        self._architecture = replace(run._architecture, blocks=blocks)
+        self.layout = ExitLayout((blocks,))
+        self._model, self.values = static_model(run._model, run.values, blocks)
+        self._make_programs()
+
+    def _make_measurer(self) -> StaticMeasurer:
+        full = self._run._measurer, self._run.values_to_answer
+        return StaticMeasurer(*self._measured, *full)
+
+    def judging(self) -> Iterator[Planned]:
+        """As of a model with exits; the names say how many blocks."""
+        part = f"{self._architecture.blocks} of {self._run._architecture.blocks} blocks"
+        for planned in super().judging():
+            yield planned._replace(name=f"{planned.name}, {part}")
+
+    def evaluate(self, strategy: str, values: Parameters) -> StrategyResults:
+        """Its quality and wall clock, and that no exit is in it; traces are written."""
+        found = super().evaluate(strategy, values)
+        return replace(found, static_blocks=self._architecture.blocks, curve=())

@@ -58,7 +58,7 @@ class LanguageModeling(Task):
         self._model, self.values = make_language_model(experiment, self._weights)
         self.of_batch = language_losses(self._model)
         for strategy in experiment.strategies:
-            self.stages(strategy)
+            self.of(strategy).stages(strategy)
         return {
             "weights": f"{weights_of(experiment)}: {config.family}, "
             f"{exits_in_words(design.layers)}",

@@ -13,6 +13,7 @@ from ee_jax.training.strategies.staged import (
     Mixed,
     TwoStage,
 )
+from ee_jax.training.strategies.static import Single, Truncated, baselines
 from ee_jax.training.strategies.strategy import Learned, Strategy, with_scores
 from ee_jax.training.strategies.towards_last import Alternating, DistillTrained, SelfDistill
 
@@ -28,8 +29,11 @@ __all__ = [
     "Learned",
     "Mixed",
     "SelfDistill",
+    "Single",
     "Strategy",
+    "Truncated",
     "TwoStage",
+    "baselines",
     "stages",
 ]
 

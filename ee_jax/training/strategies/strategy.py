@@ -105,6 +105,17 @@ class Strategy:
             "that does"
         )
 
+    def static_blocks(self, blocks: int) -> int | None:
+        """The blocks of the model that it trains, where that is one without exits.
+
+        Args:
+          blocks: of the backbone, L.
+
+        Returns:
+          How many of the first blocks; None: it trains all, with exits.
+        """
+        return None
+
     @property
     def labels(self) -> Loss:
         """The loss by which exits learn from labels, or from text."""
