@@ -182,7 +182,8 @@ def block(config: Architecture, width: int | None, *, rngs: nnx.Rngs) -> OwnBloc
 
 FINAL_NORM = "final_norm"  # exits have nothing of their own: the logit lens
 
-# From an architecture (as the block before the exit has it), a width (None: the head's own) and `rngs` to a head.
+# From an architecture (as the block before the exit has it), a width (None: the head's own) and
+# `rngs` to a head.
 TOKEN_HEADS: Registry[Callable[..., TokenHead] | None] = Registry(
     "token head", final_norm=None, norm=OwnNorm, adapter=adapter, mlp=mlp, block=block
 )
