@@ -8,7 +8,9 @@ Data:      answers that the model writes to questions of the package, in its cha
 Trained:   at four exits an MLP of its own before the shared projection, towards the last exit's
            distribution, and a learned confidence; the backbone stays as it is, so that what is
            kept is an add-on of 42 MB.
-Result:    none yet; nothing of this page is measured.
+Result:    after 26 blocks .69 of the tokens are the full model's (.43 without training), and a
+           learned confidence at 0.9 keeps 92 % at a mean depth of 28.6: nothing is gained yet.
+Time:      61 minutes on 2 CPU cores that had other work to do, and 15 to sample the text.
 Command:   ee-jax run experiments/smollm2/config.py
 """
 

@@ -91,6 +91,7 @@ def test_the_scan_gives_what_plain_logits_give(model):
     logits_ENV = model.logits(feature_END)
     next_N = ids_BT[:, 1:].ravel()
     loss_EN = -jax.nn.log_softmax(logits_ENV)[:, np.arange(24), next_N]
+    assert scan.loss_EN is not None
     np.testing.assert_array_equal(scan.prediction_EN, logits_ENV.argmax(-1))
     # fp32 sums in another order.
     np.testing.assert_allclose(scan.loss_EN, loss_EN, rtol=1e-4)

@@ -25,7 +25,7 @@ from ee_jax.tokens import Tokens
 def texts(data, tmp_path_factory):
     """The run's test split, a text a line."""
     path = tmp_path_factory.mktemp("texts") / "texts.txt"
-    path.write_text("\n".join(open_split("sentences", "test", data).texts))
+    path.write_text("\n".join(map(str, open_split("sentences", "test", data).texts)))
     return path
 
 
