@@ -31,7 +31,7 @@ def rows(run: Path) -> Iterator[Row]:
             for point in strategy.points:
                 if point.confidence == confidence:
                     predicted = predicted_speedup(tuple(point.exit_counts), *clock)
-                    measured = point.measured_speedup["1"]
+                    measured = point.measured_speedup[1]
                     yield {
                         "strategy": name,
                         "confidence": confidence,
