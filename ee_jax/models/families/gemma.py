@@ -49,7 +49,8 @@ def read(given: Config) -> Architecture:
 
 def write(config: Architecture) -> Config:
     """The config of a Gemma."""
-    ropes = write_ropes(config) | {"rope_scaling": None} if config.local_rope else {}
+    local = config.local_rope
+    ropes = {**write_ropes(config), "rope_local_base_freq": local.theta} if local else {}
     return {
         **llama.write(config),
         "hidden_activation": "gelu_pytorch_tanh",

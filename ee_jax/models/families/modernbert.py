@@ -48,6 +48,8 @@ def write(config: Architecture) -> Config:
         "pad_token_id": None,  # whose default is beyond a small vocabulary
         **write_local(config),
         **write_ropes(config),
+        "global_rope_theta": config.rope.theta,
+        "local_rope_theta": (config.local_rope or config.rope).theta,
     }
 
 
