@@ -253,7 +253,8 @@ def _claims(found: Committed) -> Table:
         Column("source", lambda r: r["source"], is_text=True),
         Column("here it", lambda r: r["verdict"], is_text=True),
     )
-    rows = [
-        dict(zip(("claim", "source", "verdict"), each, strict=True)) for each in found.claims
+    rows: list[Row] = [
+        {"claim": says, "source": source, "verdict": verdict}
+        for says, source, verdict in found.claims
     ]
     return Table("claims", columns, tuple(rows))

@@ -7,10 +7,10 @@ FIT = OptimizerConfig(epochs=2.0, learning_rate=1e-4, head_learning_rate=1e-3)
 
 
 def test_all_rates_of_all_stages_are_scaled_and_nothing_else():
-    found = scaled(TwoStage(first=FIT, fit=OptimizerConfig(head_learning_rate=2e-3)), 3.0)
+    found = scaled(TwoStage(first=FIT, fit=OptimizerConfig(head_learning_rate=2e-3)), 2.0)
     assert isinstance(found, TwoStage)
-    assert found.first == OptimizerConfig(2.0, learning_rate=3e-4, head_learning_rate=3e-3)
-    assert found.fit.head_learning_rate == 6e-3
+    assert found.first == OptimizerConfig(2.0, learning_rate=2e-4, head_learning_rate=2e-3)
+    assert found.fit.head_learning_rate == 4e-3
     assert scaled(Joint(fit=FIT), 1.0) == Joint(fit=FIT)
 
 
