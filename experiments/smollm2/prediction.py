@@ -32,6 +32,7 @@ def rows(run: Path) -> Iterator[Row]:
                 if point.confidence == confidence:
                     predicted = predicted_speedup(tuple(point.exit_counts), *clock)
                     measured = point.measured_speedup[1]
+                    assert measured is not None, "the run has timed its decoding"
                     yield {
                         "strategy": name,
                         "confidence": confidence,
