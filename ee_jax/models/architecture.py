@@ -12,18 +12,21 @@ class Rope:
 
     `linear` divides every frequency by `factor` (Chen et al. 2023). `llama3` does so where a
     turn takes more than `original_length / low` tokens, leaves alone what turns in fewer than
-    `original_length / high`, and blends between (Llama 3.1, 2024). Where only a `share` of each
-    head turns, it is the first numbers of the head, and the others have no position (Black et
-    al. 2022, GPT-NeoX-20B, sec. 2.1.1).
+    `original_length / high`, and blends between (Llama 3.1, 2024); `yarn` blends evenly from
+    pair to pair, and multiplies what has turned by `scale` (Peng et al. 2023, sec. 3).
+    `dynamic` stretches what lies beyond the architecture's `max_length`, which nothing here
+    reads. Where only a `share` of each head turns, it is the first numbers of the head, and the
+    others have no position (Black et al. 2022, GPT-NeoX-20B, sec. 2.1.1).
     """
 
     theta: float = 10_000.0
-    scaling: Literal["default", "linear", "llama3"] = "default"
+    scaling: Literal["default", "linear", "llama3", "yarn", "dynamic"] = "default"
     factor: float = 1.0
     low: float = 1.0
     high: float = 4.0
     original_length: int = 8192
     share: float = 1.0  # of a head's numbers
+    scale: float = 1.0  # of what has turned
 
     def turned(self, head_size: int) -> int:
         """How many numbers of a head turn."""

@@ -153,22 +153,45 @@ def rope_frequencies(rope: Rope, size: int) -> Float[np.ndarray, " P"]:
         turns = rope.original_length * frequency / (2 * np.pi)
         kept = np.clip((turns - rope.low) / (rope.high - rope.low), 0.0, 1.0)
         frequency = kept * frequency + (1 - kept) * frequency / rope.factor
+    if rope.scaling == "yarn":
+        kept = _kept_by_yarn(rope, size)
+        frequency = kept * frequency + (1 - kept) * frequency / rope.factor
     return frequency.astype(np.float32)
+
+
+def _kept_by_yarn(rope: Rope, size: int) -> Float[np.ndarray, " P"]:
+    """How much of each pair's frequency stays (Peng et al. 2023, sec. 3.2).
+
+    Falls from 1 to 0 between two whole numbers of pairs: where a pair turns `high` times in
+    `original_length` tokens, and where it turns `low` times.
+    """
+
+    def pair(turns: float) -> float:
+        length = rope.original_length / (2 * math.pi * turns)
+        return size * math.log(length) / (2 * math.log(rope.theta))
+
+    first, last = max(math.floor(pair(rope.high)), 0), min(math.ceil(pair(rope.low)), size - 1)
+    passed = (np.arange(size // 2) - first) / max(last - first, 1e-3)
+    return 1.0 - np.clip(passed, 0.0, 1.0)
 
 
 def rotate(
     x_BTNH: Float[Array, "B T N H"],
     position_BT: Int[Array, "b T"],
     frequency: Float[np.ndarray, " P"],
+    scale: float = 1.0,
 ) -> Float[Array, "B T N H"]:
     """Rotary positions (Su et al. 2021), halves paired as Llama's weights expect.
 
-    P pairs turn, the halves of the first 2 P numbers of a head; the others stay as they are.
+    P pairs turn, the halves of the first 2 P numbers of a head, and are multiplied by `scale`;
+    the others stay as they are.
     """
     half = frequency.shape[-1]
     angle = position_BT[:, :, None, None] * frequency[None, None, None]
     left, right, still = jnp.split(x_BTNH, [half, 2 * half], axis=-1)
     cos, sin = jnp.cos(angle), jnp.sin(angle)
+    if scale != 1.0:
+        cos, sin = scale * cos, scale * sin
     turned = [left * cos - right * sin, right * cos + left * sin]
     whole = turned if 2 * half == x_BTNH.shape[-1] else [*turned, still]
     return jnp.concatenate(whole, axis=-1).astype(x_BTNH.dtype)

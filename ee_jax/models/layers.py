@@ -107,7 +107,7 @@ class Attention(nnx.Module):
         if self.config.positions != "rope":
             return x_BTNH
         frequency = rope_frequencies(self.rope, self.config.head_size)
-        return rotate(x_BTNH, position_BT, frequency)
+        return rotate(x_BTNH, position_BT, frequency, self.rope.scale)
 
 
 class MLP(nnx.Module):

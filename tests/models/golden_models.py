@@ -22,7 +22,7 @@ ENCODERS = [
     "modernbert",
 ]  # fmt: skip
 DECODERS = [
-    "llama", "llama3", "mistral", "qwen2", "qwen3", "gpt2", "gpt_neox", "olmo2", "phi3",
+    "llama", "llama3", "yarn", "mistral", "qwen2", "qwen3", "gpt2", "gpt_neox", "olmo2", "phi3",
     "gemma2", "gemma3",
 ]  # fmt: skip
 TIED = ["llama3", "gpt2"]  # whose output is the embedding

@@ -209,6 +209,27 @@ def test_llama3_scaling_by_hand():
         np.testing.assert_allclose(share, kept + (1 - kept) / 8, rtol=1e-6)
 
 
+def test_yarn_by_hand():
+    """Of a head of 16 and base 2^16 pair i turns 2^(13 - 2 i) / (2 pi) times in 2^13 tokens.
+
+    Just beyond pair 2 it turns `high` times, just before pair 6 `low` times.
+    """
+    turns_of = {pair: 2.0 ** (13 - 2 * pair) / (2 * np.pi) for pair in (2, 6)}
+    rope = Rope(2.0**16, "yarn", 8.0, 1.01 * turns_of[6], 0.99 * turns_of[2], 2**13)
+    plain = rope_frequencies(Rope(rope.theta), 16)
+    kept = np.array([1, 1, 1, 0.75, 0.5, 0.25, 0, 0])
+    got = rope_frequencies(rope, 16)
+    np.testing.assert_allclose(got / plain, kept + (1 - kept) / 8, rtol=1e-6)
+
+
+def test_what_has_turned_is_multiplied_and_nothing_else():
+    x, position_BT = random(B, T, N, 10), jnp.arange(T)[None]
+    frequency = rope_frequencies(Rope(100.0, share=0.6), 10)
+    plain, scaled = (rotate(x, position_BT, frequency, scale) for scale in (1.0, 1.5))
+    np.testing.assert_allclose(scaled[..., :6], 1.5 * plain[..., :6], rtol=0, atol=TOLERANCE)
+    np.testing.assert_array_equal(scaled[..., 6:], x[..., 6:])
+
+
 def test_scores_of_rotated_vectors_know_only_the_distance():
     query_H, key_H = random(H, seed=1), random(H, seed=2)
     frequency = rope_frequencies(Rope(100.0), H)

@@ -118,7 +118,7 @@ def test_hugging_face_reads_the_folder(tmp_path, transformers, name):
     theirs_is_golden(theirs, name, "hidden_LBTD")
 
 
-@pytest.mark.parametrize("name", ["llama3", "qwen2", *DECODERS[5:]])
+@pytest.mark.parametrize("name", ["llama3", "yarn", "qwen2", *DECODERS[6:]])
 def test_hugging_face_reads_a_language_model(tmp_path, transformers, name):
     export_model(golden_language(name), tmp_path)
     theirs = transformers.AutoModelForCausalLM.from_pretrained(
@@ -188,6 +188,8 @@ def test_an_architecture_that_was_read_is_written_and_read_again(tmp_path, name)
         Rope(7.0),
         Rope(7.0, "linear", factor=3.0),
         Rope(7.0, "llama3", 3.0, 2.0, 5.0, original_length=12),
+        Rope(7.0, "yarn", 3.0, 2.0, 5.0, original_length=12, scale=1.25),
+        Rope(7.0, "dynamic", 3.0),
     ],
 )
 def test_the_older_spelling_of_rotary_positions_says_the_same(rope):

@@ -91,6 +91,9 @@ FIELDS: dict[str, Kind] = {
 ROPE_FIELDS: dict[str, Kind] = {
     **dict.fromkeys(("rope_type", "type"), NAME),
     **dict.fromkeys(("rope_theta", "factor", "low_freq_factor", "high_freq_factor"), POSITIVE),
+    **dict.fromkeys(("beta_fast", "beta_slow", "attention_factor"), _or_null(POSITIVE)),
+    **dict.fromkeys(("mscale", "mscale_all_dim"), _or_null(POSITIVE)),
+    "truncate": FLAG,
     "original_max_position_embeddings": SIZE,
     "partial_rotary_factor": PART,
 }

@@ -4,6 +4,7 @@ Rotary positions are there as `rope_parameters` or in the older spelling, for al
 each kind of attention; kinds as `layer_types`, or by a pattern.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,14 @@ SCALINGS = {
         "high": "high_freq_factor",
         "original_length": "original_max_position_embeddings",
     },
+    "yarn": {
+        "factor": "factor",
+        "low": "beta_slow",
+        "high": "beta_fast",
+        "original_length": "original_max_position_embeddings",
+        "scale": "attention_factor",
+    },
+    "dynamic": {"factor": "factor"},
 }
 FULL, SLIDING = "full_attention", "sliding_attention"  # kinds of attention
 SHARE = "partial_rotary_factor"
@@ -46,11 +55,36 @@ def read_rope(given: Config, share: float | None = None) -> Rope:
         refuse_others({**given, **rope}, **{SHARE: 1.0})
     part = {"share": {SHARE: share or 1.0, **given, **rope}[SHARE]}
     theta = rope.get("rope_theta", given.get("rope_theta", 10_000.0))
+    if scaling == "yarn":
+        rope = _with_defaults_of_yarn(rope, given)
     fields = {ours: rope[key] for ours, key in SCALINGS[scaling].items()}
     made = Rope(theta, scaling, **fields, **part)
     if made.low >= made.high:
-        raise ValueError(f"low_freq_factor {made.low} is not below that of high, {made.high}")
+        low = SCALINGS[scaling]["low"]
+        raise ValueError(f"{low} {made.low} is not below that of high, {made.high}")
     return made
+
+
+def _with_defaults_of_yarn(rope: Config, given: Config) -> Config:
+    """The fields of YaRN with those that are left out, as Hugging Face's reader has them.
+
+    Queries and keys are multiplied by sqrt(1/t) = 0.1 ln(factor) + 1 (Peng et al. 2023, eq.
+    22), or by the ratio of two such numbers.
+    """
+    refuse_others(rope, truncate=True)
+    rope = {key: value for key, value in rope.items() if value is not None}
+    whole = {
+        "beta_fast": 32.0,
+        "beta_slow": 1.0,
+        "original_max_position_embeddings": given.get("max_position_embeddings"),
+        **rope,
+    }
+    if "attention_factor" not in rope:
+        log = 0.1 * max(math.log(rope["factor"]), 0.0)
+        times = rope.get("mscale"), rope.get("mscale_all_dim")
+        above, below = times if all(times) else (1.0, 0.0)
+        whole["attention_factor"] = (above * log + 1.0) / (below * log + 1.0)
+    return whole
 
 
 def write_rope(rope: Rope) -> Config:

@@ -8,7 +8,7 @@ models with token types; `hidden_LBTD`, the hidden states after the embedding an
 block; of decoders `logits_BTV`. Where attention slides or distances have buckets, `long_1T`, a
 row longer than the window, and `long_logits_1TV`, or of encoders `long_hidden_1TD`.
 
-Those from xlm-roberta on: transformers 5.24.0, torch 2.13.0.
+Those from xlm-roberta on, and yarn: transformers 5.24.0, torch 2.13.0.
 """
 
 import sys
@@ -42,6 +42,12 @@ LLAMA3 = {
     "factor": 4.0,
     "low_freq_factor": 1.0,
     "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}
+YARN = {
+    "rope_type": "yarn",
+    "rope_theta": 1000.0,
+    "factor": 4.0,
     "original_max_position_embeddings": 64,
 }
 LINEAR = {"rope_type": "linear", "rope_theta": 1000.0, "factor": 2.0}
@@ -86,6 +92,10 @@ MODELS: dict[str, tuple[Any, dict[str, Any]]] = {
             "rope_parameters": LLAMA3,
             "tie_word_embeddings": True,
         },
+    ),
+    "yarn": (
+        hf.LlamaForCausalLM,
+        {**DECODER, "head_dim": 12, "max_position_embeddings": 256, "rope_parameters": YARN},
     ),
     "mistral": (
         hf.MistralForCausalLM,
