@@ -132,7 +132,7 @@ def static_step(model: LanguageModel, exit: int) -> Step:
         position_B1 = position_B[:, None]
         hidden_B1D = embed(model, token_B[:, None], position_B1)
         part, hidden_B1D = run_blocks(model, cache[:depth], hidden_B1D, position_B1, 0, depth)
-        last = seen_by(part[-1], position_B1, model.window_before(exit))
+        last = seen_by(model.backbone, depth - 1, position_B1, part[-1])
         logits_BV = model.logits(model.feature(exit, hidden_B1D, last)[:, 0])
         exit_B = jnp.full(token_B.shape, exit, jnp.int32)
         stopped = Stopped(logits_BV, exit_B, jnp.zeros(token_B.shape))

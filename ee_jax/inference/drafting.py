@@ -185,7 +185,7 @@ class _Drafting:
         going = going._replace(cache=cache, hidden_BjD=hidden_BjD)
 
         def propose(going: _Going) -> _Going:
-            last = seen_by(cache[-1], at_B1, model.window_before(drafter.exit))
+            last = seen_by(model.backbone, depth - 1, at_B1, cache[-1])
             feature_BD = model.feature(drafter.exit, hidden_B1D, last)[:, 0]
             answer = model.answer(drafter.exit, hidden_B1D[:, 0], feature_BD)
             here_B = keys_at(self.state.key_B, at_B1[:, 0])

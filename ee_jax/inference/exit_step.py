@@ -175,7 +175,8 @@ class ExitStep(NamedTuple):
         return Running(hidden_B1D, ended_B, self.rule.init(answer), feature_BD, out)
 
     def _seen(self, exit: int, kv: KV, position_B: Array) -> LastKV:
-        return seen_by(kv, position_B[:, None], self.model.window_before(exit))
+        last = self._blocks(exit).stop - 1
+        return seen_by(self.model.backbone, last, position_B[:, None], kv)
 
     def _answer(self, exit: int, hidden_B1D: Array, last: LastKV) -> ExitOutput:
         feature_BD = None

@@ -45,7 +45,7 @@ def run_blocks(
     for kv, index in zip(cache, range(start, stop), strict=True):
         block = model.backbone.block(index)
         kv = write(kv, make_kv(block, hidden_BTD, position_BT), position_BT)
-        hidden_BTD = attend_cache(block, hidden_BTD, position_BT, kv)
+        hidden_BTD = attend_cache(model.backbone, index, hidden_BTD, position_BT, kv)
         written.append(kv)
     return tuple(written), hidden_BTD
 
@@ -72,7 +72,7 @@ def run_segment(
         both = zip(skipped, ran, strict=True)
         under = KV(*(jnp.where(stopped_BT[:, None, :, None], *parts) for parts in both))
         kv = write(kv, under, position_BT)
-        after_BTD = attend_cache(block, hidden_BTD, position_BT, kv)
+        after_BTD = attend_cache(model.backbone, index, hidden_BTD, position_BT, kv)
         kept = stopped_BT[..., None] & (not policy.runs_on)
         hidden_BTD = jnp.where(kept, hidden_BTD, after_BTD)
         written.append(kv)
@@ -95,7 +95,7 @@ def fill_segment(
         under = policy.make(block, hidden_BTD, position_BT, under)
         kv = write(kv, under, position_BT, missing_BT)
         if policy.runs_on:
-            after_BTD = attend_cache(block, hidden_BTD, position_BT, kv)
+            after_BTD = attend_cache(model.backbone, index, hidden_BTD, position_BT, kv)
             hidden_BTD = jnp.where(missing_BT[..., None], after_BTD, hidden_BTD)
         written.append(kv)
     return tuple(written), hidden_BTD

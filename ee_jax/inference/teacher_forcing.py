@@ -130,7 +130,7 @@ def _through(
     tokens = TokenState(state.hidden_BTD, position_BT, state.stopped_BT)
     part, hidden_BTD = run_segment(model, policy, empty, below, tokens, start)
 
-    last = seen_by(part[-1], position_BT, model.window_before(exit))
+    last = seen_by(model.backbone, layers[exit] - 1, position_BT, part[-1])
     feature_BTD = model.feature(exit, hidden_BTD, last)
     parts = hidden_BTD, feature_BTD, count_BT, state.stopped_BT
     flat = (part.reshape(batch * time, *part.shape[2:]) for part in parts)

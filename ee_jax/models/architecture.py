@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Activation = Literal["gelu", "gelu_tanh", "silu"]
+Activation = Literal["gelu", "gelu_tanh", "silu", "relu"]
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,11 @@ class Architecture:
     width_norm: bool = False  # a norm over the queries of all heads, and one over the keys
     mlp: Literal["plain", "gated"] = "plain"
     activation: Activation = "gelu"
-    positions: Literal["learned", "rope"] = "learned"
+    positions: Literal["learned", "rope", "none"] = "learned"
     first_position: int = 0  # a learned position's number at the first token
     rope: Rope = Rope()
     relative_buckets: int = 0  # distances that add to the scores of each head; 0: none do
+    relative_furthest: int = 128  # from where on they share a bucket
     causal: bool = False
     window: int | None = None  # a token sees so many to a side, itself the last; None: all
     local: tuple[bool, ...] = ()  # by block: whether it has the window; (): all have it
@@ -77,8 +78,10 @@ class Architecture:
     score_size: float | None = None  # its root divides the scores; None: H
     score_cap: float | None = None  # scores c become cap * tanh(c / cap)
     logit_cap: float | None = None  # the same of a language model's logits
+    output_scale: float = 1.0  # of what a language model's output reads
     bias: Literal["all", "qkv", "none"] = "all"  # which projections have one
     tied_output: bool = False  # logits of a language model come from the token embedding
+    encoder: "Architecture | None" = None  # of texts that every block looks at too
 
     @property
     def stored_blocks(self) -> int:

@@ -47,24 +47,37 @@ def looks_back(
     return seen if window is None else seen & (source_S > query_BT1 - window)
 
 
-def relative_buckets(time: int, buckets: int, furthest: int = 128) -> Int[np.ndarray, "T T"]:
-    """The bucket of each key's distance from each query (Raffel et al. 2020, T5, sec. 2.1).
+def distance_buckets(buckets: int, furthest: int) -> Int[np.ndarray, " F"]:
+    """The bucket of each distance from 0 to `furthest`, from where on all share one.
 
-    Half of the buckets are for keys that come later. Of each half the first part holds one
-    distance each, and the others' widths grow by a factor, up to what lies `furthest` off.
+    The first half of the buckets holds one distance each, the others' widths grow by a factor
+    (Raffel et al. 2020, T5, sec. 2.1).
+    """
+    near, distance_F = buckets // 2, np.arange(furthest + 1)
+    turns_F = np.log(np.maximum(distance_F, near).astype(np.float32) / near)
+    far_F = near + (turns_F / math.log(furthest / near) * (buckets - near)).astype(int)
+    return np.where(distance_F < near, distance_F, np.minimum(far_F, buckets - 1))
+
+
+def relative_buckets(
+    position_BT: Int[Array, "b T"], source: int, buckets: int, furthest: int, causal: bool
+) -> Int[Array, "b T S"]:
+    """The bucket of each key's distance from each query.
 
     Args:
-      time: T, of queries and of keys.
-      buckets: how many there are, an even number from 4.
+      position_BT: of the queries.
+      source: S, the number of keys, at positions from 0.
+      buckets: how many there are, an even number from 4; half of them are for keys that come
+        later, where such are seen.
       furthest: the distance from which on all share a bucket.
+      causal: whether no later key is seen.
     """
-    half, near = buckets // 2, buckets // 4
-    after_TT = np.arange(time)[None] - np.arange(time)[:, None]
-    distance_TT = np.abs(after_TT)
-    turns_TT = np.log(np.maximum(distance_TT, near).astype(np.float32) / near)
-    far_TT = near + (turns_TT / math.log(furthest / near) * (half - near)).astype(int)
-    own_TT = np.where(distance_TT < near, distance_TT, np.minimum(far_TT, half - 1))
-    return own_TT + half * (after_TT > 0)
+    after_BTS = jnp.arange(source)[None, None] - position_BT[..., None]
+    if causal:
+        bucket_F = jnp.asarray(distance_buckets(buckets, furthest))
+        return bucket_F[jnp.clip(-after_BTS, 0, furthest)]
+    bucket_F = jnp.asarray(distance_buckets(buckets // 2, furthest))
+    return bucket_F[jnp.minimum(jnp.abs(after_BTS), furthest)] + buckets // 2 * (after_BTS > 0)
 
 
 class Scores(NamedTuple):

@@ -20,10 +20,10 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
 from ee_jax.models.architecture import Architecture
-from ee_jax.models.attention import MASKED, looks_back
 from ee_jax.models.language import LanguageModel, tied_logits
 from ee_jax.models.layers import Block
 from ee_jax.models.token_heads import LastKV
+from ee_jax.models.transformer import Transformer
 
 
 class KV(NamedTuple):
@@ -89,17 +89,20 @@ def make_kv(block: Block, hidden_BTD: Array, position_BT: Int[Array, "B T"]) -> 
 
 
 def attend_cache(
-    block: Block, hidden_BTD: Array, position_BT: Int[Array, "B T"], kv: KV
+    backbone: Transformer, index: int, hidden_BTD: Array, position_BT: Int[Array, "B T"], kv: KV
 ) -> Float[Array, "B T D"]:
-    """Runs the block on tokens that the cache holds; each sees those before it and itself."""
-    key_BKSH, value_BKSH, _, bias_BTS = seen_by(kv, position_BT, block.attention.window)
+    """Runs a block on tokens that the cache holds; each sees those before it and itself."""
+    key_BKSH, value_BKSH, _, bias_BTS = seen_by(backbone, index, position_BT, kv)
+    block = backbone.block(index)
     return block.attend(hidden_BTD, position_BT, key_BKSH, value_BKSH, bias_BTS)
 
 
-def seen_by(kv: KV, position_BT: Int[Array, "B T"], window: int | None) -> LastKV:
-    """What tokens at these positions see of a block's cache, through a window of that many."""
-    seen_BTS = looks_back(position_BT, kv.key_BKSH.shape[2], window)
-    return LastKV(*kv, position_BT, jnp.where(seen_BTS, 0.0, MASKED))
+def seen_by(
+    backbone: Transformer, index: int, position_BT: Int[Array, "B T"], kv: KV
+) -> LastKV:
+    """What tokens at these positions see of the cache of a block."""
+    bias_BTS = backbone.cache_bias(position_BT, kv.key_BKSH.shape[2], index)
+    return LastKV(*kv, position_BT, bias_BTS)
 
 
 def read(kv: KV, position_BT: Int[Array, "B T"]) -> KV:

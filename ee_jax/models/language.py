@@ -9,7 +9,6 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from ee_jax.exits.output import ExitOutput
-from ee_jax.models.attention import attention_bias
 from ee_jax.models.exit_features import PLAIN, Forward, Keys, exit_features
 from ee_jax.models.token_heads import FINAL_NORM, LastKV, make_heads
 from ee_jax.models.transformer import State, Transformer
@@ -80,10 +79,6 @@ class LanguageModel(nnx.Module):
         early = exit < len(self.heads)
         return self.heads[exit].read(hidden) if early else self.backbone.norm(hidden)
 
-    def window_before(self, exit: int) -> int | None:
-        """How many tokens one sees in the last block before an exit; None: all."""
-        return self.backbone.config.window_of(self.design.layers[exit] - 1)
-
     def feature(
         self, exit: int, hidden: Float[Array, "*B D"], last: LastKV | None = None
     ) -> Float[Array, "*B D"]:
@@ -110,7 +105,8 @@ class LanguageModel(nnx.Module):
         hidden_BTD, mask_BT = state
         key_BKTH, value_BKTH = (part_BTKH.transpose(0, 2, 1, 3) for part_BTKH in keys())
         position_1T = jnp.arange(hidden_BTD.shape[1])[None]
-        bias_BTS = attention_bias(mask_BT, True, self.window_before(exit))
+        window = self.backbone.config.window_of(self.design.layers[exit] - 1)
+        bias_BTS = self.backbone.attention_bias(mask_BT, window)
         return LastKV(key_BKTH, value_BKTH, position_1T, bias_BTS)
 
     def features(self, tokens: Tokens, forward: Forward = PLAIN) -> Float[Array, "E B T D"]:
@@ -123,6 +119,8 @@ class LanguageModel(nnx.Module):
         return logits if cap is None else cap * jnp.tanh(logits / cap)
 
     def _projected(self, feature: Float[Array, "*B D"]) -> Float[Array, "*B V"]:
+        if (scale := self.backbone.config.output_scale) != 1.0:
+            feature = feature * jnp.asarray(scale, feature.dtype)
         if self.output is None:
             weight_VD = self.backbone.embedding.tokens.embedding.get_value()
             return self.tied_logits(feature, weight_VD.astype(feature.dtype))

@@ -2,17 +2,20 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.attention import (
     Scores,
     attend,
     attend_heads,
+    attention_bias,
     rope_frequencies,
     rotate,
 )
@@ -33,7 +36,7 @@ def gelu_tanh(x: Array) -> Array:
     return jax.nn.gelu(x, approximate=True)
 
 
-ACTIVATIONS = {"gelu": gelu, "gelu_tanh": gelu_tanh, "silu": jax.nn.silu}
+ACTIVATIONS = {"gelu": gelu, "gelu_tanh": gelu_tanh, "silu": jax.nn.silu, "relu": jax.nn.relu}
 
 
 def dropout(x: Array, rate: float, key: Array | None) -> Array:
@@ -48,6 +51,14 @@ def make_linear(inputs: int, outputs: int, bias: bool, rngs: nnx.Rngs) -> nnx.Li
     """A projection, initialised as BERT's."""
     init = nnx.initializers.truncated_normal(0.02)
     return nnx.Linear(inputs, outputs, use_bias=bias, kernel_init=init, rngs=rngs)
+
+
+class Memory(NamedTuple):
+    """What the blocks of a decoder look at of an encoder's output, S tokens a row."""
+
+    key_BKSH: Float[Array, "B K S H"]
+    value_BKSH: Float[Array, "B K S H"]
+    bias_B1S: Float[Array, "B 1 S"]  # keeps padding from being seen
 
 
 class Attention(nnx.Module):
@@ -110,6 +121,27 @@ class Attention(nnx.Module):
         return rotate(x_BTNH, position_BT, frequency, self.rope.scale)
 
 
+class CrossAttention(Attention):
+    """Attention to an encoder's output, of which the keys and values are made once."""
+
+    def __init__(self, config: Architecture, *, rngs: nnx.Rngs):
+        plain = replace(config, positions="none", window=None, local=(), relative_buckets=0)
+        super().__init__(plain, rngs=rngs)
+        self.memory: Memory | None = nnx.data(None)  # of the texts at hand
+
+    def remember(self, hidden_BSD: Hidden, mask_BS: Bool[Array, "B S"]) -> Memory:
+        """What it looks at of an encoder's output."""
+        keys = self.keys(hidden_BSD, jnp.zeros((1, 1), jnp.int32))
+        key_BKSH, value_BKSH = (part_BSKH.transpose(0, 2, 1, 3) for part_BSKH in keys)
+        return Memory(key_BKSH, value_BKSH, attention_bias(mask_BS, causal=False))
+
+    def look(self, hidden_BTD: Hidden) -> Hidden:
+        """What each position finds in the memory."""
+        assert self.memory is not None, "the encoder's output is remembered first"
+        query_BTNH = self.queries(hidden_BTD, jnp.zeros((1, 1), jnp.int32))
+        return self.merge(self.mix(query_BTNH, *self.memory))
+
+
 class MLP(nnx.Module):
     """Two projections with an activation between them, or the gated form (SwiGLU)."""
 
@@ -139,6 +171,9 @@ class Block(nnx.Module):
         self.attention = Attention(config, index, rngs=rngs)
         self.attention_norm = norm(config.first_norm or index > 0)
         self.attention_out_norm = norm(config.norm_place == "both")
+        looks = config.encoder is not None
+        self.cross = CrossAttention(config, rngs=rngs) if looks else None
+        self.cross_norm = norm(looks)
         self.mlp = MLP(config, rngs=rngs)
         self.mlp_norm = norm(True)
         self.mlp_out_norm = norm(config.norm_place == "both")
@@ -181,10 +216,12 @@ class Block(nnx.Module):
         return self._residual(hidden_BTD, attention, self.mlp)
 
     def _residual(self, hidden_BTD: Hidden, attention: Part, mlp: Part) -> Hidden:
-        parts = (
+        parts = [
             (attention, self.attention_norm, self.attention_out_norm),
             (mlp, self.mlp_norm, self.mlp_out_norm),
-        )
+        ]
+        if self.cross is not None:
+            parts.insert(1, (self.cross.look, self.cross_norm, None))
         block_BTD = hidden_BTD  # what the block was given
         for part, norm, out_norm in parts:
             match self.norm_place:

@@ -3,6 +3,7 @@
 A model's parameters as a flat dictionary, by dotted path, and back.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 import jax
@@ -11,8 +12,8 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from ee_jax.models.architecture import Architecture
-from ee_jax.models.attention import attention_bias, relative_buckets
-from ee_jax.models.layers import Block, dropout, make_linear
+from ee_jax.models.attention import MASKED, attention_bias, looks_back, relative_buckets
+from ee_jax.models.layers import Block, Memory, dropout, make_linear
 from ee_jax.models.norms import make_norm
 from ee_jax.tokens import Tokens
 
@@ -32,7 +33,9 @@ def look_up(table: nnx.Embed, ids: Int[Array, "*B"]) -> Float[Array, "*B D"]:
 class Embedding(nnx.Module):
     """Tokens, learned positions and token types, as the architecture has them."""
 
-    def __init__(self, config: Architecture, *, rngs: nnx.Rngs):
+    def __init__(
+        self, config: Architecture, tokens: nnx.Embed | None = None, *, rngs: nnx.Rngs
+    ):
         width = config.embedding_width or config.width
 
         def table(rows: int) -> nnx.Embed:
@@ -43,7 +46,7 @@ class Embedding(nnx.Module):
         self.scale = config.embedding_scale
         learned = config.positions == "learned"
         narrow = config.embedding_width is not None
-        self.tokens = table(config.vocabulary)
+        self.tokens = table(config.vocabulary) if tokens is None else tokens
         self.positions = table(self.first + config.max_length) if learned else None
         self.types = table(config.token_types) if config.token_types else None
         self.norm = make_norm(config, width, rngs) if config.embedding_norm else None
@@ -76,9 +79,14 @@ class Embedding(nnx.Module):
 class Transformer(nnx.Module):
     """A backbone of equal blocks; causal or not, shared or not, as `config` says."""
 
-    def __init__(self, config: Architecture, *, rngs: nnx.Rngs):
+    def __init__(
+        self, config: Architecture, tokens: nnx.Embed | None = None, *, rngs: nnx.Rngs
+    ):
         self.config = config
-        self.embedding = Embedding(config, rngs=rngs)
+        self.embedding = Embedding(config, tokens, rngs=rngs)
+        # Encoder and decoder share the token embedding.
+        other, shared = config.encoder, self.embedding.tokens
+        self.encoder = None if other is None else Transformer(other, shared, rngs=rngs)
         stored = range(config.stored_blocks)
         self.blocks = nnx.List([Block(config, index, rngs=rngs) for index in stored])
         normed = config.norm_place == "post"
@@ -134,17 +142,56 @@ class Transformer(nnx.Module):
         bias_BTS = attention_bias(mask_BT, self.config.causal, window)
         if self.relative is None:
             return bias_BTS
-        bucket_TS = relative_buckets(mask_BT.shape[1], self.config.relative_buckets)
-        relative_TSN = look_up(self.relative, jnp.asarray(bucket_TS)).astype(jnp.float32)
-        return bias_BTS[:, None] + relative_TSN.transpose(2, 0, 1)[None]
+        time = mask_BT.shape[1]
+        own = self._relative_bias(self.relative, jnp.arange(time)[None], time)
+        return bias_BTS[:, None] + own
+
+    def cache_bias(
+        self, position_BT: Int[Array, "b T"], slots: int, index: int
+    ) -> Float[Array, "b *n T S"]:
+        """The same of tokens at these positions that look into a cache, in block `index`."""
+        seen_BTS = looks_back(position_BT, slots, self.config.window_of(index))
+        bias_BTS = jnp.where(seen_BTS, 0.0, MASKED)
+        if self.relative is None:
+            return bias_BTS
+        return bias_BTS[:, None] + self._relative_bias(self.relative, position_BT, slots)
+
+    def _relative_bias(
+        self, table: nnx.Embed, position_BT: Int[Array, "b T"], source: int
+    ) -> Float[Array, "b N T S"]:
+        config = self.config
+        asked = config.relative_buckets, config.relative_furthest, config.causal
+        bucket_BTS = relative_buckets(position_BT, source, *asked)
+        return look_up(table, bucket_BTS).astype(jnp.float32).transpose(0, 3, 1, 2)
+
+    def remember(self, source: Tokens) -> list[Memory]:
+        """What each block looks at of a text that the encoder reads."""
+        assert self.encoder is not None, "a decoder alone reads no other text"
+        encoder = self.encoder
+        state = encoder.segment(encoder.embed(source), 0, encoder.config.blocks)
+        hidden_BSD = encoder.norm(state.hidden_BTD)
+        looks = [block.cross for block in self.blocks if block.cross is not None]
+        return [look.remember(hidden_BSD, source.mask_BT) for look in looks]
 
     def norm(self, hidden: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
         """The final norm, where the architecture has one."""
         return hidden if self.final_norm is None else self.final_norm(hidden)
 
 
-Parameters = dict[str, Array]
 M = TypeVar("M", bound=nnx.Module)
+
+
+def looking_at(model: M, backbone: Callable[[M], Transformer], memory: list[Memory]) -> M:
+    """A copy of the model whose backbone's blocks look at a memory, one each."""
+    graph, state = nnx.split(model)
+    model = nnx.merge(graph, state)
+    for block, each in zip(backbone(model).blocks, memory, strict=True):
+        assert block.cross is not None, "the blocks of a decoder alone look at no other text"
+        block.cross.memory = nnx.data(each)
+    return model
+
+
+Parameters = dict[str, Array]
 
 
 def parameters(module: nnx.Module) -> Parameters:

@@ -40,9 +40,11 @@ FAMILIES = Families(
         "mpnet": "mpnet",
         "olmo2": "olmo2",
         "phi3": "phi3",
+        "mt5": "t5",
         "qwen2": "llama",
         "qwen3": "llama",
         "roberta": "roberta",
+        "t5": "t5",
         "xlm-roberta": "roberta",
     },
 )

@@ -1,7 +1,7 @@
 """What one family of checkpoints is: names, and how to read and write its `config.json`."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ ACTIVATIONS: dict[str, Activation] = {
     "gelu": "gelu",
     "gelu_new": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
+    "relu": "relu",
 }
 
 
@@ -79,6 +80,8 @@ class Family:
     pack: Callable[[Tensors], Tensors] = _as_they_are
     fused: tuple[Fused, ...] = ()
     output: str = "lm_head"  # theirs of a language model's projection to the vocabulary
+    encoder_stem: str = ""  # of an encoder's blocks, where a decoder has one
+    encoder_block: dict[str, str] = field(default_factory=dict)
 
     def opened(self, config: Architecture, tensors: Tensors) -> Tensors:
         """A checkpoint's tensors with a matrix for each projection."""
@@ -118,6 +121,10 @@ class Family:
         for index in range(config.stored_blocks):
             for ours, theirs in self.block.items():
                 modules[f"blocks.{index}.{ours}"] = f"{self.stem.format(index)}.{theirs}"
+        for index in range(config.encoder.stored_blocks if config.encoder else 0):
+            for ours, theirs in self.encoder_block.items():
+                name = f"{self.encoder_stem.format(index)}.{theirs}"
+                modules[f"encoder.blocks.{index}.{ours}"] = name
 
         def name(path: str) -> str:
             module, leaf = path.removeprefix("backbone.").rsplit(".", 1)
