@@ -18,7 +18,7 @@ from ee_jax.inference.sampling import GREEDY, Sampling
 from ee_jax.inference.segment import extend, prefill
 from ee_jax.models.kv_cache import Cache, in_decode_layout, make_cache
 from ee_jax.models.language import LanguageDesign, LanguageModel
-from ee_jax.models.transformer import Parameters, bind, parameters
+from ee_jax.models.transformer import bind, parameters
 
 
 class Decoder:
@@ -32,13 +32,18 @@ class Decoder:
         self, model: LanguageModel, sampling: Sampling = GREEDY, stops: Sequence[int] = ()
     ):
         model = in_decode_layout(model)
-        self.values = parameters(model)
+        self.parameters = parameters(model)
+        self.values: Any = self.parameters  # that every program is given
         self.model = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), model)
         self.sampling = sampling
         self.stops = tuple(stops)
         self._costs: dict[Any, Any] = {}
         self._prefill, self._extend = cache(self._compile_prefill), cache(self._compile_extend)
         self._begin, self._go_on = cache(self._compile_begin), cache(self._compile_go_on)
+
+    def bound(self, values: Any) -> LanguageModel:
+        """The model with such `values`."""
+        return bind(self.model, values)
 
     def run(
         self, method: DecodingMethod, shared: Any, prompts: Sequence[Ids], tokens: int
@@ -165,17 +170,17 @@ class Decoder:
     def check_memory(self, method: DecodingMethod, packed: Prompts, tokens: int) -> None:
         """Raises: UserError if the batch does not fit."""
         config, (batch, padded) = self.model.backbone.config, packed.ids_BP.shape
-        check_memory(config, self.values, batch, padded, tokens, method.spare)
+        check_memory(config, self.parameters, batch, padded, tokens, method.spare)
 
     def _compile_prefill(self, slots: int) -> Program:
-        def run(values: Parameters, ids_BP: Any) -> Cache:
-            return prefill(bind(self.model, values), ids_BP, slots)
+        def run(values: Any, ids_BP: Any) -> Cache:
+            return prefill(self.bound(values), ids_BP, slots)
 
         return Program(run)
 
     def _compile_extend(self) -> Program:
-        def run(values: Parameters, cached: Cache, ids_BT: Any, first_B: Any) -> Cache:
-            return extend(bind(self.model, values), cached, ids_BT, first_B)
+        def run(values: Any, cached: Cache, ids_BT: Any, first_B: Any) -> Cache:
+            return extend(self.bound(values), cached, ids_BT, first_B)
 
         return Program(run, donate=(1,))
 
@@ -186,10 +191,8 @@ class Decoder:
         return Program(run, donate=(0,))
 
     def _compile_go_on(self, method: DecodingMethod) -> Program:
-        def run(values: Parameters, shared: Any, at: Any, ends: Ends, until: Any) -> Any:
-            return method.go_on(
-                bind(self.model, values), shared, at, ends, self.sampling, until
-            )
+        def run(values: Any, shared: Any, at: Any, ends: Ends, until: Any) -> Any:
+            return method.go_on(self.bound(values), shared, at, ends, self.sampling, until)
 
         return Program(run, donate=(2,))
 

@@ -122,7 +122,7 @@ class LanguageModel(nnx.Module):
         if (scale := self.backbone.config.output_scale) != 1.0:
             feature = feature * jnp.asarray(scale, feature.dtype)
         if self.output is None:
-            weight_VD = self.backbone.embedding.tokens.embedding.get_value()
+            weight_VD = self.backbone.embedding.table.embedding.get_value()
             return self.tied_logits(feature, weight_VD.astype(feature.dtype))
         if not isinstance(self.output, nnx.Linear):
             return self.output.sums(feature)  # its kernel lies otherwise

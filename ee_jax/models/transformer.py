@@ -33,9 +33,7 @@ def look_up(table: nnx.Embed, ids: Int[Array, "*B"]) -> Float[Array, "*B D"]:
 class Embedding(nnx.Module):
     """Tokens, learned positions and token types, as the architecture has them."""
 
-    def __init__(
-        self, config: Architecture, tokens: nnx.Embed | None = None, *, rngs: nnx.Rngs
-    ):
+    def __init__(self, config: Architecture, with_table: bool = True, *, rngs: nnx.Rngs):
         width = config.embedding_width or config.width
 
         def table(rows: int) -> nnx.Embed:
@@ -46,17 +44,33 @@ class Embedding(nnx.Module):
         self.scale = config.embedding_scale
         learned = config.positions == "learned"
         narrow = config.embedding_width is not None
-        self.tokens = table(config.vocabulary) if tokens is None else tokens
+        # An encoder looks its tokens up in its decoder's table.
+        self.tokens = table(config.vocabulary) if with_table else None
         self.positions = table(self.first + config.max_length) if learned else None
         self.types = table(config.token_types) if config.token_types else None
         self.norm = make_norm(config, width, rngs) if config.embedding_norm else None
         self.project = make_linear(width, config.width, True, rngs) if narrow else None
 
+    @property
+    def table(self) -> nnx.Embed:
+        """A row for each token."""
+        assert self.tokens is not None, "an encoder's tokens are in its decoder's table"
+        return self.tokens
+
     def __call__(
-        self, tokens: Tokens, position_BT: Int[Array, "B T"] | None = None
+        self,
+        tokens: Tokens,
+        position_BT: Int[Array, "B T"] | None = None,
+        table: nnx.Embed | None = None,
     ) -> Float[Array, "B T D"]:
-        """Hidden states before the first block; the tokens' positions are 0, 1, 2, ... else."""
-        hidden_BTD = look_up(self.tokens, tokens.ids_BT)
+        """Hidden states before the first block.
+
+        Args:
+          tokens: what is looked up.
+          position_BT: of the tokens; None: 0, 1, 2, ...
+          table: where; None: in the embedding's own.
+        """
+        hidden_BTD = look_up(table or self.table, tokens.ids_BT)
         if self.scale != 1.0:
             hidden_BTD *= jnp.asarray(self.scale, hidden_BTD.dtype)
         if self.positions is not None:
@@ -79,14 +93,11 @@ class Embedding(nnx.Module):
 class Transformer(nnx.Module):
     """A backbone of equal blocks; causal or not, shared or not, as `config` says."""
 
-    def __init__(
-        self, config: Architecture, tokens: nnx.Embed | None = None, *, rngs: nnx.Rngs
-    ):
+    def __init__(self, config: Architecture, with_table: bool = True, *, rngs: nnx.Rngs):
         self.config = config
-        self.embedding = Embedding(config, tokens, rngs=rngs)
-        # Encoder and decoder share the token embedding.
-        other, shared = config.encoder, self.embedding.tokens
-        self.encoder = None if other is None else Transformer(other, shared, rngs=rngs)
+        self.embedding = Embedding(config, with_table, rngs=rngs)
+        other = config.encoder
+        self.encoder = None if other is None else Transformer(other, False, rngs=rngs)
         stored = range(config.stored_blocks)
         self.blocks = nnx.List([Block(config, index, rngs=rngs) for index in stored])
         normed = config.norm_place == "post"
@@ -104,9 +115,15 @@ class Transformer(nnx.Module):
         """Block number `index`, from 0; the same one for all where they are shared."""
         return self.blocks[0 if self.config.shared else index]
 
-    def embed(self, tokens: Tokens, rate: float = 0.0, key: Array | None = None) -> State:
-        """The state before the first block."""
-        hidden_BTD = self.embedding(tokens).astype(self.dtype)
+    def embed(
+        self,
+        tokens: Tokens,
+        rate: float = 0.0,
+        key: Array | None = None,
+        table: nnx.Embed | None = None,
+    ) -> State:
+        """The state before the first block; an encoder looks up in its decoder's `table`."""
+        hidden_BTD = self.embedding(tokens, table=table).astype(self.dtype)
         return State(dropout(hidden_BTD, rate, key), tokens.mask_BT)
 
     def segment(
@@ -168,7 +185,8 @@ class Transformer(nnx.Module):
         """What each block looks at of a text that the encoder reads."""
         assert self.encoder is not None, "a decoder alone reads no other text"
         encoder = self.encoder
-        state = encoder.segment(encoder.embed(source), 0, encoder.config.blocks)
+        state = encoder.embed(source, table=self.embedding.table)
+        state = encoder.segment(state, 0, encoder.config.blocks)
         hidden_BSD = encoder.norm(state.hidden_BTD)
         looks = [block.cross for block in self.blocks if block.cross is not None]
         return [look.remember(hidden_BSD, source.mask_BT) for look in looks]

@@ -1,0 +1,37 @@
+"""Decoding of what a decoder says of other texts: translations, summaries, answers.
+
+An encoder reads the texts once; every block of the decoder looks at what it made of them, in
+every method of decoding alike.
+"""
+
+from collections.abc import Sequence
+
+from ee_jax.compilation import Program
+from ee_jax.inference.generator import Decoder
+from ee_jax.inference.sampling import GREEDY, Sampling
+from ee_jax.models.language import LanguageModel
+from ee_jax.models.layers import Memory
+from ee_jax.models.transformer import Parameters, bind, looking_at
+from ee_jax.tokens import Tokens
+
+
+class SourceDecoder(Decoder):
+    """A `Decoder` of a model with an encoder; it has read the texts of a batch at a time."""
+
+    def __init__(
+        self, model: LanguageModel, sampling: Sampling = GREEDY, stops: Sequence[int] = ()
+    ):
+        super().__init__(model, sampling, stops)
+        self._encode = Program(self._remember)
+
+    def read_source(self, source: Tokens) -> None:
+        """Reads texts, one for each row of the batch that is decoded next."""
+        self.values = (self.parameters, self._encode(self.parameters, source))
+
+    def bound(self, values: tuple[Parameters, list[Memory]]) -> LanguageModel:
+        """The model, whose decoder looks at what has been read."""
+        own, memory = values
+        return looking_at(bind(self.model, own), lambda model: model.backbone, memory)
+
+    def _remember(self, values: Parameters, source: Tokens) -> list[Memory]:
+        return bind(self.model, values).backbone.remember(source)
