@@ -100,6 +100,11 @@ class HuggingFaceFolder(LanguageSource):
     def weights(self, precision: str = "float32") -> tuple[Architecture, Parameters]:
         """Those of `config.json` and the safetensors."""
         config, tensors = read_checkpoint(self.path)
+        if config.encoder is not None:
+            raise UserError(
+                f"{self.path} holds a {config.family}, whose decoder says what its encoder made "
+                "of another text: decode it from Python, see `ee_jax.inference.source_decoder`"
+            )
         wanted = parameters(shapes_of(config, LanguageDesign((config.blocks,))))
         return config, from_tensors(config, wanted, tensors, self.path, precision=precision)
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ee_jax.errors import UserError
 from ee_jax.inference.kv_policies import POLICIES
 from ee_jax.inference.methods import EarlyExitDecoding, SelfSpeculation, StaticDecoding
 from ee_jax.inference.rules import Exiting
@@ -15,6 +16,7 @@ from ee_jax.inference.teacher_forcing import teacher_forced
 from ee_jax.models.export import add_exits, shapes_of
 from ee_jax.models.huggingface import from_tensors, read_checkpoint
 from ee_jax.models.language import LanguageDesign
+from ee_jax.models.language_source import find_language
 from ee_jax.models.transformer import bind, looking_at, parameters
 from ee_jax.tokens import Tokens
 
@@ -90,3 +92,8 @@ def test_exits_token_by_token_are_those_of_the_parallel_pass(policy):
     whole = forced()
     np.testing.assert_array_equal(whole.exit_BT[:, :12], out.exit_BN)
     np.testing.assert_allclose(whole.confidence_BT[:, :12], out.confidence_BN, atol=1e-5)
+
+
+def test_a_command_that_gives_it_no_other_text():
+    with pytest.raises(UserError, match="holds a t5, whose decoder says what its encoder made"):
+        find_language(str(GOLDEN / "t5")).weights()

@@ -8,6 +8,9 @@ models with token types; `hidden_LBTD`, the hidden states after the embedding an
 block; of decoders `logits_BTV`. Where attention slides or distances have buckets, `long_1T`, a
 row longer than the window, and `long_logits_1TV`, or of encoders `long_hidden_1TD`.
 
+Models with an encoder have instead `target_BT`, the tokens of the decoder, `logits_BTV` of
+these, and `greedy_BT`, 12 tokens that they write of each text.
+
 Those from xlm-roberta on, and yarn: transformers 5.24.0, torch 2.13.0.
 """
 
@@ -15,7 +18,7 @@ import sys
 from typing import Any
 
 import transformers as hf
-from recording import make_tokens, randomise, run, run_long, save
+from recording import make_tokens, randomise, run, run_long, run_sourced, save
 
 SIZES: dict[str, Any] = {
     "vocab_size": 64,
@@ -178,19 +181,47 @@ MODELS: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
+# Encoder and decoder: what the config has.
+T5 = {
+    "vocab_size": 64,
+    "d_model": 16,
+    "d_kv": 6,
+    "d_ff": 24,
+    "num_layers": 4,
+    "num_heads": 4,
+    "relative_attention_num_buckets": 8,
+    "relative_attention_max_distance": 12,
+    "layer_norm_epsilon": EPSILON,
+    "decoder_start_token_id": 0,
+}
+SOURCED: dict[str, tuple[Any, dict[str, Any]]] = {
+    "t5": (hf.T5ForConditionalGeneration, T5),
+    "t5_v1_1": (
+        hf.T5ForConditionalGeneration,
+        {**T5, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False},
+    ),
+}
+
+
 # Where the usual gain lets noise of fp32 grow: Hugging Face's own is 1e-4 off its fp64 there.
-GAINS: dict[str, float] = dict.fromkeys(("electra", "mpnet", "modernbert"), 1.5)
+GAINS: dict[str, float] = {
+    **dict.fromkeys(("electra", "mpnet", "modernbert"), 1.5),
+    **dict.fromkeys(("t5", "t5_v1_1"), 1.0),
+}
 # With a row longer than the window, or than the distances that have a bucket of their own.
 LONG = ("mistral", "modernbert", "mpnet", "phi3", "gemma2", "gemma3")
 
 
 def main(names: list[str]) -> None:
     """Makes the models, runs each once and writes the folders."""
-    for name in names or MODELS:
-        make, fields = MODELS[name]
+    for name in names or [*MODELS, *SOURCED]:
+        make, fields = {**MODELS, **SOURCED}[name]
         model = make(make.config_class(**fields))
         model.set_attn_implementation("eager")
         randomise(model, seed=0, gain=GAINS.get(name))
+        if name in SOURCED:
+            save(model, name, run_sourced(model, seed=1))
+            continue
         tokens = make_tokens(model.config, seed=1)
         arrays = tokens | run(model, tokens)
         if name in LONG:

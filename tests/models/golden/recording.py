@@ -105,6 +105,27 @@ def run_long(model: PreTrainedModel, time: int, seed: int) -> Arrays:
     return {"long_1T": tokens_1T, "long_hidden_1TD": output.last_hidden_state.numpy()}
 
 
+@torch.no_grad()
+def run_sourced(model: PreTrainedModel, seed: int) -> Arrays:
+    """Texts of 20, 9 and 1 tokens, tokens said of each, their logits, and greedy ones."""
+    generator = np.random.default_rng(seed)
+    source_BT = generator.integers(2, model.config.vocab_size, (3, 20))
+    mask_BT = np.arange(20) < np.array([[20], [9], [1]])
+    source_BT = np.where(mask_BT, source_BT, 0)
+    target_BT = generator.integers(2, model.config.vocab_size, (3, 18))
+    target_BT[:, 0] = 0  # what every text begins with
+    texts = {"input_ids": torch.tensor(source_BT), "attention_mask": torch.tensor(mask_BT)}
+    output = model.eval()(**texts, decoder_input_ids=torch.tensor(target_BT))
+    greedy = model.generate(**texts, max_new_tokens=12, min_new_tokens=12, do_sample=False)
+    return {
+        "tokens_BT": source_BT.astype(np.int32),
+        "mask_BT": mask_BT,
+        "target_BT": target_BT.astype(np.int32),
+        "logits_BTV": output.logits.numpy(),
+        "greedy_BT": greedy.numpy().astype(np.int32),
+    }
+
+
 def save(model: PreTrainedModel, name: str, arrays: Arrays) -> None:
     """Writes the model as Hugging Face does, and `arrays` beside it, into the folder `name`."""
     folder = Path(__file__).parent / name
