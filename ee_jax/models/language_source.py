@@ -102,8 +102,8 @@ class HuggingFaceFolder(LanguageSource):
         config, tensors = read_checkpoint(self.path)
         if config.encoder is not None:
             raise UserError(
-                f"{self.path} holds a {config.family}, whose decoder says what its encoder made "
-                "of another text: decode it from Python, see `ee_jax.inference.source_decoder`"
+                f"{self.path} holds a {config.family}, whose decoder says what its encoder "
+                "made of another text: `ee_jax.inference.source_decoder` decodes it, in Python"
             )
         wanted = parameters(shapes_of(config, LanguageDesign((config.blocks,))))
         return config, from_tensors(config, wanted, tensors, self.path, precision=precision)

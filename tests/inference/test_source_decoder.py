@@ -95,5 +95,5 @@ def test_exits_token_by_token_are_those_of_the_parallel_pass(policy):
 
 
 def test_a_command_that_gives_it_no_other_text():
-    with pytest.raises(UserError, match="holds a t5, whose decoder says what its encoder made"):
+    with pytest.raises(UserError, match="holds a t5, whose decoder says what its encoder"):
         find_language(str(GOLDEN / "t5")).weights()

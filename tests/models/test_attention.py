@@ -135,7 +135,7 @@ def test_a_bias_of_each_head(kv_heads):
 
 def test_buckets_of_distances_by_hand():
     """16 to a side: distances 0 to 7 alone, then 8 to 11, ... and all from 113 on together."""
-    bucket_TT = relative_buckets(300, 32)
+    bucket_TT = relative_buckets(jnp.arange(300)[None], 300, 32, 128, causal=False)[0]
     assert bucket_TT[0, :8].tolist() == [0, *range(17, 24)]
     assert bucket_TT[:8, 0].tolist() == [*range(8)]
     starts = [8, 12, 16, 23, 32, 46, 64, 91]  # 8 * 16^(k / 8), rounded up
@@ -143,6 +143,16 @@ def test_buckets_of_distances_by_hand():
         assert bucket_TT[start, 0] == 8 + number
         assert bucket_TT[start - 1, 0] == 7 + number
         assert bucket_TT[0, start] == 24 + number
+
+
+def test_buckets_of_what_came_before():
+    """16 in all where nothing later is seen: the same distances, and none on the other side."""
+    position_12 = jnp.asarray([[150, 3]])
+    bucket_2S = relative_buckets(position_12, 300, 16, 128, causal=True)[0]
+    both_SS = relative_buckets(jnp.arange(300)[None], 300, 32, 128, causal=False)[0]
+    np.testing.assert_array_equal(bucket_2S[0, :151], both_SS[150, :151])
+    np.testing.assert_array_equal(bucket_2S[1, :4], both_SS[3, :4])
+    assert not bucket_2S[0, 151:].any()
     assert (bucket_TT[91:, 0] == 15).all()
 
 

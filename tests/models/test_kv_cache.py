@@ -52,6 +52,6 @@ def test_a_block_on_a_cache_is_the_block_on_the_whole_text(name):
         position_B1 = jnp.asarray([[min(step, 5)], [max(step - 1, 0)]])
         hidden_B1D = jnp.take_along_axis(state.hidden_BTD, position_B1[..., None], axis=1)
         kv = write(kv, make_kv(block, hidden_B1D, position_B1), position_B1)
-        after_B1D = attend_cache(block, hidden_B1D, position_B1, kv)
+        after_B1D = attend_cache(backbone, 1, hidden_B1D, position_B1, kv)
         wanted = jnp.take_along_axis(whole, position_B1[..., None], axis=1)
         np.testing.assert_allclose(after_B1D, wanted, atol=1e-5)

@@ -123,8 +123,8 @@ class Family:
                 modules[f"blocks.{index}.{ours}"] = f"{self.stem.format(index)}.{theirs}"
         for index in range(config.encoder.stored_blocks if config.encoder else 0):
             for ours, theirs in self.encoder_block.items():
-                name = f"{self.encoder_stem.format(index)}.{theirs}"
-                modules[f"encoder.blocks.{index}.{ours}"] = name
+                path = f"encoder.blocks.{index}.{ours}"
+                modules[path] = f"{self.encoder_stem.format(index)}.{theirs}"
 
         def name(path: str) -> str:
             module, leaf = path.removeprefix("backbone.").rsplit(".", 1)

@@ -81,8 +81,9 @@ def _with_defaults_of_yarn(rope: Config, given: Config) -> Config:
     }
     if "attention_factor" not in rope:
         log = 0.1 * max(math.log(rope["factor"]), 0.0)
-        times = rope.get("mscale"), rope.get("mscale_all_dim")
-        above, below = times if all(times) else (1.0, 0.0)
+        above, below = rope.get("mscale") or 0.0, rope.get("mscale_all_dim") or 0.0
+        if not (above and below):
+            above, below = 1.0, 0.0
         whole["attention_factor"] = (above * log + 1.0) / (below * log + 1.0)
     return whole
 

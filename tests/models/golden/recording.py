@@ -116,7 +116,8 @@ def run_sourced(model: PreTrainedModel, seed: int) -> Arrays:
     target_BT[:, 0] = 0  # what every text begins with
     texts = {"input_ids": torch.tensor(source_BT), "attention_mask": torch.tensor(mask_BT)}
     output = model.eval()(**texts, decoder_input_ids=torch.tensor(target_BT))
-    greedy = model.generate(**texts, max_new_tokens=12, min_new_tokens=12, do_sample=False)
+    generate: Any = model.generate
+    greedy = generate(**texts, max_new_tokens=12, min_new_tokens=12, do_sample=False)
     return {
         "tokens_BT": source_BT.astype(np.int32),
         "mask_BT": mask_BT,
