@@ -8,6 +8,7 @@ from ee_jax.models.families.family import (
     read_activation,
     refuse_others,
     write_activation,
+    write_sizes,
 )
 
 
@@ -48,13 +49,8 @@ def read(given: Config) -> Architecture:
 def write(config: Architecture) -> Config:
     """The config of a BERT."""
     return {
-        "vocab_size": config.vocabulary,
-        "hidden_size": config.width,
-        "num_hidden_layers": config.blocks,
-        "num_attention_heads": config.heads,
-        "intermediate_size": config.hidden,
+        **write_sizes(config),
         "hidden_act": write_activation(config.activation),
-        "max_position_embeddings": config.max_length,
         "type_vocab_size": config.token_types,
         "layer_norm_eps": config.norm_eps,
     }

@@ -163,3 +163,15 @@ def read_activation(name: str, field: str = "hidden_act") -> Activation:
 def write_activation(activation: Activation) -> str:
     """Its name in a config."""
     return next(theirs for theirs, ours in ACTIVATIONS.items() if ours == activation)
+
+
+def write_sizes(config: Architecture) -> Config:
+    """A backbone's sizes, by the names that most configs have for them."""
+    return {
+        "vocab_size": config.vocabulary,
+        "hidden_size": config.width,
+        "num_hidden_layers": config.blocks,
+        "num_attention_heads": config.heads,
+        "intermediate_size": config.hidden,
+        "max_position_embeddings": config.max_length,
+    }

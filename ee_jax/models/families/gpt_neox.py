@@ -9,6 +9,7 @@ from ee_jax.models.families.family import (
     read_activation,
     refuse_others,
     write_activation,
+    write_sizes,
 )
 from ee_jax.models.families.rope import read_rope, write_rope
 
@@ -32,13 +33,8 @@ def read(given: Config) -> Architecture:
 def write(config: Architecture) -> Config:
     """The config of a GPT-NeoX."""
     return {
-        "vocab_size": config.vocabulary,
-        "hidden_size": config.width,
-        "num_hidden_layers": config.blocks,
-        "num_attention_heads": config.heads,
-        "intermediate_size": config.hidden,
+        **write_sizes(config),
         "hidden_act": write_activation(config.activation),
-        "max_position_embeddings": config.max_length,
         "layer_norm_eps": config.norm_eps,
         "use_parallel_residual": config.norm_place == "parallel",
         **write_rope(config.rope),

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from ee_jax.models.architecture import Architecture, Rope
-from ee_jax.models.families.family import Config, Family, refuse_others
+from ee_jax.models.families.family import Config, Family, refuse_others, write_sizes
 from ee_jax.models.families.rope import read_rope, write_rope
 
 # What is not Llama's own, by the config's model type.
@@ -84,14 +84,9 @@ def _window(given: Config) -> int | None:
 def write(config: Architecture) -> Config:
     """The config of a Llama, a Mistral or a Qwen."""
     return {
-        "vocab_size": config.vocabulary,
-        "hidden_size": config.width,
-        "num_hidden_layers": config.blocks,
-        "num_attention_heads": config.heads,
+        **write_sizes(config),
         "num_key_value_heads": config.kv_heads,
         "head_dim": config.head_size,
-        "intermediate_size": config.hidden,
-        "max_position_embeddings": config.max_length,
         "sliding_window": config.window,
         "rms_norm_eps": config.norm_eps,
         **write_rope(config.rope),

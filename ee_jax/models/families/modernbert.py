@@ -8,6 +8,7 @@ from ee_jax.models.families.family import (
     read_activation,
     refuse_others,
     write_activation,
+    write_sizes,
 )
 from ee_jax.models.families.rope import read_local, read_ropes, write_local, write_ropes
 
@@ -36,13 +37,8 @@ def read(given: Config) -> Architecture:
 def write(config: Architecture) -> Config:
     """The config of a ModernBERT."""
     return {
-        "vocab_size": config.vocabulary,
-        "hidden_size": config.width,
-        "num_hidden_layers": config.blocks,
-        "num_attention_heads": config.heads,
-        "intermediate_size": config.hidden,
+        **write_sizes(config),
         "hidden_activation": write_activation(config.activation),
-        "max_position_embeddings": config.max_length,
         "norm_eps": config.norm_eps,
         "local_attention": 2 * ((config.window or 1) - 1),
         "pad_token_id": None,  # whose default is beyond a small vocabulary
