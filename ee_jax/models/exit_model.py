@@ -1,6 +1,7 @@
 """A backbone with exits: what is trained, traced and compiled."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -8,9 +9,10 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from ee_jax.exits.output import ExitOutput
+from ee_jax.models.architecture import Architecture
 from ee_jax.models.exit_features import PLAIN, Forward, Keys, exit_features
 from ee_jax.models.heads import ExitDesign, ExitHeads, pool
-from ee_jax.models.transformer import State, Transformer
+from ee_jax.models.transformer import Parameters, State, Transformer, parameters
 from ee_jax.tokens import Tokens
 
 
@@ -57,6 +59,43 @@ class ExitModel(nnx.Module):
             return lambda state: self.exits(exit, self.feature(state))
 
         return [answer(exit) for exit in range(len(self.design.layers))]
+
+
+def exit_model_shapes(config: Architecture, design: ExitDesign) -> ExitModel:
+    """The model as shapes only, to be bound to parameters."""
+
+    def make() -> ExitModel:
+        rngs = nnx.Rngs(0)
+        return ExitModel(Transformer(config, rngs=rngs), design, rngs=rngs)
+
+    made = nnx.eval_shape(make)
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), made)
+
+
+def with_last_head(
+    model: ExitModel, values: Parameters, layers: tuple[int, ...]
+) -> tuple[ExitModel, Parameters]:
+    """A model whose every exit answers by the head of another's last one.
+
+    Args:
+      model: the other, which may be shapes only.
+      values: its parameters.
+      layers: where the exits are; blocks after the last of them are left out.
+
+    Returns:
+      The model as shapes, and its parameters, which are arrays of `values`.
+    """
+    config = replace(model.backbone.config, blocks=layers[-1])
+    design = replace(model.design, layers=layers, learned=False, shared_score=False)
+    made, heads = exit_model_shapes(config, design), "exits.heads."
+    last = f"{heads}{len(model.exits.heads) - 1}."
+
+    def theirs(path: str) -> str:
+        if not path.startswith(heads):
+            return path
+        return last + path.removeprefix(heads).partition(".")[2]
+
+    return made, {path: values[theirs(path)] for path in parameters(made)}
 
 
 def static_logits(

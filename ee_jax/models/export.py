@@ -24,7 +24,7 @@ from ee_jax.checks import check_types, is_rising
 from ee_jax.errors import UserError
 from ee_jax.manifest import MANIFEST, check_files, is_sealed, seal
 from ee_jax.models.architecture import Architecture
-from ee_jax.models.exit_model import ExitModel
+from ee_jax.models.exit_model import ExitModel, exit_model_shapes
 from ee_jax.models.files import WEIGHTS
 from ee_jax.models.heads import HEADS, POOLINGS, ExitDesign
 from ee_jax.models.huggingface import (
@@ -124,11 +124,7 @@ def import_model(folder: Path, precision: str = "float32") -> ExitModel:
     if design.head not in HEADS or design.layers[-1] != config.blocks:
         raise UserError(f"{folder / EXITS} does not belong to its config.json: export again")
 
-    def make() -> ExitModel:
-        rngs = nnx.Rngs(0)
-        return ExitModel(Transformer(config, rngs=rngs), design, rngs=rngs)
-
-    return _with_values(nnx.eval_shape(make), tensors, folder, precision)
+    return _with_values(exit_model_shapes(config, design), tensors, folder, precision)
 
 
 def _with_values(

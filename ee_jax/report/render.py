@@ -94,7 +94,8 @@ def to_terminal(table: Table, width: int | None = None) -> rich.table.Table:
       table: its text wraps between words, and never inside one.
       width: characters of a line; None: those of the terminal.
     """
-    shown = with_room(table, width or Console().width)
+    width = width or Console().width
+    shown = with_room(table, width)
     notes = [*table.notes, *_said_once(table, shown)]
     drawn = rich.table.Table(
         title=Text(plain(table.title), style="bold"),
@@ -106,8 +107,8 @@ def to_terminal(table: Table, width: int | None = None) -> rich.table.Table:
         show_edge=False,
         show_header=any(column.heading for column in table.columns),
     )
-    for column in shown:
-        _add_column(drawn, column, _least(column, table))
+    for column, own in zip(shown, _widths(shown, table, width), strict=True):
+        _add_column(drawn, column, own)
     for row in table.rows:
         drawn.add_row(*(_cell(column.show(row)) for column in shown))
     return drawn
@@ -161,11 +162,28 @@ def _least(column: Column, table: Table) -> int:
     return max(map(len, [*_heading(column), *parts]), default=1)
 
 
-def _add_column(drawn: rich.table.Table, column: Column, least: int) -> None:
+def _widths(shown: Sequence[Column], table: Table, width: int) -> list[int]:
+    """Of each column: its longest part, and what room there is for text that would wrap.
+
+    Left to itself, rich may give text a character more than there is, and cut off the end.
+    """
+    least = [_least(column, table) for column in shown]
+    room = width - sum(least) - len(least) + 1
+    widths = []
+    for column, own in zip(shown, least, strict=True):
+        cells = [_cell(column.show(row)).plain for row in table.rows]
+        more = max((len(line) - own for cell in cells for line in cell.split("\n")), default=0)
+        more = max(0, min(room, more))
+        room -= more
+        widths.append(own + more)
+    return widths
+
+
+def _add_column(drawn: rich.table.Table, column: Column, width: int) -> None:
     """A narrow heading; where the terminal is narrow too, text wraps and numbers do not."""
     drawn.add_column(
         Text("\n".join(_heading(column))),
-        min_width=least,
+        width=width,
         justify="left" if column.is_text else "right",
         no_wrap=not column.is_text,
         overflow="fold",

@@ -30,7 +30,7 @@ Weights = Mapping[Key, float]
 FULL = 1.0  # the threshold at which nothing stops early
 
 
-class Placed(NamedTuple):
+class MeasuredSetting(NamedTuple):
     """What a setting answers, and what that takes."""
 
     answer_N: Real[np.ndarray, " N"]
@@ -39,29 +39,29 @@ class Placed(NamedTuple):
     flops: float | None  # over the full static model's
 
 
-class Seed:
+class SeedRun:
     """One run's settings by strategy and name."""
 
     def __init__(self, run: Finished):
         self.run = run
         self.blocks = run.results.blocks
-        self.settings: dict[Key, Placed] = {}
+        self.settings: dict[Key, MeasuredSetting] = {}
         for name in run.results.strategies:
             self._measured(name)
             self._patient(name)
 
-    def of(self, strategy: str) -> dict[Key, Placed]:
+    def of(self, strategy: str) -> dict[Key, MeasuredSetting]:
         """The settings of a strategy that the config asks for, the full model among them."""
         asked = self.run.results.config["evaluation"]["thresholds"]
         names = {(strategy, threshold) for threshold in (*asked, FULL)}
-        return {key: placed for key, placed in self.settings.items() if key in names}
+        return {key: setting for key, setting in self.settings.items() if key in names}
 
-    def patience(self, strategy: str) -> dict[Key, Placed]:
+    def patience(self, strategy: str) -> dict[Key, MeasuredSetting]:
         """The settings of patience 1, 2, ..., and the full model."""
-        of = {key: placed for key, placed in self.settings.items() if key[0] == strategy}
+        of = {key: setting for key, setting in self.settings.items() if key[0] == strategy}
         return {k: p for k, p in of.items() if k[1] == FULL or str(k[1]).startswith("patience")}
 
-    def statics(self) -> dict[Key, Placed]:
+    def statics(self) -> dict[Key, MeasuredSetting]:
         """The models without exits, by their names."""
         found = self.run.results.strategies
         names = [name for name, s in found.items() if s.static_blocks is not None]
@@ -77,14 +77,14 @@ class Seed:
         found, trace = self.run.results.strategies[name], self.run.traces[name]
         for point in found.points:
             if point.threshold_E is None:
-                self.settings[name, point.threshold] = self._placed(trace, point)
+                self.settings[name, point.threshold] = self._setting(trace, point)
         for label in labels(self.run.results):
             if (point := chosen(found, label)) is not None:
-                self.settings[name, label] = self._placed(trace, point)
+                self.settings[name, label] = self._setting(trace, point)
 
-    def _placed(self, trace: Trace, point: Point) -> Placed:
+    def _setting(self, trace: Trace, point: Point) -> MeasuredSetting:
         answer_N, depth = answers(trace, point.threshold_E or point.threshold, self._stopping)
-        return Placed(answer_N, depth, times(point), 1 / point.flops_speedup)
+        return MeasuredSetting(answer_N, depth, times(point), 1 / point.flops_speedup)
 
     @property
     def _stopping(self) -> Stopping:
@@ -106,7 +106,9 @@ class Seed:
             # The threshold 0 has every exit sure enough, so patience alone decides.
             patient = self._stopping._replace(patience=count)
             answer_N, depth = answers(trace, 0.0, patient)
-            self.settings[name, f"patience {count}"] = Placed(answer_N, depth, {}, None)
+            self.settings[name, f"patience {count}"] = MeasuredSetting(
+                answer_N, depth, {}, None
+            )
 
 
 def answers(
@@ -118,11 +120,11 @@ def answers(
     return at_exits(trace.prediction_NE, exit_KN)[0], float(trace.depth_E[exit_KN].mean())
 
 
-class Judged:
+class TaskRuns:
     """The runs of one task, and weighted sums of their settings' qualities."""
 
     def __init__(self, runs: Sequence[Finished], draws: int = DRAWS):
-        self.runs, self.seeds = tuple(runs), tuple(map(Seed, runs))
+        self.runs, self.seeds = tuple(runs), tuple(map(SeedRun, runs))
         self._draws = draws
 
     @property
@@ -136,14 +138,14 @@ class Judged:
         known = first.intersection(*others)
         return [key for key in self.seeds[0].settings if key in known and key[0] == strategy]
 
-    def mean(self, key: Key, of: Callable[[Placed], float | None]) -> float | None:
+    def mean(self, key: Key, of: Callable[[MeasuredSetting], float | None]) -> float | None:
         """A number of a setting over the seeds; None where one is not known."""
         each = [of(seed.settings[key]) for seed in self.seeds]
         known = [value for value in each if value is not None]
         return float(np.mean(known)) if len(known) == len(each) else None
 
     def contrast(
-        self, weights_of: Callable[[Seed], Weights | None], margin: float = 0.0
+        self, weights_of: Callable[[SeedRun], Weights | None], margin: float = 0.0
     ) -> Contrast | None:
         """The mean over the seeds of a weighted sum of qualities.
 

@@ -13,7 +13,7 @@ from typing import Any
 from ee_jax.evaluation.contrasts import Contrast, holm
 from ee_jax.report import metrics, text
 from ee_jax.report.render import Column, Row, Table
-from ee_jax.reproduce.answers import Judged
+from ee_jax.reproduce.answers import TaskRuns
 from ee_jax.reproduce.measures import Measure
 
 LEVEL = 0.05
@@ -31,7 +31,7 @@ class Claim:
     margin: float = 0.0  # it holds where the difference is above
 
 
-def claims_table(title: str, claims: Sequence[Claim], tasks: Sequence[Judged]) -> Table:
+def claims_table(title: str, claims: Sequence[Claim], tasks: Sequence[TaskRuns]) -> Table:
     """A row for each claim and task, in the order of the claims."""
     found = [
         (claim, task, task.contrast(claim.difference, claim.margin))
@@ -63,7 +63,7 @@ def claims_table(title: str, claims: Sequence[Claim], tasks: Sequence[Judged]) -
 
 
 def _row(
-    claim: Claim, task: Judged, contrast: Contrast | None, p_value: float | None
+    claim: Claim, task: TaskRuns, contrast: Contrast | None, p_value: float | None
 ) -> dict[str, Any]:
     value, low, high = (None, None, None) if contrast is None else contrast[:3]
     return {

@@ -11,10 +11,10 @@ from typing import Literal
 import numpy as np
 
 from ee_jax.evaluation.contrasts import area_weights, line_weights
-from ee_jax.reproduce.answers import FULL, Key, Placed, Seed, Weights
+from ee_jax.reproduce.answers import FULL, Key, MeasuredSetting, SeedRun, Weights
 
-Measure = Callable[[Seed], Weights | None]  # None: the seed has no such sum
-Settings = Mapping[Key, Placed]
+Measure = Callable[[SeedRun], Weights | None]  # None: the seed has no such sum
+Settings = Mapping[Key, MeasuredSetting]
 Saving = Literal["layers", "FLOPs", "time"]
 
 
@@ -25,7 +25,7 @@ class AtFullDepth:
     first: str
     second: str = "single"
 
-    def __call__(self, seed: Seed) -> Weights | None:
+    def __call__(self, seed: SeedRun) -> Weights | None:
         """Both at full depth."""
         pair: dict[Key, float] = {(self.first, FULL): 1.0, (self.second, FULL): -1.0}
         return pair if all(key in seed.settings for key in pair) else None
@@ -40,12 +40,12 @@ class AtSaving:
     of: Saving = "layers"
     batch: int = 1  # of the time
 
-    def __call__(self, seed: Seed) -> Weights | None:
+    def __call__(self, seed: SeedRun) -> Weights | None:
         """On the curve at that cost, against the full model without exits."""
         settings, single = seed.of(self.strategy), seed.single()
         if single is None:
             return None
-        cost = [cost_of(placed, seed, self.of, self.batch) for placed in settings.values()]
+        cost = [cost_of(setting, seed, self.of, self.batch) for setting in settings.values()]
         line = weights_on(dict(zip(settings, cost, strict=True)), 1 - self.saved)
         return line and difference(line, {single: 1.0})
 
@@ -57,7 +57,7 @@ class AtEqualDepth:
     first: str
     second: str
 
-    def __call__(self, seed: Seed) -> Weights | None:
+    def __call__(self, seed: SeedRun) -> Weights | None:
         """The area between their curves, over the width."""
         return between(seed.of(self.first), seed.of(self.second))
 
@@ -68,7 +68,7 @@ class PatienceAtEqualDepth:
 
     strategy: str
 
-    def __call__(self, seed: Seed) -> Weights | None:
+    def __call__(self, seed: SeedRun) -> Weights | None:
         """The area between the curves of the two."""
         return between(seed.patience(self.strategy), seed.of(self.strategy))
 
@@ -80,14 +80,14 @@ class AtEqualTime:
     strategy: str
     batch: int = 1
 
-    def __call__(self, seed: Seed) -> Weights | None:
+    def __call__(self, seed: SeedRun) -> Weights | None:
         """Over the settings whose time lies between those of models without exits."""
         statics = {key: p.time.get(self.batch) for key, p in seed.statics().items()}
         early = {k: p for k, p in seed.of(self.strategy).items() if k[1] != FULL}
         each = [
             difference({key: 1.0}, line)
-            for key, placed in early.items()
-            if (line := weights_on(statics, placed.time.get(self.batch)))
+            for key, setting in early.items()
+            if (line := weights_on(statics, setting.time.get(self.batch)))
         ]
         total: dict[Key, float] = {}
         for weights in each:
@@ -96,12 +96,14 @@ class AtEqualTime:
         return total or None
 
 
-def cost_of(placed: Placed, seed: Seed, of: Saving, batch: int = 1) -> float | None:
+def cost_of(
+    setting: MeasuredSetting, seed: SeedRun, of: Saving, batch: int = 1
+) -> float | None:
     """What a setting takes, over the full model."""
     costs = {
-        "layers": placed.depth / seed.blocks,
-        "FLOPs": placed.flops,
-        "time": placed.time.get(batch),
+        "layers": setting.depth / seed.blocks,
+        "FLOPs": setting.flops,
+        "time": setting.time.get(batch),
     }
     return costs[of]
 
@@ -122,7 +124,7 @@ def weights_on(place_of: Mapping[Key, float | None], place: float | None) -> Wei
 
 def between(first: Settings, second: Settings) -> Weights | None:
     """The mean of one curve - that of another, over the depths that both reach."""
-    depths = [[placed.depth for placed in curve.values()] for curve in (first, second)]
+    depths = [[setting.depth for setting in curve.values()] for curve in (first, second)]
     if not all(depths):
         return None
     low, high = max(map(min, depths)), min(map(max, depths))

@@ -9,7 +9,7 @@ from ee_jax.evaluation.statistics import seed_interval
 from ee_jax.report import metrics, text
 from ee_jax.report.render import Column, Row, Table
 from ee_jax.report.select import batches, statics
-from ee_jax.reproduce.answers import FULL, Judged, Key, Seed, Weights
+from ee_jax.reproduce.answers import FULL, Key, SeedRun, TaskRuns, Weights
 from ee_jax.reproduce.comparison import percent
 from ee_jax.reproduce.measures import cost_of, difference, weights_on
 
@@ -24,7 +24,7 @@ NOTES = (
 )
 
 
-def operating_table(title: str, tasks: Sequence[Judged]) -> Table:
+def operating_table(title: str, tasks: Sequence[TaskRuns]) -> Table:
     """A row for each task, strategy and setting that all its seeds have."""
     every = {b for task in tasks for run in task.runs for b in batches(run.results)}
     timed = sorted(every)
@@ -56,7 +56,7 @@ def operating_columns(timed: Sequence[int]) -> tuple[Column, ...]:
     )
 
 
-def _row(task: Judged, key: Key, timed: Sequence[int]) -> dict[str, Any]:
+def _row(task: TaskRuns, key: Key, timed: Sequence[int]) -> dict[str, Any]:
     strategy, setting = key
     quality_S = [_quality(seed, key) for seed in task.seeds]
     known = [value for value in quality_S if value is not None]
@@ -89,7 +89,7 @@ def _named(setting: float | str, has_exits: bool) -> str:
     return full if setting == FULL else f"threshold {text.threshold(setting)}"
 
 
-def _quality(seed: Seed, key: Key) -> float | None:
+def _quality(seed: SeedRun, key: Key) -> float | None:
     """As the compiled program answered."""
     strategy, setting = key
     points = seed.run.results.strategies[strategy].points
@@ -102,14 +102,14 @@ def _quality(seed: Seed, key: Key) -> float | None:
     return None
 
 
-def _beside_single(key: Key, seed: Seed) -> Weights | None:
+def _beside_single(key: Key, seed: SeedRun) -> Weights | None:
     single = seed.single()
     if single is None:
         return None
     return {} if key == single else {key: 1.0, single: -1.0}
 
 
-def _beside_static(key: Key, batch: int | None, seed: Seed) -> Weights | None:
+def _beside_static(key: Key, batch: int | None, seed: SeedRun) -> Weights | None:
     """None where the setting's time does not lie between those of models without exits."""
     if batch is None or (time := seed.settings[key].time.get(batch)) is None:
         return None
@@ -117,7 +117,7 @@ def _beside_static(key: Key, batch: int | None, seed: Seed) -> Weights | None:
     return line and difference({key: 1.0}, line)
 
 
-def _saved(task: Judged, key: Key, of: Any, batch: int = 1) -> float | None:
+def _saved(task: TaskRuns, key: Key, of: Any, batch: int = 1) -> float | None:
     """In percent, over the seeds."""
     each = [cost_of(seed.settings[key], seed, of, batch) for seed in task.seeds]
     known = [cost for cost in each if cost is not None]

@@ -17,7 +17,7 @@ from ee_jax.report.figures import save
 from ee_jax.report.render import Table
 from ee_jax.report.report import write_texts
 from ee_jax.report.study import study_figure, study_page
-from ee_jax.reproduce.answers import Judged
+from ee_jax.reproduce.answers import TaskRuns
 from ee_jax.reproduce.claims import claims_table
 from ee_jax.reproduce.comparison import Comparison
 from ee_jax.reproduce.comparison_table import comparison_table, headline, not_run_table
@@ -67,7 +67,7 @@ def tables(study: Study, weights: str, swept: Swept) -> Tables:
         "strategies": full_table(f"{study.title}: full models side by side", swept),
         "calibrated": chosen_table(f"{study.title}: calibrated exits side by side", swept),
     }
-    judged = [Judged(runs) for task in swept.tasks if (runs := _traced(swept.of(task)))]
+    judged = [TaskRuns(runs) for task in swept.tasks if (runs := _traced(swept.of(task)))]
     title = f"{study.title}: settings beside the model without exits"
     ours["operating_points"] = operating_table(title, judged)
     if swept.searched:

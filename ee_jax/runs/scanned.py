@@ -6,13 +6,12 @@ by: the logit lens.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from flax import nnx
 from jaxtyping import Float, Int
 
 from ee_jax.atomic_io import expanded
@@ -28,7 +27,7 @@ from ee_jax.evaluation.exit_scan import ExitScan, scan_answers, scan_text
 from ee_jax.inference.flops import decoding_flops, static_decoding_flops
 from ee_jax.inference.rules import Exiting
 from ee_jax.models.architecture import Architecture
-from ee_jax.models.exit_model import ExitModel
+from ee_jax.models.exit_model import with_last_head
 from ee_jax.models.flops import (
     block_flops,
     exit_flops,
@@ -40,7 +39,7 @@ from ee_jax.models.flops import (
 )
 from ee_jax.models.language import LanguageModel
 from ee_jax.models.precision import PRECISIONS
-from ee_jax.models.transformer import Transformer, bind, parameters
+from ee_jax.models.transformer import bind
 from ee_jax.runs.classifier import BATCH, TrainedClassifier
 from ee_jax.runs.generation.source import Source, open_source
 from ee_jax.runs.trained import find_exported, is_classifier
@@ -190,7 +189,8 @@ def _scan_classifier(folder: Path, request: Request, display: Display) -> Scanne
     model = trained.module
     has_exits = len(model.design.layers) > 1
     if not has_exits:
-        model = _at_every_block(model)
+        every = tuple(range(1, model.backbone.config.blocks + 1))
+        model = bind(*with_last_head(model, trained.parameters, every))
     rows = encode(trained.tokenizer, texts, trained.longest)
     batches = list(trained.batches(rows, max(request.batch, BATCH)))
     with display.bar("all exits on the texts", len(batches)) as tick:
@@ -206,25 +206,3 @@ def _scan_classifier(folder: Path, request: Request, display: Display) -> Scanne
         flops=lambda name: Costs(np.mean(costs, axis=0), static),
         time=lambda name: time_texts(model, name, middle, request.clock, display),
     )  # fmt: skip
-
-
-def _at_every_block(model: ExitModel) -> ExitModel:
-    """The model, whose one head answers after every block."""
-    config = model.backbone.config
-    design = replace(model.design, layers=tuple(range(1, config.blocks + 1)), learned=False)
-    have = parameters(model)
-
-    def make() -> ExitModel:
-        rngs = nnx.Rngs(0)
-        return ExitModel(Transformer(config, rngs=rngs), design, rngs=rngs)
-
-    lens = nnx.eval_shape(make)
-    return bind(lens, {path: have[_of_the_head(path)] for path in parameters(lens)})
-
-
-def _of_the_head(path: str) -> str:
-    """The parameter of the model's one head that stands at this path of an exit's."""
-    heads = "exits.heads."
-    if not path.startswith(heads):
-        return path
-    return f"{heads}0.{path.removeprefix(heads).partition('.')[2]}"

@@ -6,7 +6,16 @@ import shutil
 from safetensors.numpy import load_file, save_file
 
 from ee_jax.models.files import INDEX, WEIGHTS
+from ee_jax.models.huggingface import read_architecture
 from tests.models.golden_models import FOLDER
+
+# Of a long Llama: its rotary positions.
+LLAMA3 = {
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8192,
+}
 
 
 def copy_golden(name, path):
@@ -33,3 +42,15 @@ def shard(folder, shards=3):
         save_file(own, folder / name)
     (folder / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": where}))
     return names
+
+
+def copy_golden_with(name, path, **change):
+    """A golden folder whose config has been changed."""
+    folder = copy_golden(name, path)
+    change_config(folder, **change)
+    return folder
+
+
+def changed(name, path, **change):
+    """The architecture that it describes then."""
+    return read_architecture(copy_golden_with(name, path, **change))

@@ -132,6 +132,23 @@ def test_no_terminal_table_breaks_inside_a_word(folder):
             assert cells <= {*words, *(f"{word}," for word in words)}, column.heading
 
 
+@pytest.mark.parametrize("width", range(24, 60))
+def test_no_character_is_cut_off_where_all_words_fit(width):
+    """At every width from the least on, whatever is wrapped."""
+    rows = tuple({"a": text, "b": text[::-1], "c": 1234.5} for text in ("full depth", "x"))
+    columns = (
+        Column("one", lambda row: row["a"], is_text=True),
+        Column("two", lambda row: row["b"] + " empirical 1 %", is_text=True),
+        Column("three", lambda row: str(row["c"])),
+    )
+    console = Console(width=width, file=io.StringIO(), record=True)
+    console.print(to_terminal(Table("t", columns, rows, ("a note of some words",)), width))
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= width
+    assert sum(line.rstrip().endswith("1234.5") for line in lines) == 2
+    assert "empirical" in " ".join(lines)
+
+
 def test_text_that_all_rows_share_is_said_below_where_there_is_no_room():
     results = read_results(ROOT / "experiments" / "smollm2")
     table = make_report(results).tables["table"]

@@ -7,7 +7,7 @@ import pytest
 
 from ee_jax.calibration.trace import Trace
 from ee_jax.evaluation.metrics import accuracy
-from ee_jax.reproduce.answers import Judged, Seed
+from ee_jax.reproduce.answers import SeedRun, TaskRuns
 from ee_jax.reproduce.claims import (
     FAILS,
     HOLDS,
@@ -90,8 +90,8 @@ def run(seed=0, shares=(0.5, 0.75, 0.9), other=(0.4, 0.6, 0.9), single=0.95, fir
     return replace(made, results=replace(made.results, config=config, model=model))
 
 
-def judged(*runs, draws=199) -> Judged:
-    return Judged(runs or (run(),), draws)
+def judged(*runs, draws=199) -> TaskRuns:
+    return TaskRuns(runs or (run(),), draws)
 
 
 def value(measure, *runs) -> float:
@@ -102,7 +102,7 @@ def value(measure, *runs) -> float:
 
 
 def test_settings_are_placed_where_they_were_measured():
-    seed = Seed(run())
+    seed = SeedRun(run())
     placed = seed.settings["joint", 0.5]
     assert (placed.depth, placed.time, placed.flops) == (2.0, pytest.approx({1: 0.7}), 2 / 3)
     assert accuracy(placed.answer_N, LABELS) == 0.75
@@ -140,7 +140,7 @@ def test_at_equal_time_is_the_mean_over_settings_between_static_models():
 
 def test_patience_counts_equal_answers_on_the_confidences_trace():
     """Exits 1 and 2 answer unlike in a quarter, which runs on to exit 3; the others stop."""
-    seed = Seed(run())
+    seed = SeedRun(run())
     patient = seed.settings["joint", "patience 1"]
     assert patient.depth == pytest.approx(0.75 * 2 + 0.25 * 3)
     # Of depths 2.25 to 3 patience goes straight from .75 to .9, confidence from .7875.

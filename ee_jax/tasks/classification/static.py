@@ -4,9 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import jax
 import numpy as np
-from flax import nnx
 
 from ee_jax.calibration.trace import Trace
 from ee_jax.compilation import Planned
@@ -14,9 +12,8 @@ from ee_jax.config import Calibration, Exits, Experiment
 from ee_jax.data.batches import Batch
 from ee_jax.evaluation.metrics import METRICS
 from ee_jax.evaluation.static_passes import StaticSide, static_answers, static_speedup
-from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.flops import truncated_speedup
-from ee_jax.models.transformer import Parameters, Transformer, parameters
+from ee_jax.models.transformer import Parameters
 from ee_jax.results import Point, nan_to_none
 from ee_jax.tasks.calibrator import Setting
 from ee_jax.tasks.classification.measure import Measurer
@@ -42,33 +39,6 @@ def static_experiment(experiment: Experiment, blocks: int, regression: bool) -> 
         calibration=Calibration(tolerances=(), temperature=False),
         evaluation=replace(experiment.evaluation, thresholds=(1.0,), confidences=()),
     )
-
-
-def static_model(
-    model: ExitModel, values: Parameters, blocks: int
-) -> tuple[ExitModel, Parameters]:
-    """The first blocks of a model with exits, under the head of its last exit.
-
-    Args:
-      model: with exits, as shapes.
-      values: its parameters.
-      blocks: that are left.
-
-    Returns:
-      The model as shapes, and its parameters, which are arrays of `values`.
-    """
-    config = replace(model.backbone.config, blocks=blocks)
-    design = replace(model.design, layers=(blocks,), learned=False, shared_score=False)
-
-    def build() -> ExitModel:
-        rngs = nnx.Rngs(0)
-        return ExitModel(Transformer(config, rngs=rngs), design, rngs=rngs)
-
-    made = nnx.eval_shape(build)
-    made = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), made)
-    last = f"exits.heads.{len(model.exits.heads) - 1}."
-    paths = {path: path.replace("exits.heads.0.", last) for path in parameters(made)}
-    return made, {path: values[theirs] for path, theirs in paths.items()}
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from ee_jax.evaluation.metrics import METRICS
 from ee_jax.evaluation.traces import ForwardPass
 from ee_jax.inference.memory import check_forward_memory
 from ee_jax.losses.batch_losses import classifier_losses
-from ee_jax.models.exit_model import ExitModel
+from ee_jax.models.exit_model import ExitModel, with_last_head
 from ee_jax.models.export import export_model, import_model, read_exits
 from ee_jax.models.files import files_read, find_weights
 from ee_jax.models.transformer import Parameters, bind, parameters
@@ -35,7 +35,6 @@ from ee_jax.tasks.classification.measure import Measurer
 from ee_jax.tasks.classification.static import (
     StaticMeasurer,
     static_experiment,
-    static_model,
 )
 from ee_jax.tasks.classification.thresholds import risks_in_words
 from ee_jax.tasks.inputs import (
@@ -234,7 +233,7 @@ class StaticClassification(Classification):
         self._run, self._corpus, self._static = run, run._corpus, {}
         self._architecture = replace(run._architecture, blocks=blocks)
         self.layout = ExitLayout((blocks,))
-        self._model, self.values = static_model(run._model, run.values, blocks)
+        self._model, self.values = with_last_head(run._model, run.values, (blocks,))
         self._make_programs()
 
     def _make_measurer(self) -> StaticMeasurer:

@@ -86,7 +86,7 @@ def test_weights_that_are_no_numbers(copied):
         ({"rms_norm_eps": float("inf")}, "rms_norm_eps is inf, not a number above 0"),
         ({"num_hidden_layers": 10**9}, "num_hidden_layers is 1000000000, not a whole number"),
         ({"eos_token_id": [[1]]}, "eos_token_id is [[1]], not a token's id, a list of ids or"),
-        ({"model_type": "gemma"}, "no model family 'gemma': there are albert, bert, gpt2, "),
+        ({"model_type": "gemma"}, "no model family 'gemma': did you mean `gemma2`? there "),
     ],
 )
 def test_a_config_that_describes_no_model(copied, change, said):
