@@ -14,13 +14,14 @@ MOST = 2**16  # texts of a compiled batch
 MORE = (
     "FILE holds a text a line, or is a table (.tsv, .csv, .jsonl, .parquet) with a column text "
     "or sentence, or text_a and text_b; - is standard input, a text a line. One line comes out "
-    "for each: label, probability, depth, confidence. A summary goes to standard error."
+    "for each: label, probability, depth, confidence; or what an encoder-decoder writes of it, "
+    "its tokens, their mean depth. A summary goes to standard error."
 )
 
 
 def add(commands: Any) -> None:
     """Adds the command."""
-    text = "answers of a trained classifier to new texts, each from its own depth"
+    text = "answers of a trained model to new texts, each from its own depth"
     command = add_command(commands, "predict", predict, text, epilog=MORE)
     command.set_defaults(keeps_programs=True)
     where = "a run's folder, that of a strategy in it, or an exported model's"
@@ -36,6 +37,8 @@ def add(commands: Any) -> None:
     command.add_argument("--pair-column", metavar="NAME", help="the second text of a pair")
     glue = "FILE is GLUE's test file of the model's task: print a submission"
     command.add_argument("--submission", action="store_true", help=glue)
+    most = "that an encoder-decoder writes of a text, at most (default: 128)"
+    command.add_argument("--tokens", type=number, default=128, metavar="N", help=most)
     add_precision(command, default=None)
     command.add_argument("--json", action="store_true", help="print JSON lines")
 
@@ -46,17 +49,50 @@ def predict(arguments: Namespace) -> None:
         raise UserError(
             f"--batch {arguments.batch}: give at most {MOST}, they are all in memory"
         )
-    from ee_jax.runs.classifier import load_classifier
+    from ee_jax.runs.classifier import TrainedClassifier
+    from ee_jax.runs.trained import load_answering
 
-    model = load_classifier(arguments.model, arguments.precision)
+    model = load_answering(arguments.model, arguments.precision)
     threshold = 1.0 if arguments.threshold is None else arguments.threshold
     if arguments.calibrated is not None:
         threshold = model.threshold_of(arguments.calibrated)
     start = time.perf_counter()
-    for line in _lines(arguments, model, threshold):
+    says = isinstance(model, TrainedClassifier)
+    for line in (_lines if says else _written)(arguments, model, threshold):
         print(line, flush=arguments.file == "-")
     sys.stdout.flush()
-    _summarize(model, time.perf_counter() - start)
+    summarize = _summarize if says else _summarize_written
+    summarize(model, time.perf_counter() - start)
+
+
+def _written(arguments: Namespace, model: Any, threshold: float) -> Iterator[str]:
+    from ee_jax.data.dataset_dir import Columns
+    from ee_jax.data.unlabelled import read_unlabelled
+    from ee_jax.display import plain
+
+    if arguments.submission or arguments.pair_column:
+        raise UserError(f"{arguments.model} writes: leave out --submission, --pair-column")
+    texts = read_unlabelled(arguments.file, Columns(arguments.text_column))
+    if not arguments.json:
+        yield "\t".join(("text", "tokens", "mean depth"))
+    asked = {"threshold": threshold, "tokens": arguments.tokens}
+    for text in model.stream(texts, arguments.batch, **asked):
+        depth = text.mean_depth
+        if arguments.json:
+            yield json.dumps({"text": text, "depths": text.depths, "mean_depth": depth})
+        else:
+            shown = "" if depth is None else f"{depth:.2f}"
+            yield f"{plain(text)}\t{len(text.tokens)}\t{shown}"
+
+
+def _summarize_written(model: Any, seconds: float) -> None:
+    found = model.work
+    print(
+        f"{found.texts:,} texts of {found.tokens:,} tokens, {found.mean_depth:.2f} of "
+        f"{model.exits[-1]} blocks in the mean; {found.tokens / seconds:.1f} tokens a second "
+        "with compilation",
+        file=sys.stderr,
+    )
 
 
 def _lines(arguments: Namespace, model: Any, threshold: Any) -> Iterator[str]:

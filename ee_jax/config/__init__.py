@@ -8,6 +8,7 @@ from ee_jax.config.sources import (
     Model,
     ModelConfig,
     Scratch,
+    ScratchT5,
     SelfGenerated,
     Text,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "ModelConfig",
     "OptimizerConfig",
     "Scratch",
+    "ScratchT5",
     "SelfDistill",
     "SelfGenerated",
     "Single",

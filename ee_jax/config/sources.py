@@ -110,6 +110,33 @@ class Model(ModelConfig):
 
 
 @dataclass(frozen=True)
+class ScratchT5(ModelConfig):
+    """A T5 (1.1) of these sizes, from random weights; its tokenizer is learned on both sides."""
+
+    vocabulary: int = 4096  # V, of a byte-level BPE
+    width: int = 256  # D
+    blocks: int = 4  # of the encoder
+    decoder_blocks: int = 4  # L
+    heads: int = 4  # N
+    hidden: int = 512  # F
+    dropout: float = field(default=0.1, kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(self, "model.", "width", "blocks", "decoder_blocks", "heads", "hidden")
+        check_vocabulary(self.vocabulary)
+        even = self.width % self.heads == 0
+        check(even, "model.heads", f"must divide the width, {self.width}, not {self.heads}")
+
+
+def check_vocabulary(vocabulary: int) -> None:
+    """Raises the one-line error of fewer tokens than a byte-level BPE has."""
+    least = f"must be above 256, a token for each byte and a start, not {vocabulary}"
+    check(vocabulary > 256, "model.vocabulary", least)
+    check_bounded(vocabulary, "model.vocabulary")
+
+
+@dataclass(frozen=True)
 class Scratch(ModelConfig):
     """A Llama of these sizes, from random weights; its tokenizer is trained on the text."""
 
@@ -124,9 +151,7 @@ class Scratch(ModelConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_counts(self, "model.", "width", "blocks", "heads", "kv_heads", "hidden")
-        least = f"must be above 256, a token for each byte and a start, not {self.vocabulary}"
-        check(self.vocabulary > 256, "model.vocabulary", least)
-        check_bounded(self.vocabulary, "model.vocabulary")
+        check_vocabulary(self.vocabulary)
         even = self.width % (2 * self.heads) == 0
         check(even, "model.heads", f"must give heads of even size, not {self.heads}")
         shared = self.heads % self.kv_heads == 0

@@ -13,7 +13,7 @@ import grain
 import numpy as np
 from jaxtyping import Bool, Int32, Num
 
-from ee_jax.data.text import TokenRow, bucket_of
+from ee_jax.data.text import Row, SourcedRow, TokenRow, bucket_of
 from ee_jax.errors import UserError
 from ee_jax.tokens import Tokens
 
@@ -36,7 +36,7 @@ class Batch(NamedTuple):
 class Split:
     """A split of a data set as token rows."""
 
-    rows: list[TokenRow]
+    rows: list[Row]
     label_N: Num[np.ndarray, " N"]  # int32; float32 where there are no classes
     lengths: tuple[int, ...]
 
@@ -51,7 +51,7 @@ class Split:
 
 
 def training_batches(
-    rows: Sequence[TokenRow],
+    rows: Sequence[Row],
     label_N: Labels,
     *,
     lengths: Sequence[int],
@@ -101,7 +101,7 @@ def training_batches(
 
 
 def evaluation_batches(
-    rows: Sequence[TokenRow], label_N: Labels, *, lengths: Sequence[int], batch: int
+    rows: Sequence[Row], label_N: Labels, *, lengths: Sequence[int], batch: int
 ) -> Iterator[Batch]:
     """Each row once, bucket after bucket, in order within a bucket.
 
@@ -119,7 +119,7 @@ def evaluation_batches(
 
 
 def one_of_each(
-    rows: Sequence[TokenRow], label_N: Labels, *, lengths: Sequence[int], batch: int
+    rows: Sequence[Row], label_N: Labels, *, lengths: Sequence[int], batch: int
 ) -> list[Batch]:
     """A batch of each shape that batches of these rows have, in training or evaluation.
 
@@ -132,7 +132,7 @@ def one_of_each(
     ]
 
 
-def _check(rows: Sequence[TokenRow], label_N: Labels) -> None:
+def _check(rows: Sequence[Row], label_N: Labels) -> None:
     assert len(rows) == len(label_N), (len(rows), len(label_N))
     if not rows:
         raise UserError("no rows to make batches of: check the split and its file")
@@ -141,7 +141,7 @@ def _check(rows: Sequence[TokenRow], label_N: Labels) -> None:
         raise UserError(f"row {empty} has no tokens: remove its text or add special tokens")
 
 
-def _buckets(rows: Sequence[TokenRow], lengths: Sequence[int]) -> dict[int, list[int]]:
+def _buckets(rows: Sequence[Row], lengths: Sequence[int]) -> dict[int, list[int]]:
     """The numbers of the rows in each bucket that has any, by length."""
     members: dict[int, list[int]] = {length: [] for length in lengths}
     for index, row in enumerate(rows):
@@ -150,7 +150,7 @@ def _buckets(rows: Sequence[TokenRow], lengths: Sequence[int]) -> dict[int, list
 
 
 def _batch(
-    rows: Sequence[TokenRow],
+    rows: Sequence[Row],
     label_N: Labels,
     length: int,
     members: Sequence[int],
@@ -158,15 +158,33 @@ def _batch(
 ) -> Batch:
     """The rows numbered `members`, cut or padded to `length`, and `copies` of the last one."""
     index_B = np.array([*members, *[members[-1]] * copies], np.int32)
-    time_B = np.array([min(len(rows[index]), length) for index in index_B])
-    # A row's ids, or its ids and types.
-    padded = np.zeros((len(index_B), length, *rows[index_B[0]].shape[1:]), np.int32)
-    for place, (index, time) in enumerate(zip(index_B, time_B, strict=True)):
-        padded[place, :time] = rows[index][:time]
-    mask_BT = np.arange(length) < time_B[:, None]
-    if padded.ndim == 3:
-        tokens = Tokens(padded[..., 0], mask_BT, padded[..., 1])
-    else:
-        tokens = Tokens(padded, mask_BT)
+    tokens = pad_rows([rows[index] for index in index_B], length)
     valid_B = np.arange(len(index_B)) < len(members)
     return Batch(tokens, label_N[index_B], index_B, valid_B)
+
+
+def pad_rows(rows: Sequence[Row], length: int) -> Tokens:
+    """Rows of one kind, cut or padded to `length` tokens; or to the bucket of this length.
+
+    Args:
+      rows: all with types, all with sources and one stretch, or none with either.
+      length: T.
+    """
+    sourced = [row for row in rows if isinstance(row, SourcedRow)]
+    if sourced:
+        source = _pad([row.source_S for row in sourced], length)
+        target = _pad([row.target_T for row in sourced], sourced[0].room(length))
+        return target._replace(source=source)
+    return _pad([row for row in rows if not isinstance(row, SourcedRow)], length)
+
+
+def _pad(rows: Sequence[TokenRow], length: int) -> Tokens:
+    time_B = np.array([min(len(row), length) for row in rows])
+    # A row's ids, or its ids and types.
+    padded = np.zeros((len(rows), length, *rows[0].shape[1:]), np.int32)
+    for place, (row, time) in enumerate(zip(rows, time_B, strict=True)):
+        padded[place, :time] = row[:time]
+    mask_BT = np.arange(length) < time_B[:, None]
+    if padded.ndim == 3:
+        return Tokens(padded[..., 0], mask_BT, padded[..., 1])
+    return Tokens(padded, mask_BT)

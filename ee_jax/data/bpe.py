@@ -14,10 +14,18 @@ BETWEEN = ("<|endoftext|>", "<|end_of_text|>", "</s>")
 BYTES = 256
 
 
-def train_bpe(documents: Iterable[str], vocabulary: int) -> Tokenizer:
+def train_bpe(documents: Iterable[str], vocabulary: int, ends: bool = False) -> Tokenizer:
     """A byte-level BPE (Radford et al. 2019) of `vocabulary` tokens, the start token first.
 
     Any text can be encoded, and decoding gives it back.
+
+    Args:
+      documents: what it is trained on.
+      vocabulary: of how many tokens.
+      ends: whether a text's own start token stands after it, and so ends it.
+
+    Raises:
+      UserError: the vocabulary has no room for all bytes.
     """
     if vocabulary <= BYTES:
         raise UserError(
@@ -39,8 +47,9 @@ def train_bpe(documents: Iterable[str], vocabulary: int) -> Tokenizer:
         show_progress=False,
     )
     tokenizer.train_from_iterator(documents, trainer)
-    starts = processors.TemplateProcessing(single=f"{START} $A", special_tokens=[(START, 0)])
-    setattr(tokenizer, "post_processor", starts)  # noqa: B010
+    single = f"$A {START}" if ends else f"{START} $A"
+    adds = processors.TemplateProcessing(single=single, special_tokens=[(START, 0)])
+    setattr(tokenizer, "post_processor", adds)  # noqa: B010
     return tokenizer
 
 

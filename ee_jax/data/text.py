@@ -8,9 +8,11 @@ first-fit) would keep them apart, but ours are longer than a row and would be cu
 a token sees what stands before it in its row, a start token between documents.
 """
 
+import math
 import shutil
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import grain
@@ -25,6 +27,31 @@ from ee_jax.errors import UserError
 Text = str | tuple[str, str]  # a text, or a pair of them
 # The ids of a text's tokens; of a pair whose tokenizer tells its texts apart, id and type.
 TokenRow = Int32[np.ndarray, " T"] | Int32[np.ndarray, "T 2"]
+
+
+@dataclass(frozen=True)
+class SourcedRow:
+    """The tokens of a text, and of the one that it says something of: what it translates.
+
+    A bucket of length S holds sources of up to S tokens, and targets of up to `stretch` * S
+    after the token that all of them begin with.
+    """
+
+    source_S: Int32[np.ndarray, " S"]
+    target_T: Int32[np.ndarray, " T+1"]
+    stretch: float = 1.0
+
+    def __len__(self) -> int:
+        """The length of the smallest bucket that holds both."""
+        predicted = len(self.target_T) - 1
+        return max(len(self.source_S), math.ceil(predicted / self.stretch))
+
+    def room(self, length: int) -> int:
+        """Tokens of a target in a bucket of this length."""
+        return math.floor(length * self.stretch) + 1
+
+
+Row = TokenRow | SourcedRow
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:

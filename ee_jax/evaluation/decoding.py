@@ -1,6 +1,6 @@
 """The wall clock of decoding: early exits, and self-speculation, against all blocks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ee_jax.data.text import TokenRow
-from ee_jax.evaluation.timing import interleave_over, speedup
+from ee_jax.evaluation.timing import interleave_over, shapes, speedup
 from ee_jax.inference.generator import Decoder, draft_exit_at
 from ee_jax.inference.methods import (
     DecodingMethod,
@@ -19,41 +19,38 @@ from ee_jax.inference.methods import (
 from ee_jax.results import Speculation
 
 Prompts = list[TokenRow]
+Run = Callable[[DecodingMethod, Any, Any], Any]  # of a method, what it shares, and a batch
 
 
 def early_exit_speedups(
-    decoder: Decoder,
+    run: Run,
+    static: StaticDecoding,
     method: EarlyExitDecoding,
     thresholds: Sequence[float],
-    batches: Sequence[Prompts],
-    tokens: int,
+    batches: Sequence[Any],
     rounds: int,
 ) -> list[float]:
     """At each threshold the seconds of the static decoder / those of early-exit decoding.
 
-    Both write `tokens` tokens after each prompt, are compiled before the clock runs, and take
-    turns. What an exit changes in a text changes where the tokens after it stop, so depths here
-    are not quite those of the test split's own text.
+    Both are compiled before the clock runs, and take turns. What an exit changes in a text
+    changes where the tokens after it stop, so depths here are not quite those of the test
+    split's own text.
 
     Args:
-      decoder: of the model.
+      run: decodes a batch.
+      static: the full model.
       method: one program, for every threshold.
       thresholds: the settings.
-      batches: prompts, each batch of one size.
-      tokens: how many are written.
+      batches: what `run` takes, such as prompts.
       rounds: interleaved passes over all batches.
     """
-    static = StaticDecoding(len(decoder.model.design.layers) - 1)
-
-    def run(how: DecodingMethod, threshold: float | None, prompts: Prompts) -> Any:
-        shared = None if threshold is None else jnp.float32(threshold)
-        return decoder.run(how, shared, prompts, tokens)
-
     sides = {"static": partial(run, static, None)}
-    sides |= {f"setting {k}": partial(run, method, t) for k, t in enumerate(thresholds)}
+    sides |= {
+        f"setting {k}": partial(run, method, jnp.float32(t)) for k, t in enumerate(thresholds)
+    }
     for side in (sides["static"], sides["setting 0"]):
-        for prompts in {len(each): each for each in batches}.values():
-            side(prompts)  # compiles
+        for batch in {shapes(batch): batch for batch in batches}.values():
+            side(batch)  # compiles
     seconds = interleave_over(sides, batches, rounds)
     return [speedup(seconds["static"], seconds[f"setting {k}"]) for k in range(len(thresholds))]
 

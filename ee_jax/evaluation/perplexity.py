@@ -18,7 +18,7 @@ from ee_jax.inference.kv_policies import POLICIES
 from ee_jax.inference.rules import Exiting
 from ee_jax.inference.teacher_forcing import teacher_forced
 from ee_jax.losses.next_token import exit_token_losses
-from ee_jax.models.language import LanguageModel
+from ee_jax.models.language import LanguageModel, reading
 from ee_jax.models.transformer import Parameters, bind
 from ee_jax.tokens import Tokens
 
@@ -88,10 +88,10 @@ class ExitPass:
     """Every exit as if all tokens stopped there: the static model of that depth."""
 
     def __init__(self, model: LanguageModel):
-        def run(values: Parameters, ids_BT: Array, mask_BT: Array) -> tuple[Array, Array]:
+        def run(values: Parameters, rows: Tokens) -> tuple[Array, Array]:
             bound = bind(model, values)
-            feature_EBTD = bound.features(Tokens(ids_BT[:, :-1], mask_BT[:, :-1]))
-            losses = exit_token_losses(bound.logits, feature_EBTD, ids_BT[:, 1:])
+            feature_EBTD = bound.features(rows.before_last())
+            losses = exit_token_losses(bound.logits, feature_EBTD, rows.ids_BT[:, 1:])
             return losses.losses_EBT[0], losses.prediction_EBT
 
         self._program = Program(run)
@@ -99,7 +99,7 @@ class ExitPass:
     def plan(self, values: Parameters, rows: Tokens, mesh: Mesh) -> Planned:
         """What it compiles for rows of this shape, on a mesh of one device."""
         batch, length = rows.ids_BT.shape
-        arguments = replicated((values, rows.ids_BT, rows.mask_BT), mesh)
+        arguments = replicated((values, rows), mesh)
         name = f"all exits {batch} x {length - 1}"
         return Planned(name, self._program, arguments, "evaluation.batch", batch)
 
@@ -109,7 +109,7 @@ class ExitPass:
         for batch in batches:
             rows = batch.tokens
             counted_BT = _counted(rows) & batch.valid_B[:, None]
-            loss_EBT, prediction_EBT = self._program(values, rows.ids_BT, rows.mask_BT)
+            loss_EBT, prediction_EBT = self._program(values, rows)
             parts.append(
                 (np.asarray(loss_EBT)[:, counted_BT], np.asarray(prediction_EBT)[:, counted_BT])
             )
@@ -137,11 +137,11 @@ class EarlyExitPass:
     ):
         layers, exiting = model.design.layers, Exiting(confidence, stopping)
 
-        def run(values: Parameters, threshold: Array, ids_BT: Array) -> tuple[Array, ...]:
+        def run(values: Parameters, threshold: Array, rows: Tokens) -> tuple[Array, ...]:
             rule_at = exiting.rule_at(threshold, layers)
-            first_B = jnp.ones(ids_BT.shape[0], jnp.int32)
-            bound = bind(model, values)
-            out = teacher_forced(bound, POLICIES[policy], rule_at, ids_BT, first_B)
+            first_B = jnp.ones(rows.ids_BT.shape[0], jnp.int32)
+            bound = reading(bind(model, values), rows.source)
+            out = teacher_forced(bound, POLICIES[policy], rule_at, rows.ids_BT, first_B)
             return out.loss_BT[:, :-1], out.prediction_BT[:, :-1], out.exit_BT[:, :-1]
 
         self._name = f"early exits ({confidence}, {policy})"
@@ -150,7 +150,7 @@ class EarlyExitPass:
     def plan(self, values: Parameters, rows: Tokens, mesh: Mesh) -> Planned:
         """What it compiles for rows of this shape, on a mesh of one device."""
         batch, length = rows.ids_BT.shape
-        arguments = replicated((values, jnp.float32(0), rows.ids_BT), mesh)
+        arguments = replicated((values, jnp.float32(0), rows), mesh)
         name = f"{self._name} {batch} x {length - 1}"
         return Planned(name, self._program, arguments, "evaluation.batch", batch)
 
@@ -161,6 +161,6 @@ class EarlyExitPass:
         parts, given = [], jnp.asarray(threshold, jnp.float32)
         for batch in batches:
             counted_BT = _counted(batch.tokens) & batch.valid_B[:, None]
-            out = self._program(values, given, batch.tokens.ids_BT)
+            out = self._program(values, given, batch.tokens)
             parts.append([np.asarray(part)[counted_BT] for part in jax.device_get(out)])
         return Predicted(*map(np.concatenate, zip(*parts, strict=True)))

@@ -7,7 +7,8 @@ them, or the window of waiting tokens is full. A batch also fills blocks for oth
 and static shapes compute what is masked: neither is counted, nor is the prompt.
 
 `exit_BT` holds the number of the exit where each token stopped, -1 beyond a row's end.
-`first` is the position of the first of them.
+`first` is the position of the first of them, `source_B` how many tokens there are of the text
+that an encoder has read for each row. What the encoder itself costs is not counted.
 """
 
 import chex
@@ -21,6 +22,7 @@ from ee_jax.models.architecture import Architecture
 from ee_jax.models.flops import (
     embedding_flops,
     first_blocks,
+    mix_flops,
     token_flops,
     unembedding_flops,
 )
@@ -30,11 +32,21 @@ from ee_jax.models.token_heads import token_head_flops
 Counts = Int[np.ndarray, "B T"]
 
 
-def static_decoding_flops(config: Architecture, exit_BT: Counts, first: int = 0) -> Counts:
+Sources = Int[np.ndarray, " B"] | int
+
+
+def static_decoding_flops(
+    config: Architecture, exit_BT: Counts, first: int = 0, source_B: Sources = 0
+) -> Counts:
     """What the tokens cost if all run all blocks, and the last exit alone says something."""
     each_T = first_blocks(config, token_flops, _context(exit_BT, first))[-1]
     each_T += embedding_flops(config, 1) + unembedding_flops(config)
-    return (exit_BT >= 0) * each_T
+    return (exit_BT >= 0) * (each_T + config.blocks * _look_flops(config, source_B))
+
+
+def _look_flops(config: Architecture, source_B: Sources) -> Int[np.ndarray, "B 1"]:
+    """One token's look at the tokens of its row's source, in one block."""
+    return mix_flops(config, np.reshape(source_B, (-1, 1)))
 
 
 def decoding_flops(
@@ -45,6 +57,7 @@ def decoding_flops(
     exit_BT: Counts,
     first: int = 0,
     window: int = WINDOW,
+    source_B: Sources = 0,
 ) -> Counts:
     """What the tokens cost that stop at their exits, keys and values made later included."""
     depth_BT = np.array([*design.layers, 0])[exit_BT]
@@ -52,12 +65,14 @@ def decoding_flops(
     ran_LT = first_blocks(config, token_flops, context_T)
     made_LT = first_blocks(config, POLICIES[policy].flops, context_T)
     later_BT = depth_BT + blocks_made_later(depth_BT, config.blocks, window)
+    looking_BT = later_BT if POLICIES[policy].runs_on else depth_BT
     return (
         (exit_BT >= 0) * embedding_flops(config, 1)
         + ran_LT[depth_BT, time_1T]
         + exits_flops(config, design, exiting, exit_BT, context_T)
         + made_LT[later_BT, time_1T]
         - made_LT[depth_BT, time_1T]
+        + looking_BT * _look_flops(config, source_B)
     )
 
 
@@ -118,10 +133,12 @@ def decoding_flops_speedup(
     policy: str,
     exit_BT: Counts,
     first: int = 0,
+    source_B: Sources = 0,
 ) -> float:
     """FLOPs of the static decoder over those of the decoder with exits, over all tokens."""
-    early_BT = decoding_flops(config, design, exiting, policy, exit_BT, first)
-    return float(static_decoding_flops(config, exit_BT, first).sum() / early_BT.sum())
+    asked = config, design, exiting, policy, exit_BT, first
+    early_BT = decoding_flops(*asked, source_B=source_B)
+    return float(static_decoding_flops(config, exit_BT, first, source_B).sum() / early_BT.sum())
 
 
 def _context(exit_BT: Counts, first: int) -> Int[np.ndarray, " T"]:

@@ -6,7 +6,9 @@ every method of decoding alike.
 
 from collections.abc import Sequence
 
-from ee_jax.compilation import Program
+from jax.sharding import Mesh
+
+from ee_jax.compilation import Planned, Program, replicated
 from ee_jax.inference.generator import Decoder
 from ee_jax.inference.sampling import GREEDY, Sampling
 from ee_jax.models.language import LanguageModel
@@ -27,6 +29,13 @@ class SourceDecoder(Decoder):
     def read_source(self, source: Tokens) -> None:
         """Reads texts, one for each row of the batch that is decoded next."""
         self.values = (self.parameters, self._encode(self.parameters, source))
+
+    def plan_source(self, source: Tokens, mesh: Mesh) -> Planned:
+        """What `read_source` compiles for texts of this shape; `plan` is of such texts then."""
+        given = replicated((self.parameters, source), mesh)
+        self.values = (self.parameters, self._encode.shape(*given))
+        batch, length = source.ids_BT.shape
+        return Planned(f"encoder {batch} x {length}", self._encode, given, batch=batch)
 
     def bound(self, values: tuple[Parameters, list[Memory]]) -> LanguageModel:
         """The model, whose decoder looks at what has been read."""

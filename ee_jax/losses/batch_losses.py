@@ -57,8 +57,8 @@ def classifier_losses(model: ExitModel) -> OfBatch:
 def language_losses(model: LanguageModel) -> OfBatch:
     """The next-token losses of a language model with these exits.
 
-    A batch is rows of T + 1 tokens, of which all but the first are predicted, and labels that
-    nothing reads.
+    A batch is rows of T + 1 tokens, of which all but the first are predicted, with the texts
+    that an encoder reads where the model has one, and labels that nothing reads.
     """
 
     def of_batch(
@@ -69,13 +69,12 @@ def language_losses(model: LanguageModel) -> OfBatch:
         forward: Forward,
     ) -> BatchLosses:
         bound, (rows, _) = bind(model, values), batch
-        tokens = Tokens(rows.ids_BT[:, :-1], rows.mask_BT[:, :-1])
         next_BT, counts_BT = rows.ids_BT[:, 1:], rows.mask_BT[:, 1:]
 
         def mean(value_EBT: Array) -> Array:
             return mean_over_tokens(value_EBT, counts_BT)
 
-        states = bound.exit_states(tokens, forward)
+        states = bound.exit_states(rows.before_last(), forward)
         token = exit_token_losses(bound.logits, states.feature_EBTD, next_BT, losses)
         pairs = zip(losses, token.losses_EBT, strict=True)
         found = [_over_tokens(loss, loss_EBT, counts_BT) for loss, loss_EBT in pairs]

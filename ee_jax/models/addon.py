@@ -110,6 +110,11 @@ class Addon(HuggingFaceFolder):
         """Those of the base."""
         return read_base(self.path).weights(precision)
 
+    @property
+    def reads_sources(self) -> bool:
+        """As the base does."""
+        return read_base(self.path).reads_sources
+
     def tokenizer(self, vocabulary: int) -> Tokenizer:
         """Of the run, where it kept one; else the base's."""
         if (self.path / "tokenizer.json").is_file():

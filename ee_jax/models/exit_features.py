@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from ee_jax.models.transformer import State, Transformer
+from ee_jax.models.transformer import State, Transformer, looking_at
 from ee_jax.tokens import Tokens
 
 
@@ -72,6 +72,10 @@ def exit_features(
     """
     key, exits = forward.key, len(layers)
     keys = (None, None) if key is None else jax.random.split(key)
+    if tokens.source is not None:
+        source_key = None if key is None else jax.random.fold_in(key, 2)
+        memory = backbone.remember(tokens.source, forward.dropout, source_key)
+        backbone = looking_at(backbone, lambda own: own, memory)
     state = backbone.embed(tokens, forward.dropout, keys[0])
     features = []
 

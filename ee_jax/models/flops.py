@@ -49,6 +49,9 @@ def block_flops(config: Architecture, time: int, block: int = 0) -> int:
 def token_flops(config: Architecture, context: Count, block: int = 0) -> Count:
     """One block on one token of a text.
 
+    Of a decoder that looks at what an encoder made of another text, all but the `mix_flops` of
+    that text's tokens; its keys and values are made once, with the encoder's output.
+
     Args:
       config: of the backbone.
       context: tokens up to it, itself among them; it sees those in the block's window.
@@ -79,7 +82,8 @@ def first_blocks(
 def _seeing(config: Architecture, context: Count) -> Count:
     """One block on one token that sees so many."""
     inner = config.heads * config.head_size
-    query_and_output = 2 * 2 * config.width * inner
+    looks = 2 if config.encoder is not None else 1  # at the text, and at what an encoder made
+    query_and_output = looks * 2 * 2 * config.width * inner
     mix = mix_flops(config, context)
     matrices = 3 if config.mlp == "gated" else 2
     mlp = matrices * 2 * config.width * config.hidden

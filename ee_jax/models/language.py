@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from ee_jax.exits.output import ExitOutput
 from ee_jax.models.exit_features import PLAIN, Forward, Keys, exit_features
 from ee_jax.models.token_heads import FINAL_NORM, LastKV, make_heads
-from ee_jax.models.transformer import State, Transformer
+from ee_jax.models.transformer import State, Transformer, looking_at
 from ee_jax.tokens import Tokens
 
 
@@ -154,3 +154,11 @@ class LanguageModel(nnx.Module):
         none = jnp.zeros((*hidden.shape[:-1], 0))
         logits = none if feature is None else self.logits(feature)
         return ExitOutput(logits, self.read(exit, hidden), self.score(exit, hidden))
+
+
+def reading(model: LanguageModel, source: Tokens | None) -> LanguageModel:
+    """The model, whose decoder looks at what its encoder makes of other texts, if any."""
+    if source is None:
+        return model
+    memory = model.backbone.remember(source)
+    return looking_at(model, lambda own: own.backbone, memory)

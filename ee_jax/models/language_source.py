@@ -21,7 +21,7 @@ from ee_jax.errors import UserError
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.export import shapes_of
 from ee_jax.models.files import files_read, find_in_package, find_weights, has_weights, is_addon
-from ee_jax.models.huggingface import from_tensors, read_checkpoint
+from ee_jax.models.huggingface import from_tensors, read_architecture, read_checkpoint
 from ee_jax.models.language import LanguageDesign
 from ee_jax.models.llama2c import find_llama2c, read_llama2c
 from ee_jax.models.precision import cast
@@ -69,6 +69,11 @@ class LanguageSource(ABC):
         """
         return start_token(self.tokenizer(vocabulary))
 
+    @property
+    def reads_sources(self) -> bool:
+        """Whether it has an encoder, and so writes of another text."""
+        return False
+
     def ends(self) -> list[int]:
         """The ids that end a text by what lies with the weights."""
         return []
@@ -100,13 +105,13 @@ class HuggingFaceFolder(LanguageSource):
     def weights(self, precision: str = "float32") -> tuple[Architecture, Parameters]:
         """Those of `config.json` and the safetensors."""
         config, tensors = read_checkpoint(self.path)
-        if config.encoder is not None:
-            raise UserError(
-                f"{self.path} holds a {config.family}, whose decoder says what its encoder "
-                "made of another text: `ee_jax.inference.source_decoder` decodes it, in Python"
-            )
         wanted = parameters(shapes_of(config, LanguageDesign((config.blocks,))))
         return config, from_tensors(config, wanted, tensors, self.path, precision=precision)
+
+    @property
+    def reads_sources(self) -> bool:
+        """As `config.json` says."""
+        return read_architecture(self.path).encoder is not None
 
     def tokenizer(self, vocabulary: int) -> Tokenizer:
         """That of `tokenizer.json`."""
@@ -198,6 +203,20 @@ class GGUFFile(LanguageSource):
     def chat_template(self) -> str | None:
         """That of the metadata."""
         return self._header.value("tokenizer.chat_template", str)
+
+
+def check_alone(config: Architecture, where: str | Path) -> None:
+    """Raises the UserError of a model that writes of another text, where it is given none.
+
+    Args:
+      config: of the model.
+      where: it lies.
+    """
+    if config.encoder is not None:
+        raise UserError(
+            f"{where} holds a {config.family}, which writes of a text that its encoder reads: "
+            "`ee-jax predict` gives it texts, and the task `seq2seq` trains it"
+        )
 
 
 def find_language(source: str) -> LanguageSource:

@@ -181,12 +181,15 @@ class Transformer(nnx.Module):
         bucket_BTS = relative_buckets(position_BT, source, *asked)
         return look_up(table, bucket_BTS).astype(jnp.float32).transpose(0, 3, 1, 2)
 
-    def remember(self, source: Tokens) -> list[Memory]:
-        """What each block looks at of a text that the encoder reads."""
+    def remember(
+        self, source: Tokens, rate: float = 0.0, key: Array | None = None
+    ) -> list[Memory]:
+        """What each block looks at of a text that the encoder reads; with a key, by dropout."""
         assert self.encoder is not None, "a decoder alone reads no other text"
-        encoder = self.encoder
-        state = encoder.embed(source, table=self.embedding.table)
-        state = encoder.segment(state, 0, encoder.config.blocks)
+        encoder, blocks = self.encoder, self.encoder.config.blocks
+        keys = (None, None) if key is None else jax.random.split(key)
+        state = encoder.embed(source, rate, keys[0], self.embedding.table)
+        state = encoder.segment(state, 0, blocks, rate, keys[1])
         hidden_BSD = encoder.norm(state.hidden_BTD)
         looks = [block.cross for block in self.blocks if block.cross is not None]
         return [look.remember(hidden_BSD, source.mask_BT) for look in looks]

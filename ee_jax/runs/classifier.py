@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Array
 
-from ee_jax.atomic_io import expanded
 from ee_jax.compilation import Program
 from ee_jax.data.batches import Batch, evaluation_batches
 from ee_jax.data.text import Text, TokenRow, encode, load_tokenizer
@@ -27,12 +26,9 @@ from ee_jax.inference.early_exit import early_exit
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.export import EXITS, export_model, import_model, read_exits
 from ee_jax.models.flops import exit_flops, static_flops
-from ee_jax.models.precision import PRECISIONS
 from ee_jax.models.transformer import Parameters, bind
 from ee_jax.runs.trained import (
     Trained,
-    find_exported,
-    is_classifier,
     read_calibration,
     write_calibration,
 )
@@ -216,24 +212,3 @@ class TrainedClassifier(Trained[ExitModel]):
         scaled_C = (logits_C - logits_C.max()) / temperature
         p_C = np.exp(scaled_C) / np.exp(scaled_C).sum()
         return self.classes[int(logits_C.argmax())], float(p_C.max())
-
-
-def load_classifier(path: str | Path, precision: str | None = None) -> TrainedClassifier:
-    """`ee_jax.load` where only a classifier, or a regression, will do.
-
-    Raises:
-      UserError: there is no such model, more than one, or a language model.
-    """
-    if precision is not None:
-        _ = PRECISIONS[precision]
-    path = expanded(path)
-    if not path.is_dir():
-        raise UserError(f"no folder {path}: give that of a run, or of an exported model")
-    folder = find_exported(path)
-    if folder is None:
-        raise UserError(
-            f"{path} holds no trained model: finish its run, or give another folder"
-        )
-    if not is_classifier(folder):
-        raise UserError(f"{folder} is a language model: ask it with `ee-jax generate`")
-    return TrainedClassifier(folder, precision)

@@ -127,8 +127,8 @@ def load(path: str | Path, precision: str | None = None) -> Any:
         and so what its thresholds were chosen for.
 
     Returns:
-      A `TrainedClassifier`, which is called with texts or pairs of texts, or a
-      `TrainedLanguageModel`, which has `generate`.
+      A `TrainedClassifier`, which is called with texts or pairs of texts; or a
+      `TrainedLanguageModel`, which has `generate`, as has a `TrainedSeq2Seq`, of sources.
 
     Raises:
       UserError: there is no such model, or more than one.
@@ -144,9 +144,43 @@ def load(path: str | Path, precision: str | None = None) -> Any:
         from ee_jax.runs.classifier import TrainedClassifier
 
         return TrainedClassifier(folder, precision)
+    return load_writer(str(folder or path), precision)
+
+
+def load_writer(name: str, precision: str | None = None) -> Any:
+    """A `TrainedLanguageModel`, or of a model with an encoder a `TrainedSeq2Seq`."""
+    from ee_jax.models.language_source import find_language
+
+    if find_language(name).reads_sources:
+        from ee_jax.runs.generation.seq2seq import TrainedSeq2Seq
+
+        return TrainedSeq2Seq(name, precision)
     from ee_jax.runs.generation.language_model import TrainedLanguageModel
 
-    return TrainedLanguageModel(str(folder or path), precision)
+    return TrainedLanguageModel(name, precision)
+
+
+def load_answering(path: str | Path, precision: str | None = None) -> Any:
+    """`ee_jax.load` where only a model that answers a text will do, and no other folder.
+
+    Returns:
+      A `TrainedClassifier` or a `TrainedSeq2Seq`.
+
+    Raises:
+      UserError: there is no such model, more than one, or a language model.
+    """
+    path = expanded(path)
+    if not path.is_dir():
+        raise UserError(f"no folder {path}: give that of a run, or of an exported model")
+    folder = find_exported(path)
+    if folder is None and not has_weights(path):
+        raise UserError(
+            f"{path} holds no trained model: finish its run, or give another folder"
+        )
+    found = load(folder or path, precision)
+    if not hasattr(found, "stream"):
+        raise UserError(f"{folder or path} is a language model: ask it with `ee-jax generate`")
+    return found
 
 
 def save(model: Trained, folder: str | Path) -> Path:

@@ -189,6 +189,7 @@ TASKS: Registry[type[Task] | str] = Registry(
     "task",
     classification="ee_jax.tasks.classification.task:Classification",
     language_modeling="ee_jax.tasks.language_modeling.task:LanguageModeling",
+    seq2seq="ee_jax.tasks.seq2seq.task:Seq2Seq",
 )
 
 

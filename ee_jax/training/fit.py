@@ -23,7 +23,7 @@ from ee_jax.compilation import (
     split_batch,
 )
 from ee_jax.data.batches import Batch, one_of_each, training_batches
-from ee_jax.data.text import TokenRow
+from ee_jax.data.text import Row
 from ee_jax.errors import UserError
 from ee_jax.losses.batch_losses import OfBatch
 from ee_jax.models.transformer import Parameters
@@ -43,7 +43,7 @@ from ee_jax.training.train_step import (
 class Examples:
     """What a stage learns from: token rows, or what a frozen backbone made of them."""
 
-    rows: Sequence[TokenRow]
+    rows: Sequence[Row]
     label_N: Num[np.ndarray, " N"]  # classes, or in a regression numbers
     lengths: tuple[int, ...]  # static lengths (buckets)
     feature_END: Float[np.ndarray, "E N D"] | None = None
@@ -167,7 +167,7 @@ class StageFit:
             )
 
 
-def _rows(examples: Examples) -> tuple[Sequence[TokenRow], np.ndarray, tuple[int, ...]]:
+def _rows(examples: Examples) -> tuple[Sequence[Row], np.ndarray, tuple[int, ...]]:
     """What batches are made of: rows, labels and lengths."""
     if examples.feature_END is None:
         return examples.rows, examples.label_N, examples.lengths

@@ -161,8 +161,8 @@ def typed_rows_of(sizes: list[int]) -> tuple[list[np.ndarray], np.ndarray]:
 
 
 def check_types(typed: Batch, plain: Batch) -> None:
-    ids_BT, mask_BT, types_BT = plain.tokens
-    assert types_BT is None
+    ids_BT, mask_BT = plain.tokens.ids_BT, plain.tokens.mask_BT
+    assert plain.tokens.types_BT is None
     np.testing.assert_array_equal(typed.tokens.types_BT, np.where(mask_BT, ids_BT % 2, 0))
     assert typed.tokens.types_BT.dtype == np.int32
     assert same(

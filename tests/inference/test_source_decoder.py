@@ -15,9 +15,9 @@ from ee_jax.inference.source_decoder import SourceDecoder
 from ee_jax.inference.teacher_forcing import teacher_forced
 from ee_jax.models.export import add_exits, shapes_of
 from ee_jax.models.huggingface import from_tensors, read_checkpoint
-from ee_jax.models.language import LanguageDesign
+from ee_jax.models.language import LanguageDesign, reading
 from ee_jax.models.language_source import find_language
-from ee_jax.models.transformer import bind, looking_at, parameters
+from ee_jax.models.transformer import bind, parameters
 from ee_jax.tokens import Tokens
 
 GOLDEN = Path(__file__).parents[1] / "models" / "golden"
@@ -38,20 +38,12 @@ def golden(name):
     return bind(shapes_of(config, design), values), arrays, source
 
 
-def seeing(model, source):
-    """The model, whose decoder looks at the texts."""
-    memory = model.backbone.remember(source)
-    return looking_at(model, lambda model: model.backbone, memory)
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_logits_are_those_of_transformers(name):
     model, arrays, source = golden(name)
     ids_BT = jnp.asarray(arrays["target_BT"])
-    tokens = Tokens(ids_BT, jnp.ones(ids_BT.shape, bool))
-    logits_BTV = jax.jit(
-        lambda: (seen := seeing(model, source)).logits(seen.features(tokens)[-1])
-    )()
+    tokens = Tokens(ids_BT, jnp.ones(ids_BT.shape, bool), source=source)
+    logits_BTV = jax.jit(lambda: model.logits(model.features(tokens)[-1]))()
     wanted_BTV = arrays["logits_BTV"]
     # fp32 through 8 blocks; transformers' own is as far from its fp64.
     atol = 5e-5 * np.abs(wanted_BTV).max()
@@ -87,7 +79,9 @@ def test_exits_token_by_token_are_those_of_the_parallel_pass(policy):
     def forced():
         rule_at = exiting.rule_at(threshold, LAYERS)
         first_B = jnp.ones(3, jnp.int32)
-        return teacher_forced(seeing(model, source), POLICIES[policy], rule_at, ids_BT, first_B)
+        return teacher_forced(
+            reading(model, source), POLICIES[policy], rule_at, ids_BT, first_B
+        )
 
     whole = forced()
     np.testing.assert_array_equal(whole.exit_BT[:, :12], out.exit_BN)

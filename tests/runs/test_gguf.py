@@ -18,12 +18,12 @@ from ee_jax.config import (
 from ee_jax.errors import UserError
 from ee_jax.manifest import entry_of
 from ee_jax.models.language_source import CHAT_TEMPLATE
-from ee_jax.runs.classifier import load_classifier
 from ee_jax.runs.generation.chat import promise
 from ee_jax.runs.generation.language_model import generate
 from ee_jax.runs.generation.source import open_source
 from ee_jax.runs.generation.text_generation import Request
 from ee_jax.runs.run import run
+from ee_jax.runs.trained import load_answering
 
 pytest.importorskip("gguf", reason="gguf is not installed: pip install 'ee_jax[gguf]'")
 
@@ -75,7 +75,7 @@ def test_a_run_is_loaded_with_what_it_chose(finished, tmp_path):
         "the full model's own tokens",
     )
     with pytest.raises(UserError, match="is a language model: ask it with `ee-jax generate`"):
-        load_classifier(folder)
+        load_answering(folder)
 
 
 def test_what_belongs_to_the_model_is_kept_beside_it(finished):

@@ -11,8 +11,8 @@ from ee_jax.config import Model, SelfGenerated
 from ee_jax.data.chat_prompts import FORMS, TOPICS, chat_prompts
 from ee_jax.errors import UserError
 from ee_jax.models.language_source import find_language
-from ee_jax.tasks.language_modeling.inputs import Weights
 from ee_jax.tasks.language_modeling.writer import openings, writers
+from ee_jax.tasks.token_exits import Weights
 
 pytest.importorskip("gguf", reason="gguf is not installed: pip install 'ee_jax[gguf]'")
 

@@ -54,11 +54,14 @@ class TrainedLanguageModel(Trained[LanguageModel]):
       calibrated: what the run's calibration chose, for each confidence and policy.
     """
 
+    sourced = False  # whether it writes of another text, which its encoder reads
+
     def __init__(self, name: str, precision: str | None = None):
         self.name = name
-        source = open_source(name, lens=True, precision=precision)
+        source = open_source(name, True, precision, self.sourced)
         self._model, self.trained = source.model, source.trained
         self.tokenizer, self.stops = source.tokenizer, source.stops
+        self.opening = source.opening
         self.chat_template = source.chat_template
         self.exits = self._model.design.layers
         self.precision = self._model.backbone.dtype.name

@@ -12,7 +12,7 @@ from ee_jax.models.export import EXITS, check_causal, read_exits, with_exits
 from ee_jax.models.files import has_weights, is_addon
 from ee_jax.models.huggingface import read_architecture
 from ee_jax.models.language import LanguageDesign, LanguageModel
-from ee_jax.models.language_source import LanguageSource, find_language
+from ee_jax.models.language_source import LanguageSource, check_alone, find_language
 
 
 class Source(NamedTuple):
@@ -22,10 +22,13 @@ class Source(NamedTuple):
     trained: bool  # whether its exits are
     tokenizer: Tokenizer
     stops: tuple[int, ...]  # ids after which a text is over
+    opening: list[int]  # ids from which a model that writes of another text begins
     chat_template: str | None  # in Jinja; None: the model has none
 
 
-def open_source(name: str, lens: bool, precision: str | None = None) -> Source:
+def open_source(
+    name: str, lens: bool, precision: str | None = None, sourced: bool = False
+) -> Source:
     """The model and the tokenizer of whatever `find_language` finds.
 
     Args:
@@ -33,6 +36,7 @@ def open_source(name: str, lens: bool, precision: str | None = None) -> Source:
       lens: gives a model that has no exits of its own one after every block, which reads the
         final norm and the output (the logit lens); else it has the last exit only.
       precision: in which it computes; None: as its run did, else in float32.
+      sourced: whether it may be a model that writes of another text.
 
     Raises:
       UserError: one of the two is missing, or they do not belong together.
@@ -48,8 +52,12 @@ def open_source(name: str, lens: bool, precision: str | None = None) -> Source:
         model = read_language(source.path, precision or notes.get("precision") or "float32")
     else:
         model = _without_exits(source, lens, precision or "float32")
+    if not sourced:
+        check_alone(model.backbone.config, name)
     tokenizer = source.tokenizer(model.backbone.config.vocabulary)
-    return Source(model, trained, tokenizer, source.stops(tokenizer), source.chat_template)
+    opening = source.opening() if model.backbone.encoder is not None else []
+    stops = source.stops(tokenizer) if not opening else source.ends()
+    return Source(model, trained, tokenizer, tuple(stops), opening, source.chat_template)
 
 
 def _check_not_a_run(path: Path) -> None:

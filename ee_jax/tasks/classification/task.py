@@ -25,17 +25,9 @@ from ee_jax.models.files import files_read, find_weights
 from ee_jax.models.transformer import Parameters, bind, parameters
 from ee_jax.results import AgainstStatic, StrategyResults
 from ee_jax.tasks.classification.evaluate import Evaluator
-from ee_jax.tasks.classification.inputs import (
-    check,
-    load_corpus,
-    make_model,
-    model_of,
-)
+from ee_jax.tasks.classification.inputs import check, load_corpus, make_model, model_of
 from ee_jax.tasks.classification.measure import Measurer
-from ee_jax.tasks.classification.static import (
-    StaticMeasurer,
-    static_experiment,
-)
+from ee_jax.tasks.classification.static import StaticMeasurer, static_experiment
 from ee_jax.tasks.classification.thresholds import risks_in_words
 from ee_jax.tasks.inputs import (
     checksums,

@@ -2,36 +2,25 @@
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
 
 from ee_jax.config import Decoding, Experiment
 from ee_jax.data.batches import Split
 from ee_jax.display import Display
 from ee_jax.errors import UserError
-from ee_jax.evaluation.decoding import (
-    Prompts,
-    compare_speculation,
-    early_exit_speedups,
-    prompts_of,
-)
+from ee_jax.evaluation.decoding import Prompts, compare_speculation, prompts_of
 from ee_jax.inference.generator import Decoder
-from ee_jax.inference.methods import EarlyExitDecoding
-from ee_jax.inference.rules import Exiting
+from ee_jax.inference.methods import DecodingMethod, StaticDecoding
 from ee_jax.models.language import LanguageModel
 from ee_jax.models.transformer import Parameters, bind
-from ee_jax.results import Calibrated, ExitAlone, Point, Speculation, StrategyResults
-from ee_jax.tasks.calibrator import Setting, settings
+from ee_jax.results import ExitAlone, Point, Speculation, StrategyResults
+from ee_jax.tasks.decoding_clock import timed
 from ee_jax.tasks.language_modeling.inputs import data_of
 from ee_jax.tasks.language_modeling.measure import METRICS, LanguageMeasurer, quality
-from ee_jax.tasks.language_modeling.thresholds import Key, LanguageCalibrator, of_key, on_test
-
-
-def method_of(experiment: Experiment, key: Key) -> EarlyExitDecoding:
-    """How tokens stop early while decoding, by a confidence and a policy."""
-    confidence, policy = key
-    exiting = Exiting(confidence, experiment.exits.stopping)
-    return EarlyExitDecoding(exiting.rule_at, policy)
+from ee_jax.tasks.language_modeling.thresholds import LanguageCalibrator
+from ee_jax.tasks.token_exits import on_test, settings_of
 
 
 @dataclass(frozen=True)
@@ -66,8 +55,9 @@ class LanguageEvaluator:
         """What `results.json` holds of a strategy."""
         alone = self._measurer.alone(values)
         chosen = self.calibrator.choose(name, values, self._measurer.passes)
-        todo = self._settings(chosen)
+        todo = settings_of(self.experiment, chosen)
         points = list(self._measurer.measure(name, values, todo, alone[-1]))
+        risks = [point.inconsistency for point in points]
         decoder = Decoder(bind(self.model, values))
         exits = [
             ExitAlone(depth=depth, metrics=quality(found, alone[-1]))
@@ -77,7 +67,7 @@ class LanguageEvaluator:
             full_quality=exits[-1].metrics[METRICS[0]],
             examples=len(alone[-1].loss_N),
             exits=tuple(exits),
-            calibrated=tuple(on_test(choice, points) for choice in chosen),
+            calibrated=tuple(on_test(choice, points, risks) for choice in chosen),
             points=tuple(self._timed(name, decoder, points)),
             speculation=tuple(self._speculation(name, decoder)),
         )
@@ -87,28 +77,15 @@ class LanguageEvaluator:
 
     def _timed(self, name: str, decoder: Decoder, points: list[Point]) -> list[Point]:
         """The points with the measured speed-ups of decoding, at each batch size."""
-        evaluation = self.experiment.evaluation
-        decoding, keys = evaluation.decoding, list(self._measurer.passes)
-        if decoding is None:
-            return points
-        found: dict[int, dict[int, float]] = {n: {} for n in range(len(points))}
-        todo = list(itertools.product(evaluation.batches, keys))
-        with self.display.bar(f"{name}: wall clock of decoding", len(todo)) as tick:
-            for batch, (confidence, policy) in todo:
-                own = [
-                    n
-                    for n, p in enumerate(points)
-                    if (p.confidence, p.policy) == (confidence, policy)
-                ]
-                method = method_of(self.experiment, (confidence, policy))
-                thresholds = [points[n].threshold for n in own]
-                prompts = self._prompts(decoding, batch)
-                asked = (prompts, decoding.tokens, evaluation.rounds)
-                speedups = early_exit_speedups(decoder, method, thresholds, *asked)
-                for n, value in zip(own, speedups, strict=True):
-                    found[n][batch] = value
-                tick()
-        return [replace(point, measured_speedup=found[n]) for n, point in enumerate(points)]
+        decoding = self.experiment.evaluation.decoding or Decoding()
+
+        def run(method: DecodingMethod, shared: Any, prompts: Prompts) -> Any:
+            return decoder.run(method, shared, prompts, decoding.tokens)
+
+        static = StaticDecoding(len(self.model.design.layers) - 1)
+        prompts = partial(self._prompts, decoding)
+        title = f"{name}: wall clock of decoding"
+        return timed(self.experiment, static, points, prompts, run, self.display, title)
 
     def _speculation(self, name: str, decoder: Decoder) -> Iterator[Speculation]:
         """Nothing where the experiment asks for none."""
@@ -122,12 +99,3 @@ class LanguageEvaluator:
                 rest = (self._prompts(decoding, batch), decoding.tokens, evaluation.rounds)
                 yield compare_speculation(decoder, depth, drafted, *rest)
                 tick()
-
-    def _settings(self, chosen: list[Calibrated]) -> list[tuple[Key, Setting]]:
-        """Each threshold of the config, and 1 where calibration fell back to it."""
-        thresholds = self.experiment.evaluation.thresholds
-        return [
-            (key, setting)
-            for key in self._measurer.passes
-            for setting in settings(thresholds, of_key(chosen, key))
-        ]

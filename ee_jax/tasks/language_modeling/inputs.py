@@ -1,45 +1,21 @@
 """What a language model's run works on: weights, tokenizer, rows of tokens."""
 
 from dataclasses import replace
-from typing import NamedTuple
-
-from flax import nnx
 
 from ee_jax.checks import check as check_field
-from ee_jax.checks import check_name
-from ee_jax.config import Evaluation, Exits, Experiment, Model, Scratch, SelfGenerated, Text
+from ee_jax.config import Evaluation, Experiment, Model, Scratch, SelfGenerated, Text
 from ee_jax.data.dataset_dir import DatasetDir
 from ee_jax.data.prepared import prepare_at
 from ee_jax.data.registry import TEXT, root_folder
 from ee_jax.data.text_files import builder_of_text_path
 from ee_jax.errors import UserError
-from ee_jax.exits.confidence import traits
 from ee_jax.inference.generator import draft_exit_at
-from ee_jax.inference.kv_policies import POLICIES
 from ee_jax.inference.memory import check_memory
 from ee_jax.models.architecture import Architecture
-from ee_jax.models.export import add_exits, shapes_of
 from ee_jax.models.families.llama import llama
-from ee_jax.models.language import LanguageDesign, LanguageModel
-from ee_jax.models.language_source import find_language
-from ee_jax.models.transformer import Parameters, Transformer, parameters
-
-# The splits of a run, and what they are called in a data set of text.
-SPLITS = {"train": "train", "calibration": "validation", "test": "test"}
-
-
-class Weights(NamedTuple):
-    """A model before it has exits."""
-
-    config: Architecture
-    values: Parameters
-
-
-def design_of(experiment: Experiment, blocks: int) -> LanguageDesign:
-    """The exits of a model of so many blocks."""
-    exits, learned = experiment.exits, experiment.learned is not None
-    head = exits.token_head, exits.token_head_width
-    return LanguageDesign(exits.resolve(blocks), *head, learned)
+from ee_jax.models.language import LanguageDesign
+from ee_jax.models.language_source import check_alone, find_language
+from ee_jax.tasks.token_exits import SPLITS, Weights, check_exits, design_of, random_weights
 
 
 def data_of(experiment: Experiment) -> Text | SelfGenerated:
@@ -60,22 +36,6 @@ def directory_of(data: Text) -> DatasetDir:
     return DatasetDir(data.name, builder_of_text_path(data.name), root_folder(data.folder))
 
 
-def check_exits(experiment: Experiment) -> None:
-    """Raises the one-line error of what exits of a language model do not have."""
-    exits, plain = experiment.exits, Exits()
-    for name in ("head", "pooling"):
-        same = getattr(exits, name) == getattr(plain, name)
-        check_field(same, f"exits.{name}", "is of classifiers: leave it out")
-    for name in experiment.confidences:
-        many = f"`{name}` counts every token of the vocabulary: leave it out"
-        check_field(not traits(name).counts_classes, "exits.confidence", many)
-    check_field(not exits.learned.shared, "exits.learned.shared", "is of classifiers")
-    calibration = experiment.calibration
-    consistent = calibration.risk == "consistency"
-    check_field(consistent, "calibration.risk", "of a language model is consistency")
-    check_field(calibration.record is None, "calibration.record", "is of classifiers")
-
-
 def check(experiment: Experiment) -> Weights:
     """The weights before training, once nothing is wrong with the config, them and the text.
 
@@ -86,13 +46,14 @@ def check(experiment: Experiment) -> Weights:
     """
     model, data = experiment.model, data_of(experiment)
     check_exits(experiment)
-    for policy in experiment.evaluation.policies:
-        check_name(policy, POLICIES, "evaluation.policies")
+    consistent = experiment.calibration.risk == "consistency"
+    check_field(consistent, "calibration.risk", "of a language model is consistency")
     if isinstance(model, Scratch):
-        weights = from_scratch(model, data.length, experiment.seed)
+        weights = random_weights(from_scratch(model, data.length), experiment.seed)
     else:
         source = find_language(model_of(experiment).weights)
         weights = Weights(*source.weights())
+        check_alone(weights.config, model_of(experiment).weights)
         if isinstance(data, Text):
             source.tokenizer(weights.config.vocabulary)
     # A text's last token is only predicted, one that a model writes counts as read.
@@ -117,11 +78,6 @@ def model_of(experiment: Experiment) -> Model:
         mend = "must be Model or Scratch for language_modeling"
         raise UserError(f"config field `model` {mend}, not {model!r}")
     return model
-
-
-def weights_of(experiment: Experiment) -> str:
-    """What the config names, or that they are random."""
-    return getattr(experiment.model, "weights", "random")
 
 
 def data_in_words(experiment: Experiment) -> str:
@@ -161,23 +117,10 @@ def check_decoding(evaluation: Evaluation, design: LanguageDesign, length: int) 
         )
 
 
-def from_scratch(model: Scratch, length: int, seed: int) -> Weights:
-    """Random weights of the sizes asked for, the output tied to the embedding."""
+def from_scratch(model: Scratch, length: int) -> Architecture:
+    """A Llama of the sizes asked for, the output tied to the embedding."""
     config = llama(
         model.vocabulary, model.width, model.blocks, model.heads, model.kv_heads, model.hidden,
         max_length=length,
     )  # fmt: skip
-    config, rngs = replace(config, tied_output=True), nnx.Rngs(seed)
-    made = LanguageModel(
-        Transformer(config, rngs=rngs), LanguageDesign((config.blocks,)), rngs=rngs
-    )
-    return Weights(config, parameters(made))
-
-
-def make_language_model(
-    experiment: Experiment, weights: Weights
-) -> tuple[LanguageModel, Parameters]:
-    """The model with its exits as shapes only, and its parameters before training."""
-    design = design_of(experiment, weights.config.blocks)
-    shapes = shapes_of(weights.config, design)
-    return shapes, add_exits(weights.config, weights.values, design)
+    return replace(config, tied_output=True)

@@ -25,7 +25,7 @@ from ee_jax.models.language import LanguageModel
 from ee_jax.models.transformer import Parameters
 from ee_jax.results import Point
 from ee_jax.tasks.calibrator import Setting
-from ee_jax.tasks.language_modeling.thresholds import Key
+from ee_jax.tasks.token_exits import Key
 
 METRICS = ("perplexity", "agreement")  # the first is called the quality
 

@@ -17,10 +17,10 @@ from ee_jax.inference.methods import SelfSpeculation, StaticDecoding
 from ee_jax.inference.prompts import Prompts, pack_prompts
 from ee_jax.models.language import LanguageModel
 from ee_jax.models.transformer import Parameters, bind
-from ee_jax.tasks.language_modeling.evaluate import method_of
-from ee_jax.tasks.language_modeling.inputs import Weights, data_of, model_of
+from ee_jax.tasks.language_modeling.inputs import data_of, model_of
 from ee_jax.tasks.language_modeling.measure import passes_of
 from ee_jax.tasks.language_modeling.writer import writers
+from ee_jax.tasks.token_exits import Weights, method_of
 from ee_jax.tokens import Tokens
 
 

@@ -20,15 +20,10 @@ from ee_jax.display import Display
 from ee_jax.errors import UserError
 from ee_jax.models.language_source import find_language
 from ee_jax.run_folder import RunFolder
-from ee_jax.tasks.language_modeling.inputs import (
-    SPLITS,
-    Weights,
-    data_of,
-    directory_of,
-    model_of,
-)
-from ee_jax.tasks.language_modeling.tokenizer import keep_pretrained, keep_trained
+from ee_jax.tasks.language_modeling.inputs import data_of, directory_of, model_of
 from ee_jax.tasks.language_modeling.writer import writers
+from ee_jax.tasks.token_exits import SPLITS, Weights
+from ee_jax.tasks.tokenizer import keep_pretrained, keep_trained
 
 OWN = 2**32  # apart from the seeds of the other two splits
 
@@ -77,7 +72,7 @@ class Sources:
     def _tokenizer(self, documents: Sequence[str]) -> Tokenizer:
         model = self._experiment.model
         if isinstance(model, Scratch):
-            return keep_trained(model, documents, self._folder)
+            return keep_trained(model.vocabulary, documents, self._folder)
         source = find_language(model_of(self._experiment).weights)
         return keep_pretrained(source, self._weights.config.vocabulary, self._folder)
 

@@ -8,10 +8,9 @@ of each other: rows that a model wrote are, neighbouring rows of one document ar
 is no promise of what the model writes when it goes on from its own tokens.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -25,20 +24,19 @@ from ee_jax.display import Display
 from ee_jax.errors import UserError
 from ee_jax.evaluation.perplexity import EarlyExitPass, Predicted, trace_of_rows
 from ee_jax.models.transformer import Parameters
-from ee_jax.results import Calibrated, Point
+from ee_jax.results import Calibrated
 from ee_jax.run_folder import RunFolder
 from ee_jax.tasks.calibrator import answers, requests
 from ee_jax.tasks.language_modeling.inputs import data_of
 from ee_jax.tasks.language_modeling.rows import Rows
+from ee_jax.tasks.token_exits import Key
 
-Key = tuple[str, str]  # confidence and policy
 RISK = "consistency"
 MEANING = (
     "the share of a row's tokens that are predicted unlike the full model, on the row's own "
     "text, not on what the model would write itself; its mean over rows like those of the "
     "calibration split, drawn independently of each other"
 )
-Found = TypeVar("Found", Calibrated, Point)
 
 
 @dataclass(frozen=True)
@@ -136,15 +134,3 @@ class LanguageCalibrator:
         trace.save(path)
         self.folder.wrote(path)
         return trace
-
-
-def of_key(found: Sequence[Found], key: Key) -> list[Found]:
-    """What was chosen, or measured, for a confidence and a policy."""
-    return [each for each in found if (each.confidence, each.policy) == key]
-
-
-def on_test(choice: Calibrated, points: Sequence[Point]) -> Calibrated:
-    """The choice with its risk and depth on the test split, from the point that it labels."""
-    own = of_key(points, (str(choice.confidence), str(choice.policy)))
-    point = next(point for point in own if choice.label in point.calibrated_for)
-    return replace(choice, test_risk=point.inconsistency, test_mean_depth=point.mean_depth)

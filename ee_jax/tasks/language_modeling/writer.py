@@ -22,7 +22,7 @@ from ee_jax.inference.sampling import Sampling
 from ee_jax.models.export import with_exits
 from ee_jax.models.language import LanguageDesign, LanguageModel
 from ee_jax.models.language_source import find_language
-from ee_jax.tasks.language_modeling.inputs import SPLITS, Weights
+from ee_jax.tasks.token_exits import SPLITS, Weights
 
 
 class Writer:

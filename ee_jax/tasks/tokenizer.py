@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from tokenizers import Tokenizer
 
-from ee_jax.config import Scratch
 from ee_jax.data.bpe import train_bpe
 from ee_jax.data.text import load_tokenizer
 from ee_jax.models.language_source import CHAT_TEMPLATE, LanguageSource
@@ -31,10 +30,19 @@ def keep_pretrained(source: LanguageSource, vocabulary: int, folder: RunFolder) 
     return tokenizer
 
 
-def keep_trained(model: Scratch, documents: Sequence[str], folder: RunFolder) -> Tokenizer:
-    """The tokenizer in a run's folder, trained on the documents where there is none yet."""
+def keep_trained(
+    vocabulary: int, documents: Sequence[str], folder: RunFolder, ends: bool = False
+) -> Tokenizer:
+    """The tokenizer in a run's folder, trained on the documents where there is none yet.
+
+    Args:
+      vocabulary: of how many tokens.
+      documents: what it is trained on.
+      folder: of the run.
+      ends: whether the token that it adds to a text ends it, rather than begin it.
+    """
     if not folder.holds(TOKENIZER):
-        tokenizer = train_bpe(documents, model.vocabulary)
+        tokenizer = train_bpe(documents, vocabulary, ends)
         with folder.writing(TOKENIZER) as part:
             part.write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
         folder.seal()

@@ -1,0 +1,1 @@
+"""Texts that are written of other texts: translations, summaries, answers."""

@@ -1,0 +1,164 @@
+"""Encoder-decoders' experiments, end to end on pairs whose answer can be learned."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ee_jax
+from ee_jax.calibration.sequences import SequenceTrace, load_trace
+from ee_jax.cli import main
+from ee_jax.config import (
+    Calibration,
+    Decoding,
+    Evaluation,
+    Exits,
+    Experiment,
+    Joint,
+    OptimizerConfig,
+    Pairs,
+    ScratchT5,
+    Text,
+)
+from ee_jax.errors import UserError
+from ee_jax.inference.source_decoder import SourceDecoder
+from ee_jax.models.addon import read_language
+from ee_jax.results import read_results
+from ee_jax.runs.run import check, run
+
+WORDS = ("cat", "dog", "sat", "ran", "red", "big", "sun", "sea")
+FIT = OptimizerConfig(epochs=12.0, batch=16, learning_rate=1e-2, head_learning_rate=1e-2)
+
+
+def write_pairs(folder: Path, count: int = 240, seed: int = 0) -> Path:
+    """Sources of two to five words, and targets of the same words in capitals."""
+    draw = np.random.default_rng(seed)
+    sources = [" ".join(draw.choice(WORDS, draw.integers(2, 6))) for _ in range(count)]
+    for split, part in (
+        ("train", slice(0, 160)),
+        ("val", slice(160, 200)),
+        ("test", slice(200, None)),
+    ):
+        (folder / f"src-{split}.txt").write_text("\n".join(sources[part]) + "\n")
+        targets = [source.upper() for source in sources[part]]
+        (folder / f"tgt-{split}.txt").write_text("\n".join(targets) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory) -> Experiment:
+    folder = write_pairs(tmp_path_factory.mktemp("pairs"))
+    return Experiment(
+        "shout",
+        task="seq2seq",
+        data=Pairs(str(folder), source_length=16, target_length=24, lengths=(8, 16)),
+        model=ScratchT5(300, 32, blocks=1, decoder_blocks=2, heads=2, hidden=64, dropout=0.0),
+        strategies=(Joint(fit=FIT),),
+        calibration=Calibration((0.05,), ("ltt",), levels=(0.3,)),
+        evaluation=Evaluation(
+            thresholds=(0.2, 0.9, 1.0), batch=16, batches=(1, 4), rounds=1,
+            decoding=Decoding(prompts=4), policies=("propagate", "copy"),
+        ),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(experiment, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    run(experiment, folder)
+    return folder
+
+
+def test_what_a_run_finds(finished, experiment):
+    results = read_results(finished)
+    assert results.metrics == ("bleu", "chrf", "rouge_l")
+    found = results.strategies["joint"]
+    last = found.exits[-1]
+    assert last.metrics["bleu"] == found.full_quality > 0.5  # it learned to write capitals
+    assert found.examples == 40
+    whole = [point for point in found.points if point.threshold == 1.0]
+    assert [point.policy for point in whole] == ["propagate", "copy"]
+    for point in whole:
+        assert point.metrics == last.metrics
+        assert (point.mean_depth, point.inconsistency) == (2.0, 0.0)
+        assert point.flops_speedup < 1  # exits that read logits on the way
+    early = found.points[0]
+    assert 1 < early.mean_depth < 2
+    assert {*early.measured_speedup} == {1, 4}
+    assert sum(early.exit_counts) > 40
+
+
+def test_traces_are_of_whole_texts(finished, experiment):
+    trace = load_trace(finished / "joint" / "traces" / "calibration_max_prob_copy.npz")
+    assert isinstance(trace, SequenceTrace)
+    assert trace.loss_NK.shape == (40, 3)
+    assert (trace.loss_NK[:, 0] == 0).all()
+    assert (trace.depth_NK[:, 0] == 2).all()
+    chosen = read_results(finished).strategies["joint"].calibrated
+    assert {choice.method for choice in chosen} == {"empirical", "ltt"}
+    for choice in chosen:
+        at = trace.threshold_K.tolist().index(choice.threshold)
+        if choice.policy == "copy":
+            assert choice.calibration_risk == pytest.approx(trace.loss_NK[:, at].mean())
+        assert choice.test_risk is not None
+
+
+def test_a_trained_model_writes(finished):
+    model = ee_jax.load(finished)
+    sources = ["cat sat", "big dog ran red sun", "sea"]
+    full = model.generate(sources, tokens=24)
+    assert model.generate(sources, threshold=1.0, tokens=24) == full
+    early = model.generate(sources, threshold=0.0, tokens=24)
+    assert {depth for text in early for depth in text.depths} == {1}
+    alone = [model.generate(source, tokens=24) for source in sources]
+    assert alone == full
+    assert full[0] == "CAT SAT"
+
+
+def test_a_file_of_sources(finished, tmp_path, capsys):
+    file = tmp_path / "sources.txt"
+    file.write_text("cat sat\nbig dog\n")
+    main(["predict", str(finished), str(file), "--threshold", "0.9"])
+    told = capsys.readouterr()
+    assert [line.split("\t")[0] for line in told.out.splitlines()] == [
+        "text",
+        "CAT SAT",
+        "BIG DOG",
+    ]
+    assert "2 texts" in told.err
+    main(["predict", str(finished), str(file), "--json"])
+    first = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert first["text"] == "CAT SAT"
+    assert first["mean_depth"] == 2.0
+
+
+def test_an_exported_model_reads_back(finished):
+    folder = finished / "joint" / "model"
+    config = json.loads((folder / "config.json").read_text())
+    assert config["is_encoder_decoder"]
+    assert config["decoder_start_token_id"] == 0
+    decoder = SourceDecoder(read_language(folder), stops=[0])
+    assert decoder.model.backbone.encoder is not None
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"data": Text("text/none")}, "config field `data` must be Pairs for seq2seq"),
+        ({"exits": Exits(head="mlp")}, "`exits.head` is of classifiers"),
+        ({"evaluation": Evaluation(metrics=("accuracy",))}, "must name metrics of texts"),
+        ({"calibration": Calibration(risk="signed_gap")}, "of texts is consistency or gap"),
+        (
+            {"evaluation": Evaluation(decoding=Decoding(prompts=8))},
+            "`evaluation.decoding.prompts` must fill a batch of 32",
+        ),
+    ],
+)
+def test_what_a_config_cannot_ask(experiment, tmp_path, change, said):
+    with pytest.raises(UserError) as error:
+        check(replace(experiment, **change), tmp_path / "run")
+    assert said in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
