@@ -10,6 +10,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
+from ee_jax.registry import Registry
+
 
 def paper(
     threshold: ArrayLike, position: ArrayLike, length: ArrayLike, tau: ArrayLike
@@ -55,7 +57,6 @@ def _keep_full(threshold: ArrayLike, decayed: Float[Array, "..."]) -> Float[Arra
     return jnp.where(jnp.asarray(threshold) >= 1, 1.0, decayed)
 
 
-DECAYS: dict[str, Callable[..., Float[Array, "..."]]] = {
-    "calm_paper": paper,
-    "calm_released_code": released_code,
-}
+DECAYS: Registry[Callable[..., Float[Array, "..."]]] = Registry(
+    "decay", calm_paper=paper, calm_released_code=released_code
+)

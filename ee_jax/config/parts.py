@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ee_jax.calibration.conformal import CONFORMAL
+from ee_jax.calibration.decay import DECAYS
 from ee_jax.calibration.methods import METHODS
 from ee_jax.calibration.risks import RISKS
 from ee_jax.checks import (
@@ -44,6 +45,9 @@ class Exits:
     rule: str = "threshold"  # which of the confident stop: a name in `exits.RULES`
     min_depth: int = 1  # blocks that always run
     patience: int = 0  # exits in a row that must answer like the one before them
+    # Of a model that writes: how thresholds fall from a text's first token on, in DECAYS.
+    decay: str | None = None
+    decay_tau: float = 4.0  # how fast
 
     def __post_init__(self) -> None:
         check_types(self, "exits.")
@@ -58,6 +62,9 @@ class Exits:
         check(self.patience >= 0, "exits.patience", f"must be >= 0, not {self.patience}")
         check_bounded(self.patience, "exits.patience")
         check_positive(self.tolerance, "exits.tolerance")
+        if self.decay is not None:
+            check_name(self.decay, DECAYS, "exits.decay")
+        check_positive(self.decay_tau, "exits.decay_tau")
 
     @property
     def stopping(self) -> Stopping:

@@ -111,7 +111,7 @@ class Model(ModelConfig):
 
 @dataclass(frozen=True)
 class ScratchT5(ModelConfig):
-    """A T5 (1.1) of these sizes, from random weights; its tokenizer is learned on both sides."""
+    """A T5 (1.1) of these sizes, from random weights; its tokenizer is made of both sides."""
 
     vocabulary: int = 4096  # V, of a byte-level BPE
     width: int = 256  # D

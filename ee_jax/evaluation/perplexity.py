@@ -13,7 +13,6 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int
 from ee_jax.calibration.sequences import SequenceTrace
 from ee_jax.compilation import Planned, Program, replicated
 from ee_jax.data.batches import Batch
-from ee_jax.exits.stopping import PLAIN, Stopping
 from ee_jax.inference.kv_policies import POLICIES
 from ee_jax.inference.rules import Exiting
 from ee_jax.inference.teacher_forcing import teacher_forced
@@ -128,14 +127,8 @@ class EarlyExitPass:
     A parallel pass that gives the numbers of decoding token by token on the same text.
     """
 
-    def __init__(
-        self,
-        model: LanguageModel,
-        confidence: str,
-        policy: str,
-        stopping: Stopping = PLAIN,
-    ):
-        layers, exiting = model.design.layers, Exiting(confidence, stopping)
+    def __init__(self, model: LanguageModel, exiting: Exiting, policy: str):
+        layers = model.design.layers
 
         def run(values: Parameters, threshold: Array, rows: Tokens) -> tuple[Array, ...]:
             rule_at = exiting.rule_at(threshold, layers)
@@ -144,7 +137,7 @@ class EarlyExitPass:
             out = teacher_forced(bound, POLICIES[policy], rule_at, rows.ids_BT, first_B)
             return out.loss_BT[:, :-1], out.prediction_BT[:, :-1], out.exit_BT[:, :-1]
 
-        self._name = f"early exits ({confidence}, {policy})"
+        self._name = f"early exits ({exiting.confidence}, {policy})"
         self._program = Program(run)
 
     def plan(self, values: Parameters, rows: Tokens, mesh: Mesh) -> Planned:

@@ -8,7 +8,7 @@ from flax import nnx
 
 from ee_jax.checks import check as check_field
 from ee_jax.checks import check_name
-from ee_jax.config import Exits, Experiment
+from ee_jax.config import Exits, Experiment, Pairs, SelfGenerated, Text
 from ee_jax.exits.confidence import traits
 from ee_jax.inference.kv_policies import POLICIES
 from ee_jax.inference.methods import EarlyExitDecoding
@@ -87,11 +87,18 @@ def keys_of(experiment: Experiment) -> list[Key]:
     ]
 
 
+def exiting_of(experiment: Experiment, confidence: str) -> Exiting:
+    """When tokens stop by a confidence; thresholds decay over the tokens of a longest text."""
+    exits, data = experiment.exits, experiment.data
+    assert isinstance(data, Text | SelfGenerated | Pairs)
+    length = data.target_length if isinstance(data, Pairs) else data.length
+    return Exiting(confidence, exits.stopping, exits.decay, exits.decay_tau, length)
+
+
 def method_of(experiment: Experiment, key: Key) -> EarlyExitDecoding:
     """How tokens stop early while decoding, by a confidence and a policy."""
     confidence, policy = key
-    exiting = Exiting(confidence, experiment.exits.stopping)
-    return EarlyExitDecoding(exiting.rule_at, policy)
+    return EarlyExitDecoding(exiting_of(experiment, confidence).rule_at, policy)
 
 
 def of_key(found: Sequence[Found], key: Key) -> list[Found]:

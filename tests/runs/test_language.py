@@ -36,6 +36,7 @@ from ee_jax.data.text import load_tokenizer, pack
 from ee_jax.display import Display
 from ee_jax.errors import UserError
 from ee_jax.evaluation.perplexity import EarlyExitPass
+from ee_jax.inference.rules import Exiting
 from ee_jax.models.addon import read_language
 from ee_jax.models.export import import_language
 from ee_jax.models.transformer import parameters
@@ -132,7 +133,7 @@ def calibration_of(folder: Path) -> SequenceTrace:
 def test_the_trace_of_calibration_is_each_row_on_its_own(finished):
     """A row at a time, counted by hand, and on average what the same text gives as a test."""
     trace, model = calibration_of(finished), import_language(finished / "layerskip" / "model")
-    early = EarlyExitPass(model, "max_prob", "copy")
+    early = EarlyExitPass(model, Exiting("max_prob"), "copy")
     tokenizer = load_tokenizer(finished / "layerskip" / "model")
     rows = pack(encode_documents(tokenizer, [PARAGRAPH * 8]), 17)[:8]
     assert trace.threshold_K.tolist() == [1.0, 0.2, 0.01]

@@ -51,6 +51,8 @@ def check(experiment: Experiment) -> Architecture:
     check_name(experiment.exits.head, HEADS, "exits.head")
     alone = len(experiment.confidences) == 1
     check_field(alone, "evaluation.confidences", "compares those of language models only")
+    plain = experiment.exits.decay is None
+    check_field(plain, "exits.decay", "is of models that write: leave it out")
     if data.lengths and data.lengths[-1] > architecture.max_length:
         raise UserError(
             f"config field `data.lengths` ends at {data.lengths[-1]}, but "

@@ -20,23 +20,20 @@ from ee_jax.evaluation.perplexity import (
     perplexity,
 )
 from ee_jax.inference.flops import decoding_flops_speedup
-from ee_jax.inference.rules import Exiting
 from ee_jax.models.language import LanguageModel
 from ee_jax.models.transformer import Parameters
 from ee_jax.results import Point
 from ee_jax.tasks.calibrator import Setting
-from ee_jax.tasks.token_exits import Key
+from ee_jax.tasks.token_exits import Key, exiting_of, keys_of
 
 METRICS = ("perplexity", "agreement")  # the first is called the quality
 
 
 def passes_of(experiment: Experiment, model: LanguageModel) -> dict[Key, EarlyExitPass]:
     """By confidence and policy; each serves all thresholds."""
-    stopping = experiment.exits.stopping
     return {
-        (confidence, policy): EarlyExitPass(model, confidence, policy, stopping)
-        for confidence in experiment.confidences
-        for policy in experiment.evaluation.policies
+        (confidence, policy): EarlyExitPass(model, exiting_of(experiment, confidence), policy)
+        for confidence, policy in keys_of(experiment)
     }
 
 
@@ -106,7 +103,7 @@ class LanguageMeasurer:
         """Of decoding each row by itself, from its first token on."""
         config, design = self.model.backbone.config, self.model.design
         exit_BT = by_row(found.exit_N, self._length_B)
-        exiting = Exiting(confidence, self.experiment.exits.stopping)
+        exiting = exiting_of(self.experiment, confidence)
         return decoding_flops_speedup(config, design, exiting, policy, exit_BT)
 
     @cached_property

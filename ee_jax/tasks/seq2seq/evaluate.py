@@ -17,7 +17,6 @@ from ee_jax.evaluation.metrics import exit_counts, ideal_speedup, mean_depth
 from ee_jax.evaluation.sourced import SourceReader, Written
 from ee_jax.inference.flops import decoding_flops_speedup
 from ee_jax.inference.methods import StaticDecoding
-from ee_jax.inference.rules import Exiting
 from ee_jax.inference.source_decoder import SourceDecoder
 from ee_jax.models.language import LanguageModel
 from ee_jax.models.transformer import Parameters, bind
@@ -28,7 +27,7 @@ from ee_jax.tasks.seq2seq.inputs import data_of, metrics_of
 from ee_jax.tasks.seq2seq.quality import mean_risk, qualities
 from ee_jax.tasks.seq2seq.rows import PairRows
 from ee_jax.tasks.seq2seq.thresholds import TextCalibrator
-from ee_jax.tasks.token_exits import Key, method_of, on_test, settings_of
+from ee_jax.tasks.token_exits import Key, exiting_of, method_of, on_test, settings_of
 
 
 class Judged(NamedTuple):
@@ -131,7 +130,7 @@ class TextEvaluator:
     def _flops_speedup(self, key: Key, written: Written) -> float:
         """Of decoding each row by itself, once its source is read."""
         (confidence, policy), first = key, len(self.rows.opening) - 1
-        exiting = Exiting(confidence, self.experiment.exits.stopping)
+        exiting = exiting_of(self.experiment, confidence)
         asked = self.model.backbone.config, self.model.design, exiting, policy
         return decoding_flops_speedup(*asked, written.exit_NT, first, self._source_N)
 
