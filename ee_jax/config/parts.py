@@ -20,6 +20,7 @@ from ee_jax.checks import (
     shown,
 )
 from ee_jax.evaluation.metrics import METRICS
+from ee_jax.evaluation.text_quality import TEXT_METRICS
 from ee_jax.exits.confidence import CONFIDENCES, check_confidence
 from ee_jax.exits.stopping import RULES, Stopping, check_rule
 from ee_jax.models.token_heads import FINAL_NORM, TOKEN_HEADS
@@ -155,7 +156,8 @@ class Evaluation:
         for name in self.confidences:
             check_name(name, CONFIDENCES, "evaluation.confidences")
         for name in self.metrics:
-            check_name(name, METRICS, "evaluation.metrics")
+            known = Registry("metric", **{**METRICS, **TEXT_METRICS})
+            check_name(name, known, "evaluation.metrics")
         once = len({*self.confidences}) == len(self.confidences)
         different = f"must name different confidences, not {shown(self.confidences)}"
         check(once, "evaluation.confidences", different)

@@ -30,6 +30,11 @@ SHOWN: Registry[Metric] = Registry(
     spearman=Metric("Spearman correlation", "Spearman"),
     perplexity=Metric("perplexity", "perplexity", "", is_ratio=True),
     agreement=Metric("agreement with the full model", "like full model", "%"),
+    bleu=Metric("BLEU", "BLEU"),
+    chrf=Metric("chrF", "chrF"),
+    rouge_l=Metric("ROUGE-L", "ROUGE-L"),
+    exact_match=Metric("exact match", "exact match", "%"),
+    token_f1=Metric("F1 score of tokens", "token F1"),
 )
 
 

@@ -59,18 +59,18 @@ def check(experiment: Experiment) -> Weights:
     for name in metrics_of(experiment):
         what = f"must name metrics of texts, {', '.join(TEXT_METRICS)}, not {name}"
         check_field(name in TEXT_METRICS, "evaluation.metrics", what)
-    weights = weights_of(experiment, data)
+    weights = _weights(experiment)
     check_lengths(data, weights.config)
     check_clock(experiment, weights.config)
     return weights
 
 
-def weights_of(experiment: Experiment, data: Pairs) -> Weights:
+def _weights(experiment: Experiment) -> Weights:
     """The weights before training; a UserError of a model without an encoder."""
     source = source_of(experiment)
     if source is None:
         assert isinstance(experiment.model, ScratchT5)
-        return random_weights(from_scratch(experiment.model, data), experiment.seed)
+        return random_weights(from_scratch(experiment.model), experiment.seed)
     weights = Weights(*source.weights())
     if weights.config.encoder is None:
         raise UserError(
@@ -81,12 +81,11 @@ def weights_of(experiment: Experiment, data: Pairs) -> Weights:
     return weights
 
 
-def from_scratch(model: ScratchT5, data: Pairs) -> Architecture:
+def from_scratch(model: ScratchT5) -> Architecture:
     """A T5 of version 1.1 of the sizes asked for."""
     size = model.width // model.heads
-    longest = max(data.source_length, data.target_length + 1)
     sizes = model.width, model.blocks, model.heads, size, model.hidden, model.decoder_blocks
-    config = t5(model.vocabulary, *sizes, max_length=longest)
+    config = t5(model.vocabulary, *sizes)
     assert config.encoder is not None
     later = {"mlp": "gated", "activation": "gelu_tanh"}
     later |= {"tied_output": False, "output_scale": 1.0}
