@@ -77,6 +77,33 @@ class Text(DataConfig):
 
 
 @dataclass(frozen=True)
+class Pairs(DataConfig):
+    """Pairs of texts, a source and its target; the validation split calibrates."""
+
+    # A folder or a file. Two files with a text a line, such as src-train.txt and tgt-train.txt;
+    # a TSV, CSV, JSON lines or Parquet table; or JSON as SQuAD's.
+    name: str
+    # The columns of the two sides, or the words for them in names of files, such as `en` and
+    # `de` of train.en and train.de; None: found by usual names.
+    source: str | None = None
+    target: str | None = None
+    # Tokens that a side has at most; pairs with more are not trained on.
+    source_length: int = 128
+    target_length: int = 128
+    # Static lengths (buckets) of the source, in tokens; None: proposed from the training pairs.
+    lengths: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        check_types(self, "data.")
+        check_counts(self, "data.", "source_length", "target_length")
+        ok = self.lengths is None or is_rising(self.lengths)
+        check(ok, "data.lengths", f"must rise, e.g. (32, 64), not {shown(self.lengths)}")
+        longest = (self.lengths or (self.source_length,))[-1]
+        ends = f"must end at data.source_length, {self.source_length}, not at {longest}"
+        check(longest == self.source_length, "data.lengths", ends)
+
+
+@dataclass(frozen=True)
 class SelfGenerated(DataConfig):
     """Text that the model itself writes; kept in the run's folder.
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from ee_jax.checks import shown
 from ee_jax.data.builder import Row, RowsBuilder
 from ee_jax.data.held_out import Shares, split_of
 from ee_jax.data.labels import Labelled, Labels, find_labels
+from ee_jax.data.tables import check_text
 from ee_jax.errors import UserError
 
 # Of 100 hash values, how many go to each split, where the user's data lack it.
@@ -104,10 +104,4 @@ def _check_texts(rows: Sequence[Labelled]) -> None:
     for row in rows:
         texts = row.text if isinstance(row.text, tuple) else (row.text,)
         for text in texts:
-            if not isinstance(text, str):
-                raise UserError(f"{row.where}: the text is {shown(text)}, not text: mend it")
-            if not text.isascii() and text != text.encode(errors="replace").decode():
-                half = "half of a surrogate pair, which is no character"
-                raise UserError(f"{row.where}: the text holds {half}: mend it")
-            if not text.strip():
-                raise UserError(f"{row.where}: the text is empty: give one, or leave it out")
+            check_text(text, row.where)

@@ -1,17 +1,20 @@
 """Rows of a table file with the number of the line that each begins on.
 
 TSV and CSV as spreadsheets and pandas write them (a field with a separator, a quote or a line
-end in it stands in double quotes, a quote in it twice), JSON lines, and Parquet.
+end in it stands in double quotes, a quote in it twice), JSON lines, and Parquet; those of text
+plain or gzipped.
 """
 
 import csv
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ee_jax.checks import shown
 from ee_jax.errors import UserError
 
 SEPARATORS = {".tsv": "\t", ".csv": ","}
@@ -33,7 +36,7 @@ def read_table(path: Path) -> list[Line]:
     """The rows of a file, told by its ending.
 
     Args:
-      path: a file that ends in one of `ENDINGS`.
+      path: a file that ends in one of `ENDINGS`, and maybe in `.gz`.
 
     Returns:
       Every row under the header; of TSV and CSV the fields are text.
@@ -41,32 +44,81 @@ def read_table(path: Path) -> list[Line]:
     Raises:
       UserError: it cannot be read, is no such table, or has no rows; says which line.
     """
-    if path.suffix not in ENDINGS:
+    ending = ending_of(path)
+    if ending not in ENDINGS:
         raise UserError(f"{path} ends in none of {', '.join(ENDINGS)}: save it as one of them")
     if not path.is_file():
         raise UserError(f"{path} is no file: give one")
-    if path.suffix == ".parquet":
+    if ending == ".parquet":
         lines = list(_parquet(path))
-    elif path.suffix == ".jsonl":
+    elif ending == ".jsonl":
         lines = list(_json_lines(path))
     else:
-        lines = list(_separated(path, SEPARATORS[path.suffix]))
+        lines = list(_separated(path, SEPARATORS[ending]))
     if not lines:
         raise UserError(f"{path} has no rows: give a file with some")
     return lines
 
 
+def ending_of(path: Path) -> str:
+    """What tells a file's kind: `.tsv` of `rows.tsv`, and of `rows.tsv.gz`."""
+    return Path(path.stem if path.suffix == ".gz" else path.name).suffix
+
+
 def read_text(path: Path) -> str:
-    """The text of a UTF-8 file; a UserError that says which line is not."""
+    """The text of a UTF-8 file, gzipped or not; a UserError that says which line is not."""
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot read {path} ({error.strerror}): check it") from None
+        content = gunzip(path) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UserError(f"cannot read {path} ({why}): check it") from None
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise UserError(f"{path}:{line}: not UTF-8 text: save the file as UTF-8") from None
+
+
+def check_text(text: object, where: str, what: str = "text") -> str:
+    """The text itself; a UserError where it is none, empty, or cannot be written down.
+
+    Args:
+      text: what a row holds.
+      where: file and line, for errors.
+      what: which text of the row, for errors.
+    """
+    if not isinstance(text, str):
+        raise UserError(f"{where}: the {what} is {shown(text)}, not text: mend it")
+    if not text.isascii() and text != text.encode(errors="replace").decode():
+        half = "half of a surrogate pair, which is no character"
+        raise UserError(f"{where}: the {what} holds {half}: mend it")
+    if not text.strip():
+        raise UserError(f"{where}: the {what} is empty: give one, or leave it out")
+    return text
+
+
+def parse_json(text: str, path: Path, first: int = 1) -> Any:
+    """What a file's JSON says, or one line's; a UserError that says which line is none.
+
+    Args:
+      text: the JSON.
+      path: where it stands, for errors.
+      first: the line that it begins on.
+    """
+    try:
+        found = json.loads(text)
+        if "\\u" in text:  # which can write halves of characters
+            json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        half = "half of a surrogate pair, which is no character"
+        raise UserError(f"{path}:{first}: {half}: mend the line") from None
+    except json.JSONDecodeError as error:
+        line = first + error.lineno - 1
+        raise UserError(f"{path}:{line}: not JSON ({error.msg}): mend the line") from None
+    except (ValueError, RecursionError) as error:
+        what = "nested too deep" if isinstance(error, RecursionError) else error
+        raise UserError(f"{path}:{first}: not JSON ({what}): mend the line") from None
+    return found
 
 
 def _separated(path: Path, separator: str) -> Iterator[Line]:
@@ -108,16 +160,7 @@ def _json_lines(path: Path) -> Iterator[Line]:
     for number, text in enumerate(read_text(path).split("\n"), start=1):
         if not text.strip():
             continue
-        try:
-            fields = json.loads(text)
-            if "\\u" in text:  # which can write halves of characters
-                json.dumps(fields, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            half = "half of a surrogate pair, which is no character"
-            raise UserError(f"{path}:{number}: {half}: mend the line") from None
-        except (ValueError, RecursionError) as error:
-            what = "nested too deep" if isinstance(error, RecursionError) else error
-            raise UserError(f"{path}:{number}: not JSON ({what}): mend the line") from None
+        fields = parse_json(text, path, number)
         if not isinstance(fields, dict):
             raise UserError(f'{path}:{number}: not an object, as {{"text": "..."}} is one')
         yield Line(f"{path}:{number}", fields)

@@ -7,7 +7,6 @@ lines with a `text`, each of which is a document of its own.
 
 import hashlib
 import re
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,7 +17,7 @@ from ee_jax.atomic_io import expanded
 from ee_jax.data.builder import Row, RowsBuilder
 from ee_jax.data.documents import splits_of
 from ee_jax.data.registry import nearest
-from ee_jax.data.tables import gunzip, read_table
+from ee_jax.data.tables import read_table, read_text
 from ee_jax.errors import UserError
 
 JSON_LINES = ".jsonl"
@@ -121,16 +120,7 @@ def read(path: Path) -> str | list[str]:
     """The text of a file, newlines made `\\n`; or of JSON lines each line's `text`."""
     if path.name.endswith(JSON_LINES):
         return [_text(line.where, line.fields) for line in read_table(path)]
-    try:
-        content = gunzip(path) if path.suffix == ".gz" else path.read_bytes()
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"cannot read {path} ({error}): save it as UTF-8 text") from error
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        mend = "save it as UTF-8 text"
-        raise UserError(f"cannot read {path}:{line}: not UTF-8: {mend}") from None
+    text = read_text(path)
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -10,7 +10,7 @@ from ee_jax.atomic_io import expanded
 from ee_jax.data.dataset_dir import Columns, find_texts
 from ee_jax.data.glue import GlueBuilder
 from ee_jax.data.registry import builder_of
-from ee_jax.data.tables import ENDINGS, read_table, read_text
+from ee_jax.data.tables import ENDINGS, check_text, read_table, read_text
 from ee_jax.data.text import Text
 from ee_jax.errors import UserError
 
@@ -57,13 +57,9 @@ def _table(path: Path, columns: Columns) -> Iterator[Text]:
     lines = read_table(path)
     text, pair = find_texts(list(lines[0].fields), columns, str(path))
     for line in lines:
-        found = [line.fields.get(name) for name in (text, pair) if name is not None]
-        for each in found:
-            if not (isinstance(each, str) and each.strip()):
-                raise UserError(
-                    f"{line.where}: the text is {each!r}: give one, or leave it out"
-                )
-        yield found[0] if len(found) == 1 else (found[0], found[1])  # pyright: ignore
+        names = [name for name in (text, pair) if name is not None]
+        found = [check_text(line.fields.get(name), line.where) for name in names]
+        yield found[0] if len(found) == 1 else (found[0], found[1])
 
 
 class Submission(NamedTuple):

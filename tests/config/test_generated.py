@@ -18,6 +18,7 @@ from ee_jax.config import (
     Joint,
     Learned,
     OptimizerConfig,
+    Pairs,
     Scratch,
     SelfGenerated,
     Speculation,
@@ -31,7 +32,7 @@ from ee_jax.config.load import override
 from ee_jax.errors import UserError
 from tests.generated import EXAMPLES, outcome
 
-DATA, MODELS = (Data, Text, SelfGenerated), (config.Model, Scratch)
+DATA, MODELS = (Data, Text, Pairs, SelfGenerated), (config.Model, Scratch)
 STRATEGIES = [
     cls for name in config.__all__ if isinstance(cls := getattr(config, name), type)
     and issubclass(cls, Strategy) and cls is not Strategy
@@ -40,12 +41,16 @@ PARTS = [
     Experiment, *DATA, *MODELS, Exits, Learned, config.Calibration, Evaluation, Decoding,
     Speculation, OptimizerConfig, *STRATEGIES,
 ]  # fmt: skip
-NEEDED = {Experiment: {"name": "x"}, Text: {"name": "x"}, Speculation: {"depths": (1,)}}
+NEEDED = {
+    Experiment: {"name": "x"}, Text: {"name": "x"}, Pairs: {"name": "x"},
+    Speculation: {"depths": (1,)},
+}  # fmt: skip
 # Counts: what loops run to, or an array is as long as.
 COUNTS = {
     "rounds", "batches", "batch", "rows", "patience", "min_depth", "prompts", "prompt",
     "tokens",
-    "depths", "drafted", "interval", "stride", "length", "lengths", "layers", "train", "test",
+    "depths", "drafted", "interval", "stride", "length", "lengths", "source_length",
+    "target_length", "layers", "train", "test",
     "vocabulary", "width", "blocks", "heads", "kv_heads", "hidden", "epochs",
 }  # fmt: skip
 SMALLEST = ("temperature", "tolerance", "learning_rate", "head_learning_rate", "clip", "epochs")

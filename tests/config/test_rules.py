@@ -17,6 +17,7 @@ from ee_jax.config import (
     Learned,
     Model,
     OptimizerConfig,
+    Pairs,
     SelfDistill,
     TwoStage,
 )
@@ -31,6 +32,10 @@ from ee_jax.training.stage import ExitLayout
         (lambda: Data(lengths=(9, 8)), "data.lengths` must rise, e.g. (32, 64), not (9, 8)"),
         (lambda: Data(lengths=()), "data.lengths` must rise"),
         (lambda: Data(lengths=(0, 16)), "data.lengths` must rise"),
+        (lambda: Pairs("x", lengths=(9, 8)), "data.lengths` must rise"),
+        (lambda: Pairs("x", lengths=(32, 64)),
+         "data.lengths` must end at data.source_length, 128, not at 64"),
+        (lambda: Pairs("x", target_length=0), "data.target_length` must be >= 1, not 0"),
         (lambda: Model(dropout=1.0), "model.dropout` must be in [0, 1), not 1.0"),
         (lambda: Model(dropout=-0.1), "model.dropout` must be in [0, 1)"),
         (lambda: Exits(layers=(2, 1)), "exits.layers` must rise, e.g. (2, 4, 6), not (2, 1)"),
