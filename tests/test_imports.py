@@ -108,6 +108,6 @@ def loaded(code: str) -> int:
 
 def test_a_run_loads_no_more_than_it_needs():
     find = "from ee_jax.tasks.task import find_task; import ee_jax.runs.run; find_task('{}')"
-    assert loaded(find.format("classification")) <= 144
-    assert loaded(find.format("language_modeling")) <= 166
+    assert loaded(find.format("classification")) <= 148
+    assert loaded(find.format("language_modeling")) <= 172
     assert loaded("import ee_jax") <= 3

@@ -29,7 +29,7 @@ from ee_jax.results import read_results
 from ee_jax.runs.run import check, run
 
 WORDS = ("cat", "dog", "sat", "ran", "red", "big", "sun", "sea")
-FIT = OptimizerConfig(epochs=12.0, batch=16, learning_rate=1e-2, head_learning_rate=1e-2)
+FIT = OptimizerConfig(epochs=30.0, batch=16, learning_rate=1e-2, head_learning_rate=1e-2)
 
 
 def write_pairs(folder: Path, count: int = 240, seed: int = 0) -> Path:
@@ -73,7 +73,7 @@ def finished(experiment, tmp_path_factory) -> Path:
 
 def test_what_a_run_finds(finished, experiment):
     results = read_results(finished)
-    assert results.metrics == ("bleu", "chrf", "rouge_l")
+    assert results.metrics == ("bleu", "chrf")
     found = results.strategies["joint"]
     last = found.exits[-1]
     assert last.metrics["bleu"] == found.full_quality > 0.5  # it learned to write capitals

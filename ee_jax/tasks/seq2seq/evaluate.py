@@ -23,7 +23,7 @@ from ee_jax.models.transformer import Parameters, bind
 from ee_jax.results import ExitAlone, Point, StrategyResults
 from ee_jax.tasks.calibrator import Setting
 from ee_jax.tasks.decoding_clock import timed
-from ee_jax.tasks.seq2seq.inputs import data_of, metrics_of
+from ee_jax.tasks.seq2seq.inputs import data_of, metrics_of, quality_of
 from ee_jax.tasks.seq2seq.quality import mean_risk, qualities
 from ee_jax.tasks.seq2seq.rows import PairRows
 from ee_jax.tasks.seq2seq.thresholds import TextCalibrator
@@ -98,20 +98,21 @@ class TextEvaluator:
         full: Written,
     ) -> Iterator[Judged]:
         """What is written at each setting, and how good it is."""
-        risk = self.experiment.calibration.risk
+        risk, quality = self.experiment.calibration.risk, quality_of(self.experiment)
         with self.display.bar(f"{name}: early exits", len(todo) * len(self._all)) as tick:
             for key, setting in todo:
                 method = method_of(self.experiment, key)
                 shared = jnp.float32(setting.threshold)
                 written = reader.write(method, shared, self._all, tick)
-                found = mean_risk(risk, written.texts, full.texts, self._pairs)
+                found = mean_risk(risk, quality, written.texts, full.texts, self._pairs)
                 yield Judged(self._point(key, setting, written, full), found)
 
     def _point(self, key: Key, setting: Setting, written: Written, full: Written) -> Point:
         layers = self.model.design.layers
         counts_E = exit_counts(written.exits, len(layers))
         metrics = self._quality(written)
-        apart = mean_risk("consistency", written.texts, full.texts, self._pairs)
+        quality = quality_of(self.experiment)
+        apart = mean_risk("consistency", quality, written.texts, full.texts, self._pairs)
         confidence, policy = key
         return Point(
             confidence=confidence,

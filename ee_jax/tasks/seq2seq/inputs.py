@@ -6,7 +6,7 @@ from ee_jax.checks import check as check_field
 from ee_jax.config import Experiment, Model, Pairs, ScratchT5
 from ee_jax.data.pairs import Pair, read_pairs
 from ee_jax.errors import UserError
-from ee_jax.evaluation.text_quality import TEXT_METRICS
+from ee_jax.evaluation.text_quality import TEXT_METRICS, TextMetric, find_metrics
 from ee_jax.inference.generator import draft_exit_at
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.families.t5 import t5
@@ -14,7 +14,7 @@ from ee_jax.models.language_source import LanguageSource, find_language
 from ee_jax.tasks.seq2seq.quality import RISKS
 from ee_jax.tasks.token_exits import SPLITS, Weights, check_exits, design_of, random_weights
 
-METRICS = ("bleu", "chrf", "rouge_l")  # where the config names none; the first is the quality
+METRICS = ("bleu", "chrf")  # where the config names none; the first is the quality
 
 
 def data_of(experiment: Experiment) -> Pairs:
@@ -27,6 +27,11 @@ def data_of(experiment: Experiment) -> Pairs:
 def metrics_of(experiment: Experiment) -> tuple[str, ...]:
     """What texts are judged by, the quality first."""
     return experiment.evaluation.metrics or METRICS
+
+
+def quality_of(experiment: Experiment) -> TextMetric:
+    """The first of them, by which texts are compared one by one."""
+    return TEXT_METRICS[metrics_of(experiment)[0]]
 
 
 def source_of(experiment: Experiment) -> LanguageSource | None:
@@ -59,6 +64,7 @@ def check(experiment: Experiment) -> Weights:
     for name in metrics_of(experiment):
         what = f"must name metrics of texts, {', '.join(TEXT_METRICS)}, not {name}"
         check_field(name in TEXT_METRICS, "evaluation.metrics", what)
+    find_metrics(metrics_of(experiment))
     weights = _weights(experiment)
     check_lengths(data, weights.config)
     check_clock(experiment, weights.config)

@@ -26,6 +26,7 @@ from ee_jax.inference.methods import StaticDecoding
 from ee_jax.results import Calibrated
 from ee_jax.run_folder import RunFolder
 from ee_jax.tasks.calibrator import answers, requests
+from ee_jax.tasks.seq2seq.inputs import metrics_of, quality_of
 from ee_jax.tasks.seq2seq.quality import losses
 from ee_jax.tasks.seq2seq.rows import PairRows
 from ee_jax.tasks.token_exits import Key, keys_of, method_of
@@ -85,10 +86,11 @@ class TextCalibrator:
     ) -> SequenceTrace:
         """The trace of a confidence and a policy, which is written too."""
         (confidence, policy), risk = key, self.experiment.calibration.risk
-        loss_KN = [losses(risk, each.texts, written_K[0].texts, pairs) for each in written_K]
+        quality, full = quality_of(self.experiment), written_K[0].texts
+        loss_KN = [losses(risk, quality, each.texts, full, pairs) for each in written_K]
         depth_KN = [written.mean_depths(self.layers) for written in written_K]
         header = {
-            "loss": f"of the risk {risk}: 1 - ROUGE-L",
+            "loss": f"of the risk {risk}: 1 - {metrics_of(self.experiment)[0]}",
             "data": self.rows.record["name"],
             "split": "calibration",
             "model": name,
