@@ -69,6 +69,27 @@ def confidence_weighted(
     return top * negative_log_likelihood(logits_C, last_C, target)
 
 
+def label_smoothed(smoothing: float) -> Loss:
+    """Cross-entropy with smoothed labels (Szegedy et al. 2016): a share goes to all alike.
+
+    (1 - s) (-log p(target)) + s mean_c(-log p(c)), in nats; the target is one of the classes of
+    the mean (arXiv:1512.00567, sec. 7, with a uniform u). Transformers take s = 0.1 (Vaswani et
+    al. 2017, sec. 5.4). A class that cannot be, of probability 0, makes it infinite.
+
+    Args:
+      smoothing: s, from 0, which is `NLL`, to below 1.
+
+    Returns:
+      A loss of classes or tokens.
+    """
+
+    def of(logits_C: Array, last_C: Array, target: Array) -> Array:
+        log_p_C = jax.nn.log_softmax(logits_C)
+        return -(1 - smoothing) * log_p_C[target] - smoothing * log_p_C.mean()
+
+    return Loss(of, needs_classes=True)
+
+
 NLL = Loss(negative_log_likelihood)
 # What exits may learn from labels, or from the text; the field `loss` of a strategy.
 LOSSES: Registry[Loss] = Registry(

@@ -6,12 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ee_jax.data.pair_files import find_pair_files
 from ee_jax.data.pairs import Found, Pair, checksum, read_pairs, split_pairs
 from ee_jax.errors import UserError
+from tests.generated import EXAMPLES, altered, damaged, outcome
 
 REAL = os.environ.get("EE_JAX_TEST_DATA")
 real = pytest.mark.skipif(not REAL, reason="EE_JAX_TEST_DATA names no folder of real data")
@@ -133,6 +134,27 @@ def test_equal_sources_share_a_split_whatever_else_there_is(sources):
     assert sum(map(len, where)) == len(set(sources))
     alone = split_pairs({"train": rows[:1]})
     assert all(row in splits[split] for split in alone for row in alone[split])
+
+
+@EXAMPLES
+def test_altered_squad_is_read_or_refused(tmp_path, examples):
+    path = tmp_path / "squad.json"
+
+    def encode(content):
+        return json.dumps(content).encode()
+
+    @settings(max_examples=examples)
+    @given(altered(squad(30)).map(encode) | damaged(encode(squad(30))))
+    def body(content):
+        path.write_bytes(content)
+        found = outcome(read_pairs, str(path))
+        if isinstance(found, UserError):
+            assert str(path) in str(found)
+        else:
+            texts = [text for pairs in found.values() for pair in pairs for text in pair[:2]]
+            assert all(text.strip() and text.encode() for text in texts)
+
+    body()
 
 
 def test_given_splits_stay_as_they_are():

@@ -8,11 +8,20 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jax.test_util import check_grads
 from scipy.special import log_softmax, rel_entr, softmax
 
 from ee_jax.errors import UserError
 from ee_jax.exits.output import ExitOutput
-from ee_jax.losses.exit_losses import LOSSES, NLL, exit_losses, kl_to_last, soft_cross_entropy
+from ee_jax.losses.exit_losses import (
+    LOSSES,
+    NLL,
+    exit_losses,
+    kl_to_last,
+    label_smoothed,
+    soft_cross_entropy,
+)
+from ee_jax.losses.next_token import exit_token_losses
 from ee_jax.training.strategies.strategy import exit_weights
 
 # fp32 keeps 24 bits; the sums here are over a few numbers of size 1.
@@ -187,3 +196,45 @@ def test_the_last_exit_learns_from_the_labels_alone(variant):
     without = jax.grad(lambda a: nll(a.logits, label_B).sum())(answer)
     np.testing.assert_allclose(with_teacher.logits[-1], without.logits[-1], rtol=RTOL)
     assert np.any(with_teacher.logits[0] != without.logits[0])
+
+
+def test_label_smoothing_by_hand():
+    # p = 1/2, 1/4, 1/4 and s = 0.3: 0.7 ln 2 + 0.3 (ln 2 + 2 ln 4) / 3 = 1.2 ln 2.
+    logits_C = jnp.log(jnp.array([2.0, 1.0, 1.0]))
+    found = label_smoothed(0.3).of(logits_C, logits_C, jnp.array(0))
+    assert float(found) == pytest.approx(1.2 * np.log(2), rel=RTOL)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
+def test_label_smoothing_is_the_cross_entropy_of_smoothed_labels(smoothing):
+    """Of next tokens, through the chunks in which their losses are computed."""
+    rng = np.random.default_rng(0)
+    weight_DV = rng.normal(size=(4, 7)).astype(np.float32)
+    feature_EBTD = rng.normal(size=(2, 3, 5, 4)).astype(np.float32)
+    next_BT = rng.integers(7, size=(3, 5))
+    found = exit_token_losses(
+        lambda x: x @ jnp.asarray(weight_DV), jnp.asarray(feature_EBTD), jnp.asarray(next_BT),
+        [label_smoothed(smoothing), NLL], chunk=2 * 3 * 7 * 2,
+    )  # fmt: skip
+    label_BTV = (1 - smoothing) * np.eye(7)[next_BT] + smoothing / 7
+    log_p_EBTV = log_softmax(feature_EBTD @ weight_DV, -1)
+    expected_EBT = -(label_BTV * log_p_EBTV).sum(-1)
+    np.testing.assert_allclose(found.losses_EBT[0], expected_EBT, rtol=1e-5)
+    if not smoothing:
+        np.testing.assert_allclose(*found.losses_EBT, rtol=1e-5)
+
+
+def test_the_gradient_of_label_smoothing():
+    """Against finite differences, and p - label, which is 0 at the smoothed labels."""
+    loss, target = label_smoothed(0.1), jnp.array(2)
+    logits_C = jnp.asarray(np.random.default_rng(0).normal(size=5), jnp.float32)
+
+    def of(logits_C):
+        logits_C = jnp.asarray(logits_C)
+        return loss.of(logits_C, logits_C, target)
+
+    check_grads(of, (logits_C,), order=1, modes=["rev"])
+    label_C = 0.9 * np.eye(5)[2] + 0.1 / 5
+    gradient_C = jax.grad(of)(logits_C)
+    np.testing.assert_allclose(gradient_C, softmax(logits_C) - label_C, atol=1e-6)
+    np.testing.assert_allclose(jax.grad(of)(jnp.log(label_C)), np.zeros(5), atol=1e-6)
