@@ -7,17 +7,18 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ee_jax.benchmarks.decode_setup import Load, Row, Setup, Timed, load_of
+from ee_jax.benchmarks.decode_setup import Load, Row, Setup, Timed, load_of, make_decoder
 from ee_jax.display import SILENT, Display
 from ee_jax.evaluation.decoding import acceptance
 from ee_jax.evaluation.timing import interleave, milliseconds, speedup
 from ee_jax.inference.flops import exits_flops
-from ee_jax.inference.generator import Decoder, draft_exit_at, exit_at
+from ee_jax.inference.generator import draft_exit_at, exit_at
 from ee_jax.inference.methods import EarlyExitDecoding, SelfSpeculation, StaticDecoding
 from ee_jax.inference.rules import forced_at
 from ee_jax.models.flops import (
     embedding_flops,
     first_blocks,
+    mix_flops,
     token_flops,
     unembedding_flops,
 )
@@ -37,7 +38,7 @@ def bench_depths(
     the median over rounds of exit / static, `flops_ratio` the same by counting. Exits on the
     way compute the setup's confidence, with logits where it reads them.
     """
-    decoder, layout = Decoder(setup.make()), setup.laid_out
+    decoder, layout = make_decoder(setup.make()), setup.laid_out
     depths = depths or decoder.model.design.layers
     exits = {depth: exit_at(decoder.model.design, depth) for depth in depths}
     for batch in batches:
@@ -73,9 +74,11 @@ def flops_ratio(setup: Setup, exit: int, load: Load) -> float:
     """FLOPs of tokens that stop at an exit over those of the static decoder of its blocks."""
     config, layers = setup.config, setup.design.layers
     exit_1T = np.full((1, load.tokens), exit)
-    context_T = load.prompt + np.arange(load.tokens)  # the last of the prompt is fed
+    context_T = load.before(config) + np.arange(load.tokens)  # the last of them is fed
     blocks_1T = first_blocks(config, token_flops, context_T)[None, layers[exit]]
     blocks_1T = blocks_1T + embedding_flops(config, 1)
+    if config.encoder is not None:
+        blocks_1T = blocks_1T + layers[exit] * mix_flops(config, load.prompt)
     asked_1T: Any = unembedding_flops(config)
     static = (blocks_1T + asked_1T).sum()
     if setup.exiting is not None:
@@ -97,7 +100,7 @@ def bench_speculation(
 
     The tokens are the same; `speedup` is the median over rounds of static / speculation.
     """
-    decoder = Decoder(setup.make(quiet_after=depth))
+    decoder = make_decoder(setup.make(quiet_after=depth))
     design = decoder.model.design
     for batch in batches:
         timed = Timed(decoder, batch, load)

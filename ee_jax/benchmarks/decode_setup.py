@@ -17,19 +17,25 @@ from ee_jax.inference.memory import check_memory
 from ee_jax.inference.methods import DecodingMethod
 from ee_jax.inference.prompts import pack_prompts
 from ee_jax.inference.rules import Exiting
+from ee_jax.inference.source_decoder import SourceDecoder
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.families.llama import llama
+from ee_jax.models.families.t5 import t5
 from ee_jax.models.language import LanguageDesign, LanguageModel
 from ee_jax.models.precision import PRECISIONS, in_precision
-from ee_jax.models.transformer import Parameters, Transformer, bind, parameters
+from ee_jax.models.transformer import Transformer, bind, parameters
+from ee_jax.tokens import Tokens
 
 Row = dict[str, Any]
 SEED = 0  # of weights and prompts
 # Llamas by blocks and width: three or four query heads to one of keys, 32,000 tokens, untied.
+# T5s, whose encoder reads the prompt, by the blocks of either side and width.
 MODELS = {
     "12x768": llama(32_000, 768, 12, 12, 4, 2048, max_length=1024),
     "16x2048": llama(32_000, 2048, 16, 32, 8, 8192, max_length=1024),
+    "t5-8x512": t5(32_128, 512, 8, 6, 64, 1024),  # that of CALM (2022), but for its MLPs
     "2x48": llama(64, 48, 2, 3, 1, 64, max_length=64),  # to try a benchmark out
+    "t5-2x48": t5(64, 48, 2, 3, 16, 64, max_length=64),
 }
 QUIET = 0.02  # what is left of the blocks that verify, so that drafts are right now and then
 
@@ -38,8 +44,12 @@ QUIET = 0.02  # what is left of the blocks that verify, so that drafts are right
 class Load:
     """What is decoded."""
 
-    prompt: int  # tokens of each prompt
+    prompt: int  # tokens of each prompt, or of the source that an encoder reads
     tokens: int  # decoded after it
+
+    def before(self, config: Architecture) -> int:
+        """Tokens that a decoder has before the first new one; of a source it has none."""
+        return self.prompt if config.encoder is None else 1
 
 
 @dataclass(frozen=True)
@@ -104,8 +114,9 @@ class Setup:
         model = LanguageModel(Transformer(self.config, rngs=rngs), self.design, rngs=rngs)
         values = parameters(model)
         for index in range(quiet_after or self.config.blocks, self.config.blocks):
-            for end in ("attention.out", "mlp.down"):
-                values[f"backbone.blocks.{index}.{end}.kernel"] *= QUIET
+            for end in ("attention.out", "cross.out", "mlp.down"):
+                if (path := f"backbone.blocks.{index}.{end}.kernel") in values:
+                    values[path] *= QUIET
         return in_precision(bind(model, values), self.precision)
 
 
@@ -127,9 +138,16 @@ def check_load(
     if draft is not None:
         draft_exit_at(setup.design, draft)
     values = parameters(nnx.eval_shape(setup.make))
-    prompt = pack_prompts([[0] * load.prompt], setup.config, load.tokens).ids_BP.shape[1]
+    before = [[0] * load.before(setup.config)]
+    prompt = pack_prompts(before, setup.config, load.tokens).ids_BP.shape[1]
     for batch in batches:
         check_memory(setup.config, values, batch, prompt, load.tokens, drafts)
+
+
+def make_decoder(model: LanguageModel) -> Decoder:
+    """What decodes the model."""
+    sourced = model.backbone.encoder is not None
+    return SourceDecoder(model) if sourced else Decoder(model)
 
 
 class Timed:
@@ -139,7 +157,10 @@ class Timed:
         self.decoder, self.tokens = decoder, load.tokens
         config = decoder.model.backbone.config
         draw = np.random.default_rng(SEED)
-        prompts = draw.integers(config.vocabulary, size=(batch, load.prompt)).tolist()
+        ids_BP = draw.integers(config.vocabulary, size=(batch, load.prompt))
+        if isinstance(decoder, SourceDecoder):
+            decoder.read_source(Tokens(ids_BP, np.ones(ids_BP.shape, bool)))
+        prompts = ids_BP[:, : load.before(config)].tolist()
         self.packed = pack_prompts(prompts, config, load.tokens)
         self.request = decoder.request(self.packed, load.tokens)
 
@@ -154,8 +175,8 @@ class Timed:
         at = self.decoder.start(method, self.request, self.tokens)
         ends, sampling = self.request.ends, self.decoder.sampling
 
-        def run(values: Parameters, shared: Any, at: Any) -> Any:
-            model = bind(self.decoder.model, values)
+        def run(values: Any, shared: Any, at: Any) -> Any:
+            model = self.decoder.bound(values)
             return method.go_on(model, shared, at, ends, sampling, jnp.int32(self.tokens)).out
 
         program = Program(run)  # gives nothing away: where it begins is used again

@@ -93,7 +93,10 @@ def label_smoothed(smoothing: float) -> Loss:
 NLL = Loss(negative_log_likelihood)
 # What exits may learn from labels, or from the text; the field `loss` of a strategy.
 LOSSES: Registry[Loss] = Registry(
-    "loss", nll=NLL, confidence_weighted=Loss(confidence_weighted, needs_classes=True)
+    "loss",
+    nll=NLL,
+    confidence_weighted=Loss(confidence_weighted, needs_classes=True),
+    label_smoothed=label_smoothed(0.1),
 )
 
 
