@@ -29,7 +29,7 @@ from ee_jax.config import (
 
 def get_config() -> Experiment:
     """The experiment."""
-    fit = OptimizerConfig(epochs=10.0, batch=32, learning_rate=1e-3, head_learning_rate=1e-3)
+    fit = OptimizerConfig(epochs=8.0, batch=32, learning_rate=1e-3, head_learning_rate=1e-3)
     scores = OptimizerConfig(epochs=0.5, batch=32, learning_rate=1e-3, head_learning_rate=1e-3)
     return Experiment(
         name="calm",
@@ -41,14 +41,14 @@ def get_config() -> Experiment:
         exits=Exits(confidence="margin", learned=Learned("consistent", "balanced", fit=scores)),
         strategies=(Joint(weights="linear", fit=fit),),
         calibration=Calibration(
-            tolerances=(), methods=("ltt",), levels=(0.1, 0.25), rows=400
+            tolerances=(), methods=("ltt",), levels=(0.1, 0.25), rows=300
         ),
         evaluation=Evaluation(
             thresholds=(0.3, 0.6, 0.9, 1.0),
             confidences=("margin", "saturation", "learned"),
             policies=("propagate", "copy", "recompute"),
-            rows=400,
-            batch=40,
+            rows=300,
+            batch=50,
             batches=(1, 8),
             decoding=Decoding(prompts=16),
         ),
