@@ -29,12 +29,12 @@ from ee_jax.config import (
 
 def get_config() -> Experiment:
     """The experiment."""
-    fit = OptimizerConfig(epochs=8.0, batch=32, learning_rate=1e-3, head_learning_rate=1e-3)
+    fit = OptimizerConfig(epochs=6.0, batch=32, learning_rate=1e-3, head_learning_rate=1e-3)
     scores = OptimizerConfig(epochs=0.5, batch=32, learning_rate=1e-3, head_learning_rate=1e-3)
     return Experiment(
         name="calm",
         task="seq2seq",
-        data=Pairs("translation", source_length=48, target_length=48, lengths=(24, 48)),
+        data=Pairs("translation", source_length=40, target_length=40, lengths=(40,)),
         model=ScratchT5(
             vocabulary=4096, width=192, blocks=4, decoder_blocks=6, heads=6, hidden=512
         ),
@@ -49,7 +49,7 @@ def get_config() -> Experiment:
             policies=("propagate", "copy", "recompute"),
             rows=300,
             batch=50,
-            batches=(1, 8),
+            batches=(1,),
             decoding=Decoding(prompts=16),
         ),
     )  # fmt: skip

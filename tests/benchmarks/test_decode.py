@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ee_jax.benchmarks.decode import bench_depths, flops_ratio
+from ee_jax.benchmarks.decode import bench_depths, bench_speculation, flops_ratio
 from ee_jax.benchmarks.decode_setup import Load, Setup
 from ee_jax.errors import UserError
 from ee_jax.inference.generator import Decoder
@@ -20,6 +20,14 @@ def test_a_row_for_each_depth_names_the_confidence(confidence):
     assert [row["depth"] for row in rows] == [1, 2]
     assert {row["confidence"] for row in rows} == {confidence or "none"}
     assert all(row["ratio"] == pytest.approx(row["exit_ms"] / row["static_ms"]) for row in rows)
+
+
+def test_a_decoder_of_another_text():
+    rows = list(bench_depths(Setup("t5-2x48"), [2], [1, 2], LOAD, repeats=1))
+    assert [row["depth"] for row in rows] == [1, 2]
+    assert {row["flops_ratio"] for row in rows} == {1.0}
+    (drafted,) = bench_speculation(Setup("t5-2x48"), [2], 1, 2, LOAD, repeats=1)
+    assert drafted["same_tokens"]
 
 
 def test_flops_of_what_exits_ask():

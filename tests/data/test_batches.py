@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ee_jax.data.batches import Batch, evaluation_batches, training_batches
-from ee_jax.data.text import bucket_of
+from ee_jax.data.text import Row, SourcedRow, bucket_of
 from ee_jax.errors import UserError
 
 LENGTHS = (4, 8, 12)
@@ -201,3 +201,27 @@ def test_what_the_user_can_mend_is_said_at_the_call():
         evaluation_batches(rows, label_N, lengths=LENGTHS, batch=2)
     with pytest.raises(UserError, match="no rows"):
         train([])
+
+
+def sourced(source: int, target: int, stretch: float = 1.0) -> SourcedRow:
+    """So many tokens of a source, and of a target after the one that it begins with."""
+    return SourcedRow(np.arange(1, source + 1), np.arange(target + 1), stretch)
+
+
+def test_a_pair_is_in_the_first_bucket_that_holds_both_sides():
+    rows = [sourced(3, 8), sourced(4, 2, stretch=2.0), sourced(2, 9, stretch=2.0)]
+    assert [len(row) for row in rows] == [8, 4, 5]
+    assert [row.room(8) for row in rows] == [9, 17, 17]
+
+
+def test_sources_and_targets_are_padded_each_to_its_own():
+    rows: list[Row] = [sourced(3, 5, 0.5), sourced(9, 2, 0.5), sourced(2, 1, 0.5)]
+    found = list(evaluation_batches(rows, np.arange(3), lengths=(4, 12), batch=2))
+    assert [batch.index_B.tolist() for batch in found] == [[2, 2], [0, 1]]
+    small, large = (batch.tokens for batch in found)
+    assert small.ids_BT.shape == (2, 3)
+    assert small.source.ids_BT.shape == (2, 4)
+    assert large.ids_BT.tolist() == [[0, 1, 2, 3, 4, 5, 0], [0, 1, 2, 0, 0, 0, 0]]
+    assert large.source.mask_BT.sum(1).tolist() == [3, 9]
+    assert large.before_last().ids_BT.shape == (2, 6)
+    assert large.before_last().source is large.source

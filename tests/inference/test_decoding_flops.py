@@ -24,6 +24,7 @@ from ee_jax.inference.kv_policies import POLICIES
 from ee_jax.inference.rules import Exiting, forced_at
 from ee_jax.models.families.gpt2 import gpt2
 from ee_jax.models.families.llama import llama
+from ee_jax.models.families.t5 import t5
 from ee_jax.models.kv_cache import make_cache
 from ee_jax.models.language import LanguageDesign, LanguageModel
 from ee_jax.models.transformer import Transformer
@@ -52,6 +53,30 @@ def test_a_token_that_runs_all_blocks_pays_for_the_exits_on_the_way():
 
 def test_the_context_grows_with_the_position():
     assert flops([0, 0], first=5) == [BLOCK + 6 * SEEN + LOGITS, BLOCK + 7 * SEEN + LOGITS]
+
+
+# Two heads of 2 of their own keys, and as many that look at a source of 5 tokens or 7.
+T5 = t5(9, width=4, blocks=2, heads=2, head_size=2, hidden=6, decoder_blocks=3)
+OWN, LOOK = 64 + 64 + 2 * 2 * 4 * 6, 64  # a block without what it sees; a look's projections
+
+
+@pytest.mark.parametrize(
+    ("policy", "each"),
+    [("propagate", 64), ("copy", 0), ("recompute", OWN + LOOK + SEEN)],
+)
+def test_a_decoder_looks_at_its_rows_source(policy, each):
+    exit_BT, source_B = np.array([[0, 1], [1, 1]]), np.array([5, 7])
+    asked = T5, EXITS, TOP, policy, exit_BT
+    found_BT = decoding_flops(*asked, source_B=source_B)
+    looks = 2 * each if policy != "recompute" else 2 * (each + 5 * SEEN)
+    block = OWN + LOOK + SEEN
+    assert found_BT[0, 0] == block + 5 * SEEN + LOGITS + looks
+    assert found_BT[1, 0] == 3 * (block + 7 * SEEN) + 2 * LOGITS
+    static_BT = static_decoding_flops(T5, exit_BT, source_B=source_B)
+    assert static_BT[0].tolist() == [
+        3 * (block + 5 * SEEN) + LOGITS,
+        3 * (block + 6 * SEEN) + LOGITS,
+    ]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,9 @@ from ee_jax.config import (
     Experiment,
     Joint,
     OptimizerConfig,
+    Pairs,
     Scratch,
+    ScratchT5,
     Speculation,
     Text,
 )
@@ -57,6 +59,27 @@ def language(tmp_path_factory) -> Experiment:
     )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def translation(tmp_path_factory) -> Experiment:
+    """A T5 of two decoder blocks on pairs of one length."""
+    folder = tmp_path_factory.mktemp("pairs")
+    for split in ("train", "val", "test"):
+        for side in ("src", "tgt"):
+            (folder / f"{side}-{split}.txt").write_text("a cat\n" * 16)
+    return Experiment(
+        "tiny_translation",
+        task="seq2seq",
+        data=Pairs(str(folder), source_length=8, target_length=8, lengths=(8,)),
+        model=ScratchT5(270, 8, blocks=1, decoder_blocks=2, heads=2, hidden=16),
+        strategies=(Joint(fit=OptimizerConfig(epochs=0.5, batch=8)),),
+        calibration=Calibration((0.05,)),
+        evaluation=Evaluation(
+            thresholds=(0.2, 1.0), batch=4, rows=8, batches=(1,), rounds=1,
+            decoding=Decoding(prompts=1),
+        ),
+    )  # fmt: skip
+
+
 def shapes(program: Program, arguments: Any) -> tuple[Any, ...]:
     """Which function a program compiles, for which shapes."""
     leaves = tuple((leaf.shape, str(leaf.dtype)) for leaf in jax.tree.leaves(arguments))
@@ -64,7 +87,7 @@ def shapes(program: Program, arguments: Any) -> tuple[Any, ...]:
     return function.__wrapped__.__qualname__, leaves
 
 
-@pytest.mark.parametrize("name", ["small", "language"])
+@pytest.mark.parametrize("name", ["small", "language", "translation"])
 def test_what_is_listed_is_what_a_run_compiles(name, request, tmp_path, monkeypatch):
     experiment = request.getfixturevalue(name)
     compiled, lower = set(), Program.lower
