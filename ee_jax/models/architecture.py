@@ -66,7 +66,7 @@ class Architecture:
     width_norm: bool = False  # a norm over the queries of all heads, and one over the keys
     mlp: Literal["plain", "gated"] = "plain"
     activation: Activation = "gelu"
-    positions: Literal["learned", "rope", "none"] = "learned"
+    positions: Literal["learned", "sinusoidal", "rope", "none"] = "learned"
     first_position: int = 0  # a learned position's number at the first token
     rope: Rope = Rope()
     relative_buckets: int = 0  # distances that add to the scores of each head; 0: none do
@@ -81,6 +81,8 @@ class Architecture:
     output_scale: float = 1.0  # of what a language model's output reads
     bias: Literal["all", "qkv", "none"] = "all"  # which projections have one
     tied_output: bool = False  # logits of a language model come from the token embedding
+    output_bias: bool = False  # logits have a bias
+    unsaid: tuple[int, ...] = ()  # tokens that a language model never says
     encoder: "Architecture | None" = None  # of texts that every block looks at too
 
     @property

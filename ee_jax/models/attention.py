@@ -156,6 +156,20 @@ def _product(axes: str, left: Array, right: Array) -> Array:
     return jnp.einsum(axes, left, right, preferred_element_type=jnp.float32)
 
 
+def sinusoids(position_BT: Int[Array, "b T"], width: int) -> Float[Array, "b T D"]:
+    """Positions that nothing learns: sines, then cosines, of falling frequencies.
+
+    The numbers of Vaswani et al. (2017, sec. 3.5), which has the two in turns.
+
+    Args:
+      position_BT: of the tokens.
+      width: D, numbers of a token.
+    """
+    frequency_P = 10_000.0 ** (-2 * np.arange((width + 1) // 2) / width)
+    angle_BTP = position_BT[..., None] * frequency_P.astype(np.float32)[None, None]
+    return jnp.concatenate([jnp.sin(angle_BTP), jnp.cos(angle_BTP)], axis=-1)[..., :width]
+
+
 def rope_frequencies(rope: Rope, size: int) -> Float[np.ndarray, " P"]:
     """The angle, in radians a token, by which each pair of a head of `size` H turns."""
     size = rope.turned(size)

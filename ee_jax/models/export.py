@@ -173,8 +173,8 @@ def shapes_of(config: Architecture, design: LanguageDesign) -> LanguageModel:
 def add_exits(config: Architecture, values: Parameters, design: LanguageDesign) -> Parameters:
     """The parameters of the model with exits before they have learned anything.
 
-    A head starts as the logit lens, its last norm as the final one; a learned confidence as
-    undecided.
+    A head starts as the logit lens, its last norm as the final one, where there is a final one;
+    a learned confidence as undecided.
     """
     wanted = parameters(shapes_of(config, design))
     rngs = nnx.Rngs(0)
@@ -183,8 +183,9 @@ def add_exits(config: Architecture, values: Parameters, design: LanguageDesign) 
 
     def start(path: str, shape: jax.Array) -> jax.Array:
         owner, name = path.rsplit(".", 1)
-        if owner.startswith("heads.") and owner.endswith(".out_norm"):
-            return values[f"backbone.final_norm.{name}"].copy()
+        final = f"backbone.final_norm.{name}"  # where blocks do not end in a norm
+        if owner.startswith("heads.") and owner.endswith(".out_norm") and final in values:
+            return values[final].copy()
         if path in made:
             return made[path]
         assert path.startswith("scores."), f"{path} is missing: it is no exit's own"

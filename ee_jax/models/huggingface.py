@@ -62,7 +62,8 @@ def describe(given: Any) -> Architecture:
     if given["model_type"] not in FAMILIES:
         raise ValueError(FAMILIES.unknown(given["model_type"]))
     config = FAMILIES[given["model_type"]].read(given)
-    check_sizes(config)
+    for part in (config, config.encoder or config):
+        check_sizes(part)
     return config
 
 
@@ -87,13 +88,15 @@ def read_checkpoint(folder: Path) -> tuple[Architecture, Tensors]:
 
 def check_blocks(config: Architecture, family: Family, tensors: Tensors, path: Path) -> None:
     """Raises UserError: the file at `path` describes more blocks than there are tensors of."""
-    last = f"{family.stem.format(config.stored_blocks - 1)}."
-    there = any(name.startswith(last) for name in tensors)
-    if not there or config.stored_blocks > len(tensors):
-        raise UserError(
-            f"{path} describes {config.blocks} blocks, but of {len(tensors)} tensors with it "
-            f"none is {last}...: take both from one model"
-        )
+    parts = [(config, family.stem), (config.encoder, family.encoder_stem)]
+    for part, stem in ((part, stem) for part, stem in parts if part is not None):
+        last = f"{stem.format(part.stored_blocks - 1)}."
+        there = any(name.startswith(last) for name in tensors)
+        if not there or part.stored_blocks > len(tensors):
+            raise UserError(
+                f"{path} describes {part.blocks} blocks, but of {len(tensors)} tensors with it "
+                f"none is {last}...: take both from one model"
+            )
 
 
 def check_finite(tensor: np.ndarray, name: str, where: Path) -> None:
@@ -196,7 +199,8 @@ def _misfits(wanted: Parameters, values: Tensors, names: dict[str, str]) -> list
 
 def _surplus(family: Family, given: Tensors, names: dict[str, str]) -> list[str]:
     """Tensors of blocks that the architecture has no place for: a bias, a block more."""
-    blocks = family.stem.split("{}")[0]
+    stems = [stem for stem in (family.stem, family.encoder_stem) if stem]
+    blocks = tuple(stem.split("{}")[0] for stem in stems)
     return [
         f"{name} (surplus)"
         for name in sorted(given.keys() - set(names.values()))

@@ -21,7 +21,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.language import LanguageModel, tied_logits
-from ee_jax.models.layers import Block
+from ee_jax.models.layers import Block, CrossAttention
 from ee_jax.models.token_heads import LastKV
 from ee_jax.models.transformer import Transformer
 
@@ -147,12 +147,20 @@ class DecodeLayout(nnx.Module):
 
 
 def in_decode_layout(model: LanguageModel) -> LanguageModel:
-    """A copy of the model, to decode with: every projection holds its kernel transposed."""
+    """A copy of the model, to decode with: its projections hold their kernels transposed.
+
+    Those that read another text, all of whose tokens come at once, stay as they are.
+    """
     model = nnx.clone(model)
     model.tied_logits = tied_logits_of_few
-    modules = [node for _, node in nnx.iter_graph(model) if isinstance(node, nnx.Module)]
-    for module in modules:
+    nodes = [
+        (path, node) for path, node in nnx.iter_graph(model) if isinstance(node, nnx.Module)
+    ]
+    for path, module in nodes:
+        if path[:2] == ("backbone", "encoder"):
+            continue
+        once = ("key", "value") if isinstance(module, CrossAttention) else ()
         for name, part in list(vars(module).items()):
-            if isinstance(part, nnx.Linear):
+            if isinstance(part, nnx.Linear) and name not in once:
                 setattr(module, name, DecodeLayout(part))
     return model

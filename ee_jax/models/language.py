@@ -9,6 +9,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from ee_jax.exits.output import ExitOutput
+from ee_jax.models.attention import MASKED
 from ee_jax.models.exit_features import PLAIN, Forward, Keys, exit_features
 from ee_jax.models.token_heads import FINAL_NORM, LastKV, make_heads
 from ee_jax.models.transformer import State, Transformer, looking_at
@@ -63,6 +64,8 @@ class LanguageModel(nnx.Module):
                 config.width, config.vocabulary, use_bias=False, kernel_init=init, rngs=rngs
             )
         )
+        bias = jnp.zeros(config.vocabulary) if config.output_bias else None
+        self.output_bias = None if bias is None else nnx.Param(bias)
 
     @property
     def heads_multiply(self) -> bool:
@@ -115,8 +118,14 @@ class LanguageModel(nnx.Module):
 
     def logits(self, feature: Float[Array, "*B D"]) -> Float[Array, "*B V"]:
         """The projection to the vocabulary, in float32, capped where the architecture is."""
-        logits, cap = self._projected(feature), self.backbone.config.logit_cap
-        return logits if cap is None else cap * jnp.tanh(logits / cap)
+        logits, config = self._projected(feature), self.backbone.config
+        if self.output_bias is not None:
+            logits = logits + jnp.expand_dims(
+                self.output_bias.get_value(), range(feature.ndim - 1)
+            )
+        if (cap := config.logit_cap) is not None:
+            logits = cap * jnp.tanh(logits / cap)
+        return logits.at[..., config.unsaid].set(MASKED) if config.unsaid else logits
 
     def _projected(self, feature: Float[Array, "*B D"]) -> Float[Array, "*B V"]:
         if (scale := self.backbone.config.output_scale) != 1.0:

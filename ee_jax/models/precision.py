@@ -29,7 +29,9 @@ def dtype_of(path: str, name: str) -> DTypeLike:
     """
     kind = PRECISIONS[name]
     parts = path.split(".")
-    exact = parts[0] in ("exits", "scores") or any("norm" in part for part in parts)
+    exact = parts[0] in ("exits", "scores", "output_bias") or any(
+        "norm" in part for part in parts
+    )
     return jnp.float32 if exact else kind
 
 
@@ -52,7 +54,7 @@ def cast_to_learn(values: Parameters, name: str) -> Parameters:
     Tables and the output projection stay as they are until they are used: their gradients are
     sums over many tokens and chunks of logits, of which bfloat16 would lose most terms.
     """
-    summed = {p for p in values if p.endswith(".embedding") or p.startswith("output.")}
+    summed = {p for p in values if p.endswith(".embedding") or p.startswith("output")}
     return {p: v if p in summed else v.astype(dtype_of(p, name)) for p, v in values.items()}
 
 

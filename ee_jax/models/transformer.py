@@ -12,7 +12,13 @@ from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
 from ee_jax.models.architecture import Architecture
-from ee_jax.models.attention import MASKED, attention_bias, looks_back, relative_buckets
+from ee_jax.models.attention import (
+    MASKED,
+    attention_bias,
+    looks_back,
+    relative_buckets,
+    sinusoids,
+)
 from ee_jax.models.layers import Block, Memory, dropout, make_linear
 from ee_jax.models.norms import make_norm
 from ee_jax.tokens import Tokens
@@ -31,7 +37,7 @@ def look_up(table: nnx.Embed, ids: Int[Array, "*B"]) -> Float[Array, "*B D"]:
 
 
 class Embedding(nnx.Module):
-    """Tokens, learned positions and token types, as the architecture has them."""
+    """Tokens, positions and token types, as the architecture has them."""
 
     def __init__(self, config: Architecture, with_table: bool = True, *, rngs: nnx.Rngs):
         width = config.embedding_width or config.width
@@ -43,6 +49,7 @@ class Embedding(nnx.Module):
         self.first = config.first_position
         self.scale = config.embedding_scale
         learned = config.positions == "learned"
+        self.sinusoidal = config.positions == "sinusoidal"
         narrow = config.embedding_width is not None
         # An encoder looks its tokens up in its decoder's table.
         self.tokens = table(config.vocabulary) if with_table else None
@@ -80,6 +87,10 @@ class Embedding(nnx.Module):
                 if position_BT is None
                 else look_up(self.positions, self.first + position_BT)
             )
+        if self.sinusoidal:
+            time, width = hidden_BTD.shape[1:]
+            at_BT = jnp.arange(time)[None] if position_BT is None else position_BT
+            hidden_BTD += sinusoids(at_BT, width).astype(hidden_BTD.dtype)
         if self.types is not None:
             first = self.types.embedding[None, :1]
             hidden_BTD += (

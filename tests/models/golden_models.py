@@ -10,10 +10,10 @@ from flax import nnx
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.export import shapes_of
 from ee_jax.models.heads import ExitDesign
-from ee_jax.models.huggingface import load_backbone
+from ee_jax.models.huggingface import from_tensors, load_backbone, read_checkpoint
 from ee_jax.models.language import LanguageDesign
 from ee_jax.models.language_source import find_language
-from ee_jax.models.transformer import bind
+from ee_jax.models.transformer import bind, parameters
 from ee_jax.tokens import Tokens
 
 FOLDER = Path(__file__).parent / "golden"
@@ -25,6 +25,7 @@ DECODERS = [
     "llama", "llama3", "yarn", "mistral", "qwen2", "qwen3", "gpt2", "gpt_neox", "olmo2", "phi3",
     "gemma2", "gemma3",
 ]  # fmt: skip
+SOURCED = ["t5", "t5_v1_1", "bart", "mbart", "marian"]  # decoders with an encoder
 TIED = ["llama3", "gpt2"]  # whose output is the embedding
 LAYERS = (1, 3, 4)  # of 4 blocks
 
@@ -39,6 +40,13 @@ def golden_language(name):
     """A decoder with its output, and no exit but the last."""
     config, values = find_language(str(FOLDER / name)).weights()
     return bind(shapes_of(config, LanguageDesign((config.blocks,))), values)
+
+
+def read_sourced(folder):
+    """Architecture and parameters of a decoder with an encoder, and no exit but the last."""
+    config, tensors = read_checkpoint(folder)
+    wanted = parameters(shapes_of(config, LanguageDesign((config.blocks,))))
+    return config, from_tensors(config, wanted, tensors, folder)
 
 
 def load_golden(name):

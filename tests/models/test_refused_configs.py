@@ -20,7 +20,7 @@ DEEP = "[" * 100_000
             {"model_type": "gpt_neo"},
             "family 'gpt_neo': did you mean `gpt_neox`?",
         ),
-        ("llama", {"model_type": "bloom"}, "no model family 'bloom': there are albert, bert,"),
+        ("llama", {"model_type": "bloom"}, "no model family 'bloom': there are albert, bart,"),
         ("bert", {"hidden_act": "mish"}, "hidden_act is 'mish', not one of gelu, gelu_new"),
         ("bert", {"position_embedding_type": "relative_key"}, "relative_key"),
         ("bert", {"is_decoder": True}, "is_decoder is True"),
@@ -93,7 +93,7 @@ DEEP = "[" * 100_000
         ("electra", {"is_decoder": True}, "is_decoder is True"),
         ("mpnet", {"relative_attention_num_buckets": 16}, "buckets is 16, not 32"),
         ("modernbert", {"norm_bias": True}, "norm_bias is True"),
-        ("modernbert", {"hidden_activation": "silu"}, "hidden_activation is 'silu', not one"),
+        ("modernbert", {"hidden_activation": "mish"}, "hidden_activation is 'mish', not one"),
         ("modernbert", {"layer_types": ["full_attention"]}, "layer_types has 1 of 4 blocks"),
         ("modernbert", {"rope_parameters": {"rope_theta": 9.0}}, "are not those of full_att"),
         ("gpt_neox", {"attention_bias": False}, "attention_bias is False, not True"),
@@ -117,6 +117,16 @@ DEEP = "[" * 100_000
         ("gemma3", {"use_bidirectional_attention": True}, "use_bidirectional_attention is t"),
         ("gemma3", {"layer_types": 4 * ["chunked_attention"]}, "has 'chunked_attention'"),
         ("gemma3", {"rope_parameters": {"rope_type": "default"}}, "are not those of full_att"),
+        ("t5", {"feed_forward_proj": "gated-mish"}, "feed_forward_proj is 'gated-mish'"),
+        ("bart", {"activation_function": "mish"}, "activation_function is 'mish', not one"),
+        ("bart", {"is_encoder_decoder": False}, "is_encoder_decoder is False, not True"),
+        ("bart", {"tie_word_embeddings": False}, "tie_word_embeddings is False, not True"),
+        ("mbart", {"encoder_attention_heads": 17}, "17 heads cannot share a width of 16"),
+        ("mbart", {"decoder_layers": 0}, "decoder_layers is 0, not a whole number from 1"),
+        ("marian", {"share_encoder_decoder_embeddings": False}, "r_embeddings is False, not"),
+        ("marian", {"scale_embedding": "yes"}, "scale_embedding is 'yes', not true or false"),
+        ("marian", {"pad_token_id": 64}, "pad_token_id is 64, no token of 64"),
+        ("marian", {"decoder_start_token_id": "<pad>"}, "is '<pad>', not a token's id or null"),
     ],
 )
 def test_a_variant_that_is_not_built_here(tmp_path, name, change, said):
@@ -126,9 +136,18 @@ def test_a_variant_that_is_not_built_here(tmp_path, name, change, said):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["llama", "gpt2", "bert"])
-def test_more_blocks_than_tensors_are_refused_before_any_is_made(tmp_path, name):
-    field = "n_layer" if name == "gpt2" else "num_hidden_layers"
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("llama", "num_hidden_layers"),
+        ("gpt2", "n_layer"),
+        ("bert", "num_hidden_layers"),
+        ("t5", "num_layers"),
+        ("bart", "encoder_layers"),
+        ("bart", "decoder_layers"),
+    ],
+)
+def test_more_blocks_than_tensors_are_refused_before_any_is_made(tmp_path, name, field):
     with pytest.raises(UserError, match=r"describes 4000 blocks, but of \d+ tensors"):
         load_backbone(copy_golden_with(name, tmp_path, **{field: 4000}))
 

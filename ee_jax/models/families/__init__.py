@@ -26,6 +26,7 @@ FAMILIES = Families(
     "model family",
     **{
         "albert": "albert",
+        "bart": "bart",
         "bert": "bert",
         "camembert": "roberta",
         "distilbert": "distilbert",
@@ -35,6 +36,8 @@ FAMILIES = Families(
         "gpt2": "gpt2",
         "gpt_neox": "gpt_neox",
         "llama": "llama",
+        "marian": "bart",
+        "mbart": "bart",
         "mistral": "llama",
         "modernbert": "modernbert",
         "mpnet": "mpnet",

@@ -19,6 +19,8 @@ ACTIVATIONS: dict[str, Activation] = {
     "gelu_new": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
     "relu": "relu",
+    "silu": "silu",
+    "swish": "silu",
 }
 
 
@@ -127,6 +129,8 @@ class Family:
                 modules[path] = f"{self.encoder_stem.format(index)}.{theirs}"
 
         def name(path: str) -> str:
+            if path == "output_bias":
+                return f"{self.output}.bias"
             module, leaf = path.removeprefix("backbone.").rsplit(".", 1)
             if module == "output" and module not in modules:  # of a language model
                 return f"{self.output}.{LEAVES[leaf]}"

@@ -43,6 +43,7 @@ def _or_null(kind: Kind) -> Kind:
 
 SIZE = Kind(lambda value: _is_whole(value, 1), f"a whole number from 1 to {LARGEST}")
 COUNT = Kind(lambda value: _is_whole(value, 0), f"a whole number from 0 to {LARGEST}")
+ID = Kind(lambda value: _is_whole(value, 0), "a token's id")
 PADDING = Kind(lambda value: _is_whole(value, -1), "a token's id or -1")
 BLOCKS = Kind(lambda value: _is_whole(value, 1, DEEPEST), f"a whole number from 1 to {DEEPEST}")
 EPSILON = Kind(lambda value: _is_positive(value) and value < 1, "a number above 0 and below 1")
@@ -80,6 +81,11 @@ FIELDS: dict[str, Kind] = {
     **dict.fromkeys(("n_layers", "num_layers"), BLOCKS),
     "num_decoder_layers": _or_null(BLOCKS),
     **dict.fromkeys(("d_model", "d_kv", "d_ff", "num_heads"), SIZE),
+    **dict.fromkeys(("encoder_layers", "decoder_layers"), BLOCKS),
+    **dict.fromkeys(("encoder_attention_heads", "decoder_attention_heads"), SIZE),
+    **dict.fromkeys(("encoder_ffn_dim", "decoder_ffn_dim"), SIZE),
+    **dict.fromkeys(("scale_embedding", "share_encoder_decoder_embeddings"), FLAG),
+    **dict.fromkeys(("decoder_start_token_id", "forced_bos_token_id"), _or_null(ID)),
     "relative_attention_max_distance": SIZE,
     "feed_forward_proj": NAME,
     "activation": NAME,

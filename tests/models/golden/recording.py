@@ -9,27 +9,33 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 LENGTHS = (9, 6, 1)  # tokens of each example; the rest of its row is padding
 Arrays = dict[str, np.ndarray]
+TABLES = ("embeddings", "embed_tokens", "embed_positions", "wte", "wpe")
 
 
 @torch.no_grad()
-def randomise(model: PreTrainedModel, seed: int, gain: float | None = None) -> None:
+def randomise(
+    model: PreTrainedModel, seed: int = 0, gain: float | None = None, sharp: float = 1.0
+) -> None:
     """Gives every weight, norms and biases included, a value that matters to the output.
 
     A gain of 1 keeps a matrix product's variance; more makes attention less even. None: 1.5 of
-    decoders, 3 of encoders.
+    decoders, 3 of encoders. `sharp` is a factor more of queries and keys.
     """
     gain = gain or (1.5 if model.can_generate() else 3.0)
     generator = torch.Generator().manual_seed(seed)
-    for name, weight in model.named_parameters():
+    learned = [pair for pair in model.named_parameters() if pair[1].requires_grad]
+    biases = [pair for pair in model.named_buffers() if pair[0] == "final_logits_bias"]
+    for name, weight in [*learned, *biases]:
         noise = torch.randn(weight.shape, generator=generator)
         if weight.ndim == 1:
             is_scale = any(word in name.lower() for word in ("norm", "ln_"))
             weight.copy_(0.3 * noise + (is_scale and name.endswith("weight")))
-        elif any(word in name for word in ("embeddings", "embed_tokens", "wte", "wpe")):
+        elif any(word in name for word in TABLES):
             weight.copy_(noise)
         else:
             inputs = weight.shape[0 if ".c_" in name else 1]  # GPT-2's are transposed
-            weight.copy_(gain * noise / inputs**0.5)
+            more = sharp if ".q_proj" in name or ".k_proj" in name else 1.0
+            weight.copy_(more * gain * noise / inputs**0.5)
 
 
 def make_tokens(config: PreTrainedConfig, seed: int) -> Arrays:
@@ -106,18 +112,20 @@ def run_long(model: PreTrainedModel, time: int, seed: int) -> Arrays:
 
 
 @torch.no_grad()
-def run_sourced(model: PreTrainedModel, seed: int) -> Arrays:
+def run_sourced(model: PreTrainedModel, seed: int, **generation: Any) -> Arrays:
     """Texts of 20, 9 and 1 tokens, tokens said of each, their logits, and greedy ones."""
     generator = np.random.default_rng(seed)
     source_BT = generator.integers(2, model.config.vocab_size, (3, 20))
     mask_BT = np.arange(20) < np.array([[20], [9], [1]])
-    source_BT = np.where(mask_BT, source_BT, 0)
+    source_BT = np.where(mask_BT, source_BT, model.config.pad_token_id)
     target_BT = generator.integers(2, model.config.vocab_size, (3, 18))
-    target_BT[:, 0] = 0  # what every text begins with
+    target_BT[:, 0] = model.config.decoder_start_token_id  # what every text begins with
     texts = {"input_ids": torch.tensor(source_BT), "attention_mask": torch.tensor(mask_BT)}
     output = model.eval()(**texts, decoder_input_ids=torch.tensor(target_BT))
     generate: Any = model.generate
-    greedy = generate(**texts, max_new_tokens=12, min_new_tokens=12, do_sample=False)
+    ends = model.generation_config
+    ends.eos_token_id = ends.forced_eos_token_id = None  # no token ends a text
+    greedy = generate(**texts, max_new_tokens=12, do_sample=False, **generation)
     return {
         "tokens_BT": source_BT.astype(np.int32),
         "mask_BT": mask_BT,
