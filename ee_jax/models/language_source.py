@@ -108,10 +108,6 @@ class HuggingFaceFolder(LanguageSource):
         wanted = parameters(shapes_of(config, LanguageDesign((config.blocks,))))
         return config, from_tensors(config, wanted, tensors, self.path, precision=precision)
 
-    def opening(self) -> list[int]:
-        given = json.loads((self.path / "config.json").read_text())
-        return [given.get("decoder_start_token_id", 0)]
-
     @property
     def reads_sources(self) -> bool:
         """As `config.json` says."""
