@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from jax.sharding import Mesh
 
 from ee_jax.compilation import Planned, Program, replicated
+from ee_jax.errors import UserError
 from ee_jax.inference.generator import Decoder
 from ee_jax.inference.sampling import GREEDY, Sampling
 from ee_jax.models.language import LanguageModel
@@ -27,7 +28,17 @@ class SourceDecoder(Decoder):
         self._encode = Program(self._remember)
 
     def read_source(self, source: Tokens) -> None:
-        """Reads texts, one for each row of the batch that is decoded next."""
+        """Reads texts, one for each row of the batch that is decoded next.
+
+        Raises:
+          UserError: they are longer than what the encoder has positions for.
+        """
+        encoder, time = self.model.backbone.config.encoder, source.ids_BT.shape[1]
+        if encoder and encoder.positions != "none" and time > encoder.max_length:
+            raise UserError(
+                f"a text of {time} tokens, padding included, is longer than the "
+                f"{encoder.max_length} that the encoder has positions for: shorten it"
+            )
         self.values = (self.parameters, self._encode(self.parameters, source))
 
     def plan_source(self, source: Tokens, mesh: Mesh) -> Planned:

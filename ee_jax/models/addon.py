@@ -125,6 +125,10 @@ class Addon(HuggingFaceFolder):
         """Those of the base."""
         return read_base(self.path).ends()
 
+    def opening(self, vocabulary: int) -> list[int]:
+        """That of the base."""
+        return read_base(self.path).opening(vocabulary)
+
     def files(self) -> list[Path]:
         """The base's and the exits'."""
         return [*read_base(self.path).files(), self.path / EXITS, self.path / ADDON]

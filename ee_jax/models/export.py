@@ -47,7 +47,11 @@ EXPORT_AGAIN = (
 
 
 def export_model(
-    model: ExitModel | LanguageModel, folder: Path, ends: Sequence[int] = (), **notes: Any
+    model: ExitModel | LanguageModel,
+    folder: Path,
+    ends: Sequence[int] = (),
+    opening: Sequence[int] = (),
+    **notes: Any,
 ) -> None:
     """Writes `config.json`, `model.safetensors` and `exits.json`.
 
@@ -57,6 +61,7 @@ def export_model(
       model: what is written.
       folder: where; it is made.
       ends: tokens that end a text, of which the config speaks.
+      opening: one or two with which every text of a decoder with an encoder begins; likewise.
       **notes: what stands in `exits.json` beside the design.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,6 +71,8 @@ def export_model(
     described = {**write_config(config), **_labels(notes.get("classes", ()))}
     if ends:
         described["eos_token_id"] = list(ends)
+    names = ("decoder_start_token_id", "forced_bos_token_id")
+    described |= dict(zip(names, opening, strict=False))
     write_json(folder / "config.json", described)
     with replacing(folder / WEIGHTS) as part:
         save_file(tensors, part, metadata={"format": "pt"})

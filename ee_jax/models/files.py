@@ -22,6 +22,7 @@ from ee_jax.errors import UserError
 # What is fetched of a repository: other forms of its weights can be many times as large.
 FILES = [
     "config.json",
+    "generation_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
     "chat_template.jinja",

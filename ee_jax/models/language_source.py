@@ -9,6 +9,7 @@ import json
 from abc import ABC, abstractmethod
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer
 
@@ -20,6 +21,7 @@ from ee_jax.data.text import check_vocabulary, keep_tokenizer, load_tokenizer
 from ee_jax.errors import UserError
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.export import shapes_of
+from ee_jax.models.families.fields import check_fields
 from ee_jax.models.files import files_read, find_in_package, find_weights, has_weights, is_addon
 from ee_jax.models.huggingface import from_tensors, read_architecture, read_checkpoint
 from ee_jax.models.language import LanguageDesign
@@ -73,6 +75,17 @@ class LanguageSource(ABC):
     def reads_sources(self) -> bool:
         """Whether it has an encoder, and so writes of another text."""
         return False
+
+    def opening(self, vocabulary: int) -> list[int]:
+        """The tokens with which every text begins that the model writes: `start`.
+
+        Of a decoder with an encoder those that its config names, of which the second is there
+        where it forces the first token of all texts, such as the language of a translation.
+
+        Raises:
+          UserError: they are not known.
+        """
+        return [self.start(vocabulary)]
 
     def ends(self) -> list[int]:
         """The ids that end a text by what lies with the weights."""
@@ -128,6 +141,36 @@ class HuggingFaceFolder(LanguageSource):
         given = json.loads((self.path / "config.json").read_text()).get("eos_token_id")
         ids = given if isinstance(given, list) else [given]
         return [token for token in ids if token is not None]
+
+    def opening(self, vocabulary: int) -> list[int]:
+        """Of a decoder with an encoder what the config says of generation."""
+        given = json.loads((self.path / "config.json").read_text())
+        if not given.get("is_encoder_decoder"):
+            return super().opening(vocabulary)
+        names = ("decoder_start_token_id", "forced_bos_token_id")
+        start, forced = map({**given, **self._generation()}.get, names)
+        if start is None:
+            raise UserError(
+                f"{self.path / 'config.json'} has no `{names[0]}`, with which its texts begin: "
+                "put it there, as the model's card gives it"
+            )
+        ids = [token for token in (start, forced) if token is not None]
+        if max(ids) >= vocabulary:
+            raise UserError(
+                f"the texts of {self.path} begin with token {max(ids)}, but it embeds "
+                f"{vocabulary}: take all files from one model"
+            )
+        return ids
+
+    def _generation(self) -> dict[str, Any]:
+        """What a file of its own says of generation; older folders have all in the config."""
+        path = self.path / "generation_config.json"
+        try:
+            given = parse_object(path.read_text(encoding="utf-8")) if path.is_file() else {}
+            check_fields(given)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} cannot be read ({error}): fetch it again") from None
+        return given
 
     def files(self) -> list[Path]:
         """All in the folder that may be read."""

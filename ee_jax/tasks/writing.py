@@ -2,6 +2,7 @@
 
 import shutil
 from abc import abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,11 @@ class Writing(Task):
         own = self.experiment.model
         return find_language(own.weights).ends() if isinstance(own, Model) else []
 
+    @property
+    def opening(self) -> Sequence[int]:
+        """Those from which a decoder with an encoder writes; of others none is said."""
+        return ()
+
     def export(self, strategy: str, trained: Trained, folder: Path) -> None:
         """Writes the model, its tokenizer if it has one, and what else a reader must know.
 
@@ -83,7 +89,7 @@ class Writing(Task):
         if isinstance(own, Model) and self._keeps_backbone(strategy):
             export_addon(model, base_of(own.weights), folder, **notes)
         else:
-            export_model(model, folder, self.ends, **notes)
+            export_model(model, folder, self.ends, self.opening, **notes)
 
     def _keeps_backbone(self, name: str) -> bool:
         found = [each for each in self.experiment.strategies if each.name == name]

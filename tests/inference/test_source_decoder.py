@@ -86,6 +86,15 @@ def test_exits_token_by_token_are_those_of_the_parallel_pass(name, policy):
     np.testing.assert_allclose(whole.confidence_BT[:, said], out.confidence_BN, atol=1e-5)
 
 
+def test_a_text_longer_than_the_encoders_positions():
+    model, _, _ = golden("bart")
+    ids_BT = jnp.ones((1, 41), jnp.int32)
+    with pytest.raises(
+        UserError, match=r"a text of 41 tokens.* longer than the 40 that the enc"
+    ):
+        SourceDecoder(model).read_source(Tokens(ids_BT, ids_BT > 0))
+
+
 def test_a_command_that_gives_it_no_other_text():
     with pytest.raises(UserError, match="holds a t5, which writes of a text that its encoder"):
         open_source(str(FOLDER / "t5"), lens=True)

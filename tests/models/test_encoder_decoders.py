@@ -75,10 +75,13 @@ def test_hugging_face_reads_the_folder(tmp_path, name):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         transformers = pytest.importorskip("transformers")
-    export_model(with_exits(*read_sourced(FOLDER / name), DESIGN), tmp_path)
+    model = with_exits(*read_sourced(FOLDER / name), DESIGN)
+    export_model(model, tmp_path, ends=[3], opening=[5, 7])
     theirs = transformers.AutoModelForSeq2SeqLM.from_pretrained(
         tmp_path, attn_implementation="eager"
     )
+    writes = theirs.generation_config
+    assert (writes.decoder_start_token_id, writes.forced_bos_token_id) == (5, 7)
     arrays = load_golden(name)
     parts = {"input_ids": "tokens_BT", "attention_mask": "mask_BT",
              "decoder_input_ids": "target_BT"}  # fmt: skip

@@ -5,14 +5,16 @@ import json
 import pytest
 
 from ee_jax.errors import UserError
+from ee_jax.models.export import export_model, with_exits
+from ee_jax.models.language import LanguageDesign
 from ee_jax.models.language_source import (
     CHAT_TEMPLATE,
     HuggingFaceFolder,
     Llama2cFile,
     find_language,
 )
-from tests.models.folders import copy_golden
-from tests.models.golden_models import golden_backbone
+from tests.models.folders import copy_golden, copy_golden_with
+from tests.models.golden_models import golden_backbone, read_sourced
 from tests.models.test_llama2c import write_llama2c
 
 TOKENIZER_CONFIG = "tokenizer_config.json"
@@ -48,6 +50,44 @@ def test_a_broken_config_of_a_tokenizer_is_one_line(folder, content):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "config", "generation", "opening"),
+    [
+        ("t5", {}, {}, [0]),
+        ("bart", {}, {}, [2]),
+        ("bart", {"forced_bos_token_id": 0}, {}, [2, 0]),
+        ("bart", {"decoder_start_token_id": None}, {"decoder_start_token_id": 3}, [3]),
+        ("mbart", {}, {"forced_bos_token_id": 7, "decoder_start_token_id": 5}, [5, 7]),
+        ("marian", {}, {"forced_bos_token_id": None}, [63]),
+    ],
+)
+def test_the_tokens_that_open_a_text_are_kept(tmp_path, name, config, generation, opening):
+    folder = copy_golden_with(name, tmp_path, **config)
+    (folder / "generation_config.json").write_text(json.dumps(generation))
+    assert find_language(str(folder)).opening(64) == opening
+    out = tmp_path / "out"
+    model = with_exits(*read_sourced(folder), LanguageDesign((2, 4)))
+    export_model(model, out, ends=[2], opening=opening)
+    assert find_language(str(out)).opening(64) == opening
+    assert find_language(str(out)).ends() == [2]
+
+
+@pytest.mark.parametrize(
+    ("generation", "said"),
+    [
+        ({"decoder_start_token_id": None}, r"config\.json has no `decoder_start_token_id`"),
+        ({"decoder_start_token_id": 64}, "begin with token 64, but it embeds 64"),
+        ({"forced_bos_token_id": "de"}, r"forced_bos_token_id is 'de', not a token's id or n"),
+    ],
+)
+def test_an_opening_that_is_none(tmp_path, generation, said):
+    folder = copy_golden("mbart", tmp_path)
+    (folder / "generation_config.json").write_text(json.dumps(generation))
+    with pytest.raises(UserError, match=said) as error:
+        find_language(str(folder)).opening(64)
+    assert "\n" not in str(error.value)
+
+
 def test_the_files_of_a_folder_are_all_that_may_be_read(folder):
     (folder / CHAT_TEMPLATE).write_text("")
     (folder / "notes.md").write_text("")
@@ -67,3 +107,4 @@ def test_the_files_of_llama2c(tmp_path):
         assert source.chat_template is None
         assert source.ends() == []
         assert source.start(64) == 1
+        assert source.opening(64) == [1]

@@ -124,7 +124,7 @@ class TrainedLanguageModel(Trained[LanguageModel]):
             (folder / CHAT_TEMPLATE).write_text(self.chat_template, encoding="utf-8")
         write_calibration(folder, {}, [*map(to_json, self.calibrated)])
         notes = {"precision": self.precision, "trained": self.trained}
-        export_model(self._model, folder, self.stops, **notes)
+        export_model(self._model, folder, self.stops, self.opening, **notes)
 
     def decoder(self, sampling: Sampling) -> Decoder:
         """The programs that draw tokens so, compiled as they are needed."""

@@ -81,16 +81,20 @@ class TrainedSeq2Seq(TrainedLanguageModel):
           UserError: it has none, or more than any source may have.
         """
         ids = self.tokenizer.encode(prompt).ids
+        if not 0 < len(ids) <= self.longest:
+            raise UserError(f"a source has {len(ids):,} tokens: give 1 to {self.longest:,}")
+        return ids
+
+    @property
+    def longest(self) -> int:
+        """Tokens of a source, at most."""
         encoder = self.config.encoder
         assert encoder is not None
-        most = LENGTHS[-1] if encoder.relative_buckets else encoder.max_length
-        if not 0 < len(ids) <= most:
-            raise UserError(f"a source has {len(ids):,} tokens: give 1 to {most:,}")
-        return ids
+        return LENGTHS[-1] if encoder.positions == "none" else encoder.max_length
 
     def _write(self, request: Request, rows: list[list[int]]) -> Iterator[GeneratedText]:
         decoder, (method, shared) = self.decoder(request.sampling), self.method(request)
-        length = bucket_of(max(map(len, rows)), LENGTHS)
+        length = min(self.longest, bucket_of(max(map(len, rows)), LENGTHS))
         decoder.read_source(pad_rows([np.array(ids, np.int32) for ids in rows], length))
         asked = [self.opening] * len(rows), request.tokens, request.tokens, request.seed
         (out,) = decoder.stream(method, shared, *asked)

@@ -55,7 +55,8 @@ def open_source(
     if not sourced:
         check_alone(model.backbone.config, name)
     tokenizer = source.tokenizer(model.backbone.config.vocabulary)
-    opening = source.opening() if model.backbone.encoder is not None else []
+    sourced = model.backbone.encoder is not None
+    opening = source.opening(model.backbone.config.vocabulary) if sourced else []
     stops = source.stops(tokenizer) if not opening else source.ends()
     return Source(model, trained, tokenizer, tuple(stops), opening, source.chat_template)
 

@@ -101,7 +101,7 @@ def from_scratch(model: ScratchT5) -> Architecture:
 def check_lengths(data: Pairs, config: Architecture) -> None:
     """Raises the UserError of texts that the model has no positions for."""
     assert config.encoder is not None
-    if config.relative_buckets:  # distances have no end
+    if config.positions == "none":  # distances have no end
         return
     most = {"source": config.encoder.max_length, "target": config.max_length - 1}
     for side, longest in most.items():

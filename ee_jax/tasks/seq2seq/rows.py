@@ -70,7 +70,7 @@ def make_rows(
     else:
         source, vocabulary = model
         tokenizer = keep_pretrained(source, vocabulary, folder)
-        opening, ends = source.opening(), source.ends()
+        opening, ends = source.opening(vocabulary), source.ends()
     rows = {
         split: _rows(tokenizer, opening[0], each, data, spare=split == "train")
         for split, each in pairs.items()

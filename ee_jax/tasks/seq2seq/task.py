@@ -1,6 +1,6 @@
 """The task of writing one text of another: translation, summaries, answers to questions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,11 @@ class Seq2Seq(Writing):
     def ends(self) -> list[int]:
         """The tokens that end a text."""
         return [*self._rows.ends]
+
+    @property
+    def opening(self) -> Sequence[int]:
+        """The tokens from which a text is written."""
+        return self._rows.opening
 
     def programs(self) -> Iterator[Planned]:
         """Training steps, encoders and decoders."""
