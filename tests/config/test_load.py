@@ -66,7 +66,8 @@ def test_the_quickstart_loads_and_its_card_names_the_command():
         (
             "Experiment(exits=Exits(zzz=1))",
             "Exits has no field `zzz`; its fields are layers, confidence, learned, head, "
-            "pooling, token_head, token_head_width, tolerance, rule, min_depth, patience",
+            "pooling, token_head, token_head_width, tolerance, rule, min_depth, patience, "
+            "decay, decay_tau",
         ),
     ],
 )

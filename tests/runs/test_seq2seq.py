@@ -29,7 +29,7 @@ from ee_jax.results import read_results
 from ee_jax.runs.run import check, run
 
 WORDS = ("cat", "dog", "sat", "ran", "red", "big", "sun", "sea")
-FIT = OptimizerConfig(epochs=30.0, batch=16, learning_rate=1e-2, head_learning_rate=1e-2)
+FIT = OptimizerConfig(epochs=60.0, batch=16, learning_rate=5e-3, head_learning_rate=5e-3)
 
 
 def write_pairs(folder: Path, count: int = 240, seed: int = 0) -> Path:

@@ -52,13 +52,16 @@ def open_source(
         model = read_language(source.path, precision or notes.get("precision") or "float32")
     else:
         model = _without_exits(source, lens, precision or "float32")
+    config = model.backbone.config
     if not sourced:
-        check_alone(model.backbone.config, name)
-    tokenizer = source.tokenizer(model.backbone.config.vocabulary)
-    sourced = model.backbone.encoder is not None
-    opening = source.opening(model.backbone.config.vocabulary) if sourced else []
-    stops = source.stops(tokenizer) if not opening else source.ends()
-    return Source(model, trained, tokenizer, tuple(stops), opening, source.chat_template)
+        check_alone(config, name)
+    tokenizer = source.tokenizer(config.vocabulary)
+    if config.encoder is None:
+        return Source(
+            model, trained, tokenizer, source.stops(tokenizer), [], source.chat_template
+        )
+    ends, opening = tuple(source.ends()), source.opening(config.vocabulary)
+    return Source(model, trained, tokenizer, ends, opening, source.chat_template)
 
 
 def _check_not_a_run(path: Path) -> None:

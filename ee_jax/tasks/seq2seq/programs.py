@@ -23,7 +23,11 @@ from ee_jax.tokens import Tokens
 
 
 def evaluation_programs(
-    experiment: Experiment, model: LanguageModel, values: Parameters, mesh: Mesh
+    experiment: Experiment,
+    model: LanguageModel,
+    values: Parameters,
+    ends: Sequence[int],
+    mesh: Mesh,
 ) -> Iterator[Planned]:
     """What a run compiles beside its training steps, all of it for one device.
 
@@ -31,17 +35,20 @@ def evaluation_programs(
       experiment: of an encoder-decoder.
       model: with its exits, shapes only.
       values: the parameters with exits, of which only shapes matter.
+      ends: tokens that end a text, of which only the number matters.
       mesh: of the run.
     """
     one, evaluation = first_of(mesh), experiment.evaluation
-    decoder = SourceDecoder(bind(model, values))
+    decoder = SourceDecoder(bind(model, values), stops=ends)
     methods = methods_of(experiment, model.design.layers, one)
+    early = dict([*methods.items()][len(model.design.layers) - 1 :])  # the clock's
     timed = evaluation.batches if evaluation.decoding else ()
     for batch in sorted({evaluation.batch, *timed}):
+        asked = methods if batch == evaluation.batch else early
         for length in lengths_of(data_of(experiment)):
             source = Tokens(np.zeros((batch, length), np.int32), np.ones((batch, length), bool))
             yield decoder.plan_source(source, one)._replace(field="evaluation.batch")
-            yield from plan_all(decoder, methods, batch, length, experiment, one)
+            yield from plan_all(decoder, asked, batch, length, experiment, one)
 
 
 def methods_of(

@@ -89,9 +89,10 @@ class Seq2Seq(Writing):
         ]
         examples = Examples(rows, np.zeros(len(rows), np.int32), lengths)
         yield from self.training_steps(lambda stage: examples, len(self._pairs["train"]))
-        yield from evaluation_programs(
-            self.experiment, self.model, self.values_to_answer, self.mesh
-        )
+        source = source_of(self.experiment)
+        ends = [0] if source is None else source.ends()
+        values = self.values_to_answer
+        yield from evaluation_programs(self.experiment, self.model, values, ends, self.mesh)
 
     def evaluate(self, strategy: str, values: Parameters) -> StrategyResults:
         """Exits, thresholds, texts and wall clock; traces are written."""
