@@ -7,7 +7,7 @@ each and padding stays small.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import grain
 import numpy as np
@@ -32,11 +32,14 @@ class Batch(NamedTuple):
     valid_B: Bool[np.ndarray, " B"]  # False: a copy that fills the batch and counts for nothing
 
 
-@dataclass(frozen=True)
-class Split:
-    """A split of a data set as token rows."""
+R = TypeVar("R", bound=Row)
 
-    rows: list[Row]
+
+@dataclass(frozen=True)
+class Split(Generic[R]):
+    """A split of a data set as token rows, all of one kind."""
+
+    rows: Sequence[R]
     label_N: Num[np.ndarray, " N"]  # int32; float32 where there are no classes
     lengths: tuple[int, ...]
 

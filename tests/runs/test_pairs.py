@@ -81,7 +81,7 @@ def test_every_batch_of_pairs_has_types(paired):
     splits = load_corpus(paired, 16).splits
     for split in splits.values():
         for batch in split.batches(8):
-            ids_BT, _, types_BT = batch.tokens
+            ids_BT, types_BT = batch.tokens.ids_BT, batch.tokens.types_BT
             first_B = (ids_BT == 3).argmax(1)  # the first [SEP]
             after_BT = np.arange(ids_BT.shape[1]) > first_B[:, None]
             np.testing.assert_array_equal(types_BT, after_BT & (ids_BT > 0))

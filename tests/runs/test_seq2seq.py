@@ -76,7 +76,9 @@ def test_what_a_run_finds(finished, experiment):
     assert results.metrics == ("bleu", "chrf")
     found = results.strategies["joint"]
     last = found.exits[-1]
-    assert last.metrics["bleu"] == found.full_quality > 0.5  # it learned to write capitals
+    assert last.metrics["bleu"] == found.full_quality
+    assert found.full_quality is not None
+    assert found.full_quality > 0.5  # it learned to write capitals
     assert found.examples == 40
     (whole,) = [point for point in found.points if point.threshold == 1.0]
     assert whole.metrics == last.metrics

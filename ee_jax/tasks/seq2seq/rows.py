@@ -32,7 +32,7 @@ class PairRows:
       record: what results say of the data.
     """
 
-    splits: Mapping[str, Split]
+    splits: Mapping[str, Split[SourcedRow]]
     pairs: Mapping[str, Sequence[Pair]]
     tokenizer: Tokenizer
     opening: Sequence[int]
@@ -122,5 +122,5 @@ def _leave_out(rows: dict[str, Rows], data: Pairs) -> int:
     return left_out
 
 
-def _split(rows: list[SourcedRow], data: Pairs) -> Split:
-    return Split([*rows], np.zeros(len(rows), np.int32), lengths_of(data))
+def _split(rows: list[SourcedRow], data: Pairs) -> Split[SourcedRow]:
+    return Split(rows, np.zeros(len(rows), np.int32), lengths_of(data))
