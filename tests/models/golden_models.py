@@ -10,10 +10,10 @@ from flax import nnx
 from ee_jax.models.exit_model import ExitModel
 from ee_jax.models.export import shapes_of
 from ee_jax.models.heads import ExitDesign
-from ee_jax.models.huggingface import from_tensors, load_backbone, read_checkpoint
+from ee_jax.models.huggingface import load_backbone
 from ee_jax.models.language import LanguageDesign
 from ee_jax.models.language_source import find_language
-from ee_jax.models.transformer import bind, parameters
+from ee_jax.models.transformer import bind
 from ee_jax.tokens import Tokens
 
 FOLDER = Path(__file__).parent / "golden"
@@ -44,9 +44,7 @@ def golden_language(name):
 
 def read_sourced(folder):
     """Architecture and parameters of a decoder with an encoder, and no exit but the last."""
-    config, tensors = read_checkpoint(folder)
-    wanted = parameters(shapes_of(config, LanguageDesign((config.blocks,))))
-    return config, from_tensors(config, wanted, tensors, folder)
+    return find_language(str(folder)).weights()
 
 
 def load_golden(name):
