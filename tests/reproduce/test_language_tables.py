@@ -61,3 +61,16 @@ def test_drafts_beside_the_papers():
     ]
     ours = [row for row in table.rows if row["whose"].startswith("ours")]
     assert len(ours) == 2 * 2 * 3 * 3
+
+
+def test_thresholds_for_whole_texts_beside_the_papers():
+    results = read_results(EXPERIMENTS / "calm")
+    paper = parse_paper(json.loads(read("calm", "paper.json")), "paper.json")
+    assert len(paper.cells) == 2 * 4 * 3 * 3 + 4
+    table = builder("calm").comparison(paper, results)
+    assert to_markdown(table) == read("calm", "comparison.md")
+    assert to_markdown(speed_table(results)) == read("calm", "table.md")
+    whose = [row["whose"] for row in table.rows]
+    assert whose == ["paper"] * 6 + ["ours"] * 3 * 3 * 2
+    promised = [row for row in table.rows if row["whose"] == "ours"]
+    assert all(row["risk"] <= row["level"] for row in promised)
