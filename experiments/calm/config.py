@@ -9,8 +9,8 @@ Compared:  confidences (the margin of the two likeliest tokens, the saturation o
            `copy`, `recompute`); thresholds certified for whole texts by LTT (sec. 4).
 Paper:     its tables 1 and 2 (paper.json): T5 of 8 blocks, WMT15 English-French.
 Hardware:  2 CPU cores, 44 minutes beside other work.
-Result:    BLEU 0.3, so nothing of translations; texts of `recompute`, `propagate` and `copy` are
-           0.9, 2.5 and 5.1 % from the full model's at one threshold (README.md).
+Result:    BLEU 0.3, so nothing of translations; at one threshold the texts of `recompute`,
+           `propagate` and `copy` are 0.9, 2.5 and 5.1 % from the full model's (README.md).
 Command:   ee-jax run experiments/calm/config.py --data.name DIR
            DIR holds src-train.txt and tgt-train.txt, and so for val and test; or .txt.gz.
 """
