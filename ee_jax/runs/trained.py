@@ -71,6 +71,7 @@ class Trained(ABC, Generic[M]):
         ids_BT: Int[Array, "B T"],
         mask_BT: Bool[Array, "B T"] | None = None,
         types_BT: Int[Array, "B T"] | None = None,
+        source: Tokens | None = None,
     ) -> Float[Array, "E B ..."]:
         """Logits at every exit, of all blocks: a pure function, to be jitted or derived.
 
@@ -79,13 +80,15 @@ class Trained(ABC, Generic[M]):
           ids_BT: tokens.
           mask_BT: which are tokens and no padding; None: all.
           types_BT: 1 for the second text of a pair; None: all 0.
+          source: of an encoder-decoder, the texts that its encoder reads.
 
         Returns:
           Logits [E, B, C] of a classifier, [E, B, T, V] of a language model.
         """
         mask_BT = jnp.ones(ids_BT.shape, bool) if mask_BT is None else mask_BT
         with jax.default_matmul_precision(MATMUL_PRECISION):
-            return self._logits(bind(self._model, values), Tokens(ids_BT, mask_BT, types_BT))
+            tokens = Tokens(ids_BT, mask_BT, types_BT, source)
+            return self._logits(bind(self._model, values), tokens)
 
     @abstractmethod
     def _logits(self, model: M, tokens: Tokens) -> Array: ...

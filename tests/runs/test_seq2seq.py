@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -22,11 +23,16 @@ from ee_jax.config import (
     ScratchT5,
     Text,
 )
+from ee_jax.data.pairs import Pair
+from ee_jax.display import SILENT
 from ee_jax.errors import UserError
 from ee_jax.inference.source_decoder import SourceDecoder
 from ee_jax.models.addon import read_language
 from ee_jax.results import read_results
+from ee_jax.run_folder import RunFolder
 from ee_jax.runs.run import check, run
+from ee_jax.tasks.seq2seq.rows import make_rows
+from ee_jax.tokens import Tokens
 
 WORDS = ("cat", "dog", "sat", "ran", "red", "big", "sun", "sea")
 FIT = OptimizerConfig(epochs=60.0, batch=16, learning_rate=5e-3, head_learning_rate=5e-3)
@@ -116,6 +122,20 @@ def test_a_trained_model_writes(finished):
     assert full[0] == "CAT SAT"
 
 
+def test_a_pure_function_of_a_trained_model(finished):
+    model = ee_jax.load(finished)
+    text = model.generate("cat sat", tokens=24)
+    ids_1S = jnp.asarray([model.tokenizer.encode("cat sat").ids])
+    written_1T = jnp.asarray([[0, *(token.id for token in text.tokens)]])
+    source = Tokens(ids_1S, jnp.ones(ids_1S.shape, bool))
+    logits_E1TV = model.apply(model.parameters, written_1T, source=source)
+    assert logits_E1TV.shape == (2, 1, written_1T.shape[1], 300)
+    last = logits_E1TV[-1, 0].argmax(-1).tolist()
+    assert last == [*written_1T[0, 1:].tolist(), 0]  # which ends it
+    with pytest.raises(UserError, match="writes of a text that its encoder reads: give it"):
+        model.apply(model.parameters, written_1T)
+
+
 def test_a_file_of_sources(finished, tmp_path, capsys):
     file = tmp_path / "sources.txt"
     file.write_text("cat sat\nbig dog\n")
@@ -140,6 +160,44 @@ def test_an_exported_model_reads_back(finished):
     assert config["decoder_start_token_id"] == 0
     decoder = SourceDecoder(read_language(folder), stops=[0])
     assert decoder.model.backbone.encoder is not None
+
+
+@pytest.fixture
+def pair_rows(experiment, tmp_path):
+    """Rows of pairs, of buckets of 4 and 8 tokens; a target may have half as many again."""
+    folder = RunFolder(tmp_path / "run", experiment)
+    folder.claim({}, SILENT)
+    data = replace(experiment.data, source_length=8, target_length=12, lengths=(4, 8))
+
+    def rows(train, test):
+        pairs = {"train": train, "calibration": test, "test": test}
+        return make_rows(data, pairs, ScratchT5(257), folder)  # a token a byte
+
+    return rows
+
+
+def test_rows_lie_by_bucket_each_with_its_pair(pair_rows):
+    pairs = [Pair("a b c d", "x"), Pair("a", "x y"), Pair("a", "1 2 3 4"), Pair("b", "y")]
+    rows = pair_rows(pairs, pairs)
+    assert [pair.source for pair in rows.pairs["train"]] == ["a", "b", "a b c d", "a"]
+    assert [len(row) for row in rows.splits["train"].rows] == [3, 2, 8, 6]
+    assert rows.opening == rows.ends == [0]
+    for row, pair in zip(rows.splits["test"].rows, rows.pairs["test"], strict=True):
+        assert rows.tokenizer.decode(row.source_S.tolist()) == pair.source
+        assert rows.tokenizer.decode(row.target_T.tolist()) == pair.target
+        assert row.source_S[-1] == row.target_T[0] == row.target_T[-1] == 0
+
+
+def test_long_training_pairs_are_left_out_and_long_sources_cut(pair_rows):
+    short, long = Pair("a b", "x"), Pair("p q r s t u", "x")
+    rows = pair_rows([short, long, Pair("c", " ".join("xyzuvwq"))], [long])
+    assert rows.pairs["train"] == [short]
+    assert rows.record["too_long"] == 2
+    (row,) = rows.splits["test"].rows
+    assert len(row.source_S) == 8
+    assert row.source_S[-1] == 0  # it still ends
+    with pytest.raises(UserError, match="no training pair has at most 8 tokens of source"):
+        pair_rows([long], [long])
 
 
 @pytest.mark.parametrize(

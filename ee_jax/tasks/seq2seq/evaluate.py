@@ -68,18 +68,13 @@ class TextEvaluator:
             points=tuple(self._timed(name, reader, points)),
         )
 
-    @cached_property
+    @property
     def _pairs(self) -> Sequence[Pair]:
-        return self.rows.pairs["test"][: self.experiment.evaluation.rows]
-
-    def _batches(self, batch: int, most: int | None) -> list[Batch]:
-        test = self.rows.splits["test"]
-        return Split(test.rows[:most], test.label_N[:most], test.lengths).batches(batch)
+        return self.rows.pairs["test"]
 
     @cached_property
     def _all(self) -> list[Batch]:
-        evaluation = self.experiment.evaluation
-        return self._batches(evaluation.batch, evaluation.rows)
+        return self.rows.splits["test"].batches(self.experiment.evaluation.batch)
 
     def _alone(self, name: str, reader: SourceReader) -> list[Written]:
         """What each exit writes, had it to say every token."""
@@ -137,16 +132,18 @@ class TextEvaluator:
 
     @cached_property
     def _source_N(self) -> Int[np.ndarray, " N"]:
-        rows = self.rows.splits["test"].rows[: len(self._pairs)]
-        return np.array([len(row.source_S) for row in rows])
+        return np.array([len(row.source_S) for row in self.rows.splits["test"].rows])
 
     def _timed(self, name: str, reader: SourceReader, points: Sequence[Point]) -> list[Point]:
         """The points with measured speed-ups of reading sources and writing, together."""
         decoding = self.experiment.evaluation.decoding or Decoding()
 
-        def whole(batch: int) -> list[Batch]:
-            return [b for b in self._batches(batch, decoding.prompts) if b.valid_B.all()]
+        test = self.rows.splits["test"]
+        apart = max(1, len(test.rows) // decoding.prompts)  # short sources stand before long
+        some = Split(test.rows[::apart], test.label_N[::apart], test.lengths)
 
         static = StaticDecoding(len(self.model.design.layers) - 1)
         title = f"{name}: wall clock of decoding"
-        return timed(self.experiment, static, points, whole, reader.run, self.display, title)
+        return timed(
+            self.experiment, static, points, some.batches, reader.run, self.display, title
+        )

@@ -127,7 +127,9 @@ def check_clock(experiment: Experiment, config: Architecture) -> None:
         )
 
 
-def pairs_of(data: Pairs) -> dict[str, list[Pair]]:
-    """The pairs of each split, by the names that a run has for them."""
+def pairs_of(experiment: Experiment) -> dict[str, list[Pair]]:
+    """The pairs of each split that are learned from or judged, as a run calls the splits."""
+    data = data_of(experiment)
     found = read_pairs(data.name, data.source, data.target)
-    return {split: found[kept] for split, kept in SPLITS.items()}
+    most = {"calibration": experiment.calibration.rows, "test": experiment.evaluation.rows}
+    return {split: found[kept][: most.get(split)] for split, kept in SPLITS.items()}

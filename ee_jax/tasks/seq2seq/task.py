@@ -31,8 +31,8 @@ class Seq2Seq(Writing):
         """Reads the weights and the pairs."""
         experiment = self.experiment
         self.take(check(experiment))
-        self._pairs = pairs_of(data_of(experiment))
-        config, rows = self.weights.config, experiment.calibration.rows
+        self._pairs = pairs_of(experiment)
+        config = self.weights.config
         assert config.encoder is not None
         counts = {split: len(pairs) for split, pairs in self._pairs.items()}
         told = ", ".join(f"{split} {count:,}" for split, count in counts.items())
@@ -40,9 +40,7 @@ class Seq2Seq(Writing):
         return {
             "weights": f"{weights_of(experiment)}: {read} {exits_in_words(self.layout.layers)}",
             "data": f"{data_of(experiment).name}: pairs: {told}",
-            "calibration": promises_in_words(
-                experiment.calibration, min(counts["calibration"], rows or 2**31)
-            ),
+            "calibration": promises_in_words(experiment.calibration, counts["calibration"]),
         }
 
     def inputs(self) -> dict[str, str]:

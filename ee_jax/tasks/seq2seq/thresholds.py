@@ -18,7 +18,6 @@ from jaxtyping import Float
 from ee_jax.calibration.request import Request
 from ee_jax.calibration.sequences import SequenceTrace
 from ee_jax.config import Experiment
-from ee_jax.data.batches import Split
 from ee_jax.data.pairs import Pair
 from ee_jax.display import Display
 from ee_jax.evaluation.sourced import SourceReader, Written
@@ -67,10 +66,11 @@ class TextCalibrator:
         ]
 
     def _traces(self, name: str, reader: SourceReader) -> Iterator[tuple[Key, SequenceTrace]]:
-        rows = self.experiment.calibration.rows
-        split, pairs = self.rows.splits["calibration"], self.rows.pairs["calibration"][:rows]
-        some = Split(split.rows[:rows], split.label_N[:rows], split.lengths)
-        batches, keys = some.batches(self.experiment.evaluation.batch), keys_of(self.experiment)
+        split, pairs = self.rows.splits["calibration"], self.rows.pairs["calibration"]
+        batches, keys = (
+            split.batches(self.experiment.evaluation.batch),
+            keys_of(self.experiment),
+        )
         threshold_K = self._threshold_K
         total = len(batches) * (1 + len(keys) * (len(threshold_K) - 1))
         with self.display.bar(f"{name}: calibration", total) as tick:
