@@ -32,7 +32,7 @@ def test_an_exit_forced_to_a_depth_answers_like_the_static_program_of_that_depth
 
 
 def test_tokens_are_known_to_the_model_and_the_same_every_time(bench):
-    tokens_BT, mask_BT, _ = bench.batch(4, 8)
+    tokens_BT, mask_BT = bench.batch(4, 8)[:2]
     assert tokens_BT.shape == mask_BT.shape == (4, 8)
     assert np.all(mask_BT)
     assert 0 <= tokens_BT.min() <= tokens_BT.max() < 20

@@ -20,21 +20,26 @@ def counting():
     """A decoder, and (what, block, tokens a row) of everything that runs in its programs."""
     ran, number, patch = [], {}, pytest.MonkeyPatch()
 
-    def noting(what, function):
-        def noted(block, hidden_BTD, position_BT, *rest):
-            entry = what, number[id(block)], hidden_BTD.shape[1]
-            jax.debug.callback(lambda _: ran.append(entry), position_BT)
-            return function(block, hidden_BTD, position_BT, *rest)
+    def note(what, index, hidden_BTD, position_BT):
+        entry = what, index, hidden_BTD.shape[1]
+        jax.debug.callback(lambda _: ran.append(entry), position_BT)
 
-        return noted
+    def attend_cache(backbone, index, hidden_BTD, position_BT, kv):
+        note("block", index, hidden_BTD, position_BT)
+        return attend(backbone, index, hidden_BTD, position_BT, kv)
+
+    def make_kv(block, hidden_BTD, position_BT):
+        note("keys", number[id(block)], hidden_BTD, position_BT)
+        return make(block, hidden_BTD, position_BT)
 
     def numbered(self, index):
         number[id(self.blocks[index])] = index
         return self.blocks[index]
 
     patch.setattr(Transformer, "block", numbered)
-    patch.setattr(segment, "attend_cache", noting("block", segment.attend_cache))
-    patch.setattr(segment, "make_kv", noting("keys", segment.make_kv))
+    attend, make = segment.attend_cache, segment.make_kv
+    patch.setattr(segment, "attend_cache", attend_cache)
+    patch.setattr(segment, "make_kv", make_kv)
     yield Decoder(tiny(), stops=NO_STOPS), ran
     patch.undo()
 

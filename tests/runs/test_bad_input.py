@@ -62,7 +62,7 @@ def other_config(folder: Path) -> None:
 
 
 def other_family(folder: Path) -> None:
-    (folder / "config.json").write_text('{"model_type": "t5"}')
+    (folder / "config.json").write_text('{"model_type": "bloom"}')
 
 
 def cut_weights(folder: Path) -> None:
