@@ -153,7 +153,8 @@ class ScratchT5(ModelConfig):
         check_counts(self, "model.", "width", "blocks", "decoder_blocks", "heads", "hidden")
         check_vocabulary(self.vocabulary)
         even = self.width % self.heads == 0
-        check(even, "model.heads", f"must divide the width, {self.width}, not {self.heads}")
+        sizes = f"{self.width} by {self.heads}"
+        check(even, "model.width, model.heads", f"must divide evenly, not {sizes}")
 
 
 def check_vocabulary(vocabulary: int) -> None:
@@ -180,6 +181,7 @@ class Scratch(ModelConfig):
         check_counts(self, "model.", "width", "blocks", "heads", "kv_heads", "hidden")
         check_vocabulary(self.vocabulary)
         even = self.width % (2 * self.heads) == 0
-        check(even, "model.heads", f"must give heads of even size, not {self.heads}")
+        sizes = f"{self.width} by {self.heads}"
+        check(even, "model.width, model.heads", f"must give heads of even size, not {sizes}")
         shared = self.heads % self.kv_heads == 0
         check(shared, "model.kv_heads", f"must divide `heads`, not {self.kv_heads}")
