@@ -43,6 +43,15 @@ def requests(calibration: Calibration, stopping: Stopping = PLAIN) -> Iterator[R
             )
 
 
+def risk_requests(calibration: Calibration) -> list[Request]:
+    """Those of models that write: a tolerance is a level of the risk, as of all methods."""
+    plain = [
+        Request(method="empirical", risk=calibration.risk, level=tolerance)
+        for tolerance in calibration.tolerances
+    ]
+    return [*plain, *requests(calibration)]
+
+
 def answers(trace: AnyTrace, asked: Sequence[Request], **found_for: str) -> list[Calibrated]:
     """What each request chooses from the trace, which is of a confidence and a policy."""
     return [describe(answer(trace, request), request.risk, **found_for) for request in asked]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import ee_jax
+from ee_jax.calibration.decay import DECAYS
 from ee_jax.calibration.sequences import SequenceTrace, load_trace
 from ee_jax.cli import main
 from ee_jax.config import (
@@ -18,20 +19,26 @@ from ee_jax.config import (
     Exits,
     Experiment,
     Joint,
+    Model,
     OptimizerConfig,
     Pairs,
     ScratchT5,
+    Speculation,
     Text,
 )
 from ee_jax.data.pairs import Pair
 from ee_jax.display import SILENT
 from ee_jax.errors import UserError
+from ee_jax.inference.rules import Exiting
 from ee_jax.inference.source_decoder import SourceDecoder
 from ee_jax.models.addon import read_language
+from ee_jax.models.families.bart import bart
 from ee_jax.results import read_results
 from ee_jax.run_folder import RunFolder
 from ee_jax.runs.run import check, run
+from ee_jax.tasks.seq2seq.inputs import check_lengths
 from ee_jax.tasks.seq2seq.rows import make_rows
+from ee_jax.tasks.token_exits import exiting_of
 from ee_jax.tokens import Tokens
 
 WORDS = ("cat", "dog", "sat", "ran", "red", "big", "sun", "sea")
@@ -162,6 +169,40 @@ def test_an_exported_model_reads_back(finished):
     assert decoder.model.backbone.encoder is not None
 
 
+def test_a_trained_model_is_trained_on(finished, experiment, tmp_path):
+    weights = str(finished / "joint" / "model")
+    fit = replace(FIT, epochs=0.1, learning_rate=1e-5, head_learning_rate=1e-5)
+    again = replace(
+        experiment,
+        model=Model(weights, dropout=0.0),
+        strategies=(Joint(fit=fit),),
+        calibration=Calibration(()),
+        evaluation=Evaluation(thresholds=(1.0,), batch=40, decoding=None, metrics=("chrf",)),
+    )
+    (point,) = run(again, tmp_path / "run").strategies["joint"].points
+    before = read_results(finished).strategies["joint"].exits[-1].metrics["chrf"]
+    assert point.quality == pytest.approx(before, abs=0.05)
+    assert ee_jax.load(tmp_path / "run").generate("cat sat", tokens=24) == "CAT SAT"
+
+
+def test_texts_that_a_model_has_no_positions_for():
+    config = bart("bart", 9, 4, (1, 1), (1, 1), (4, 4), max_length=64)
+    check_lengths(Pairs("x", source_length=64, target_length=63), config)
+    with pytest.raises(UserError, match="source_length` is 65, but the model has"):
+        check_lengths(Pairs("x", source_length=65, target_length=63), config)
+    with pytest.raises(UserError, match="target_length` is 64, but the model has"):
+        check_lengths(Pairs("x", source_length=64, target_length=64), config)
+
+
+def test_thresholds_decay_as_the_config_says(experiment):
+    exits = Exits(decay="calm_paper", decay_tau=2.0)
+    found = exiting_of(replace(experiment, exits=exits), "margin")
+    assert found == Exiting("margin", decay="calm_paper", tau=2.0, length=24)
+    limits_4 = [float(t) for t in DECAYS["calm_paper"](0.5, np.arange(4), 24, 2.0)]
+    assert limits_4[0] == pytest.approx(0.55)
+    assert limits_4 == sorted(limits_4, reverse=True)
+
+
 @pytest.fixture
 def pair_rows(experiment, tmp_path):
     """Rows of pairs, of buckets of 4 and 8 tokens; a target may have half as many again."""
@@ -207,6 +248,10 @@ def test_long_training_pairs_are_left_out_and_long_sources_cut(pair_rows):
         ({"exits": Exits(head="mlp")}, "`exits.head` is of classifiers"),
         ({"evaluation": Evaluation(metrics=("accuracy",))}, "must name metrics of texts"),
         ({"calibration": Calibration(risk="signed_gap")}, "of texts is consistency or gap"),
+        (
+            {"evaluation": Evaluation(speculation=Speculation((1,)))},
+            "`evaluation.speculation` is of language_modeling: leave it out",
+        ),
         (
             {"evaluation": Evaluation(decoding=Decoding(prompts=8))},
             "`evaluation.decoding.prompts` must fill a batch of 32",

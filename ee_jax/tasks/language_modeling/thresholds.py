@@ -26,7 +26,7 @@ from ee_jax.evaluation.perplexity import EarlyExitPass, Predicted, trace_of_rows
 from ee_jax.models.transformer import Parameters
 from ee_jax.results import Calibrated
 from ee_jax.run_folder import RunFolder
-from ee_jax.tasks.calibrator import answers, requests
+from ee_jax.tasks.calibrator import answers, risk_requests
 from ee_jax.tasks.language_modeling.inputs import data_of
 from ee_jax.tasks.language_modeling.rows import Rows
 from ee_jax.tasks.token_exits import Key
@@ -64,13 +64,7 @@ class LanguageCalibrator:
 
     @cached_property
     def _requests(self) -> list[Request]:
-        """Quality is agreement with the full model, so a tolerance is a level of the risk."""
-        config = self.experiment.calibration
-        plain = [
-            Request(method="empirical", risk=RISK, level=tolerance)
-            for tolerance in config.tolerances
-        ]
-        return [*plain, *requests(config)]
+        return risk_requests(self.experiment.calibration)
 
     @cached_property
     def _whole(self) -> list[TokenRow]:

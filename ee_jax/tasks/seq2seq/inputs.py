@@ -7,12 +7,11 @@ from ee_jax.config import Experiment, Model, Pairs, ScratchT5
 from ee_jax.data.pairs import Pair, read_pairs
 from ee_jax.errors import UserError
 from ee_jax.evaluation.text_quality import TEXT_METRICS, TextMetric, find_metrics
-from ee_jax.inference.generator import draft_exit_at
 from ee_jax.models.architecture import Architecture
 from ee_jax.models.families.t5 import t5
 from ee_jax.models.language_source import LanguageSource, find_language
 from ee_jax.tasks.seq2seq.quality import RISKS
-from ee_jax.tasks.token_exits import SPLITS, Weights, check_exits, design_of, random_weights
+from ee_jax.tasks.token_exits import SPLITS, Weights, check_exits, random_weights
 
 METRICS = ("bleu", "chrf")  # where the config names none; the first is the quality
 
@@ -67,7 +66,7 @@ def check(experiment: Experiment) -> Weights:
     find_metrics(metrics_of(experiment))
     weights = _weights(experiment)
     check_lengths(data, weights.config)
-    check_clock(experiment, weights.config)
+    check_clock(experiment)
     return weights
 
 
@@ -81,7 +80,7 @@ def _weights(experiment: Experiment) -> Weights:
     if weights.config.encoder is None:
         raise UserError(
             f"{source.path} is a {weights.config.family}, which has no encoder to read a "
-            "source: give a T5, or train it with the task language_modeling"
+            "source: give a T5 or a BART, or train it with the task language_modeling"
         )
     source.tokenizer(weights.config.vocabulary)
     return weights
@@ -113,12 +112,11 @@ def check_lengths(data: Pairs, config: Architecture) -> None:
             )
 
 
-def check_clock(experiment: Experiment, config: Architecture) -> None:
+def check_clock(experiment: Experiment) -> None:
     """Raises the UserError of what cannot be timed."""
     evaluation = experiment.evaluation
-    design = design_of(experiment, config.blocks)
-    for depth in evaluation.speculation.depths if evaluation.speculation else ():
-        draft_exit_at(design, depth)
+    none = evaluation.speculation is None
+    check_field(none, "evaluation.speculation", "is of language_modeling: leave it out")
     most, decoding = max(evaluation.batches), evaluation.decoding
     if decoding and decoding.prompts < most:
         raise UserError(

@@ -15,7 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from ee_jax.calibration.request import Request
 from ee_jax.calibration.sequences import SequenceTrace
 from ee_jax.config import Experiment
 from ee_jax.data.pairs import Pair
@@ -24,7 +23,7 @@ from ee_jax.evaluation.sourced import SourceReader, Written
 from ee_jax.inference.methods import StaticDecoding
 from ee_jax.results import Calibrated
 from ee_jax.run_folder import RunFolder
-from ee_jax.tasks.calibrator import answers, requests
+from ee_jax.tasks.calibrator import answers, risk_requests
 from ee_jax.tasks.seq2seq.inputs import metrics_of, quality_of
 from ee_jax.tasks.seq2seq.quality import losses
 from ee_jax.tasks.seq2seq.rows import PairRows
@@ -42,35 +41,24 @@ class TextCalibrator:
     display: Display
 
     @property
-    def _requests(self) -> list[Request]:
-        """Quality is the risk too, so a tolerance is a level of it."""
-        config = self.experiment.calibration
-        plain = [
-            Request(method="empirical", risk=config.risk, level=tolerance)
-            for tolerance in config.tolerances
-        ]
-        return [*plain, *requests(config)]
-
-    @property
     def _threshold_K(self) -> Float[np.ndarray, " K"]:
         return np.array(sorted({1.0, *self.experiment.evaluation.thresholds}, reverse=True))
 
     def choose(self, name: str, reader: SourceReader) -> list[Calibrated]:
         """One for each confidence, policy, method and level; the traces are written."""
-        if not self._requests:
+        asked = risk_requests(self.experiment.calibration)
+        if not asked:
             return []
         return [
             choice
             for (confidence, policy), trace in self._traces(name, reader)
-            for choice in answers(trace, self._requests, confidence=confidence, policy=policy)
+            for choice in answers(trace, asked, confidence=confidence, policy=policy)
         ]
 
     def _traces(self, name: str, reader: SourceReader) -> Iterator[tuple[Key, SequenceTrace]]:
         split, pairs = self.rows.splits["calibration"], self.rows.pairs["calibration"]
-        batches, keys = (
-            split.batches(self.experiment.evaluation.batch),
-            keys_of(self.experiment),
-        )
+        batches = split.batches(self.experiment.evaluation.batch)
+        keys = keys_of(self.experiment)
         threshold_K = self._threshold_K
         total = len(batches) * (1 + len(keys) * (len(threshold_K) - 1))
         with self.display.bar(f"{name}: calibration", total) as tick:
